@@ -1,0 +1,36 @@
+// Numbers as Redis reads and prints them.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace holdfast {
+
+// A decimal 64-bit integer in its one canonical form: no spaces, no plus sign, no leading zeros,
+// not "-0". Anything else, or an overflow, is refused.
+[[nodiscard]] bool ParseInt64(std::string_view text, int64_t* value);
+[[nodiscard]] bool ParseUint64(std::string_view text, uint64_t* value);
+
+// A floating-point number as strtold reads it, all of `text`, without leading spaces, and not NaN.
+[[nodiscard]] bool ParseLongDouble(std::string_view text, long double* value);
+[[nodiscard]] bool ParseDouble(std::string_view text, double* value);
+
+// Writes `value` in decimal to `buffer`, which holds at least 20 bytes; returns the length.
+size_t FormatInt64(int64_t value, char* buffer);
+
+// Like Redis's replies to INCRBYFLOAT: 17 digits after the point, trailing zeros cut, no exponent.
+std::string FormatLongDouble(long double value);
+
+// Like Redis's RESP doubles: the shortest %.17g form, "inf", "-inf", "nan".
+std::string FormatDouble(double value);
+
+// A size with Redis's units (b, k, kb, m, mb, g, gb; k = 1000, kb = 1024), case-insensitive.
+[[nodiscard]] bool ParseMemorySize(std::string_view text, uint64_t* bytes);
+
+// ASCII case folding and comparison; option names and command names are ASCII.
+std::string ToLower(std::string_view text);
+std::string ToUpper(std::string_view text);
+[[nodiscard]] bool EqualsIgnoreCase(std::string_view a, std::string_view b);
+
+}  // namespace holdfast
