@@ -1,0 +1,288 @@
+#include "data/keyspace.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+
+namespace holdfast::data {
+namespace {
+
+// How far a value that grows by a patch over-allocates: doubling up to 1 MiB, then 1 MiB at a time,
+// so that APPEND is O(1) amortized and wastes at most 1 MiB.
+size_t GrowthCapacity(size_t size) {
+  constexpr size_t kMax = 1 << 20;
+  return size < kMax ? size * 2 : size + kMax;
+}
+
+}  // namespace
+
+Keyspace::Keyspace(Options options) : options_(std::move(options)), map_(DatabaseMap::Initial()) {
+  CHECK(options_.clock != nullptr);
+  for (uint32_t i = 0; i < kLogicalDatabases; ++i) {
+    databases_[i] = std::make_unique<Database>(map_.physical[i], options_.first_slot,
+                                               options_.last_slot, options_.hash_seed);
+  }
+}
+
+Database* Keyspace::Physical(uint32_t physical) const {
+  for (const auto& database : databases_) {
+    if (database->physical == physical) return database.get();
+  }
+  return nullptr;
+}
+
+uint32_t Keyspace::LogicalOf(uint32_t physical) const {
+  for (uint32_t i = 0; i < kLogicalDatabases; ++i) {
+    if (databases_[i]->physical == physical) return i;
+  }
+  CHECK_MSG(false, "a physical database that no number means");
+  return 0;
+}
+
+int64_t Keyspace::ExpireAt(const Database& database, const Object* object) {
+  if (object->heap_position == kNotInHeap || object->type() == ObjectType::kLock) return 0;
+  return database.expiries.DeadlineOf(object);
+}
+
+Meta Keyspace::MetaOf(const Database& database, const Object* object) {
+  Meta meta;
+  meta.type = object->type();
+  meta.raw = object->raw();
+  meta.version = object->version();
+  meta.revision = object->revision();
+  meta.created = object->created();
+  meta.expire_at_ms = ExpireAt(database, object);
+  meta.fence = object->fence();
+  return meta;
+}
+
+void Keyspace::SetDeadline(Database* database, Object* object, const Meta& meta) {
+  if (object->type() == ObjectType::kLock) {
+    LockValue lock;
+    CHECK(DecodeLock(object->value(), &lock));
+    leases_.Set(object, options_.clock->MonotonicMs() + static_cast<int64_t>(lock.lease_ms));
+  } else if (meta.expire_at_ms != 0) {
+    database->expiries.Set(object, meta.expire_at_ms);
+  } else if (object->heap_position != kNotInHeap) {
+    database->expiries.Remove(object);
+  }
+}
+
+void Keyspace::DropDeadline(Database* database, Object* object) {
+  if (object->heap_position == kNotInHeap) return;
+  if (object->type() == ObjectType::kLock) {
+    leases_.Remove(object);
+  } else {
+    database->expiries.Remove(object);
+  }
+}
+
+// Puts `fresh` into the table and the account in the place of `old` and frees `old`.
+void Keyspace::Swap(Database* database, const HashedKey& key, Object* old, Object* fresh) {
+  DropDeadline(database, old);
+  database->table.Replace(key, old, fresh);
+  database->object_bytes += fresh->MemoryBytes();
+  database->object_bytes -= old->MemoryBytes();
+  fresh->accessed = old->accessed;
+  Object::Free(old);
+}
+
+void Keyspace::ApplyPut(Database* database, const Effect& effect, Object* existing) {
+  const HashedKey key{effect.key, effect.hash, effect.slot};
+  if (existing == nullptr) {
+    Object* object = Object::Create(effect.key, effect.meta, effect.value);
+    database->table.Insert(key, object);
+    database->object_bytes += object->MemoryBytes();
+    SetDeadline(database, object, effect.meta);
+    return;
+  }
+  if (existing->type() == effect.meta.type && existing->CanHoldMeta(effect.meta) &&
+      existing->CanHoldValue(effect.value.size())) {
+    existing->SetMeta(effect.meta);
+    existing->SetValue(effect.value);
+    SetDeadline(database, existing, effect.meta);
+    return;
+  }
+  Object* fresh = Object::Create(effect.key, effect.meta, effect.value);
+  Swap(database, key, existing, fresh);
+  SetDeadline(database, fresh, effect.meta);
+}
+
+void Keyspace::ApplyDelete(Database* database, const Effect& effect, Object* existing) {
+  if (existing == nullptr) return;
+  DropDeadline(database, existing);
+  database->table.Erase({effect.key, effect.hash, effect.slot}, existing);
+  database->object_bytes -= existing->MemoryBytes();
+  Object::Free(existing);
+}
+
+// Patch and meta effects: the value, or most of it, stays.
+void Keyspace::ApplyInPlace(Database* database, const Effect& effect, Object* existing) {
+  CHECK_MSG(existing != nullptr, "an effect on a part of a key that does not exist");
+  const bool patch = effect.kind == EffectKind::kPatch;
+  const size_t size = patch ? effect.new_size : existing->value_size();
+  Object* object = existing;
+  if (!existing->CanHoldMeta(effect.meta) || (patch && !existing->CanHoldValue(size))) {
+    const size_t capacity = patch && size > existing->value_size() ? GrowthCapacity(size) : size;
+    object = Object::Create(existing->key(), effect.meta,
+                            existing->value().substr(0, std::min(size, existing->value_size())),
+                            std::max(capacity, size));
+    Swap(database, {effect.key, effect.hash, effect.slot}, existing, object);
+    if (patch && !object->CanHoldValue(size)) {
+      // The inline form has room for its present value only.
+      std::string value(object->value());
+      value.resize(size);
+      Object* larger = Object::Create(object->key(), effect.meta, value);
+      Swap(database, {effect.key, effect.hash, effect.slot}, object, larger);
+      object = larger;
+    }
+  } else {
+    object->SetMeta(effect.meta);
+  }
+  if (patch) object->Patch(effect.offset, effect.value, size);
+  SetDeadline(database, object, effect.meta);
+}
+
+void Keyspace::ApplyDatabases(const Effect& effect) {
+  DatabaseMap map;
+  CHECK(ParseDatabaseMap(effect.value, &map).ok());
+  std::array<std::unique_ptr<Database>, kLogicalDatabases> old = std::move(databases_);
+  for (uint32_t i = 0; i < kLogicalDatabases; ++i) {
+    for (auto& database : old) {
+      if (database != nullptr && database->physical == map.physical[i]) {
+        databases_[i] = std::move(database);
+      }
+    }
+    if (databases_[i] == nullptr) {
+      databases_[i] = std::make_unique<Database>(map.physical[i], options_.first_slot,
+                                                 options_.last_slot, options_.hash_seed);
+    }
+  }
+  map_ = map;
+  bool flushed = false;
+  for (auto& database : old) {
+    if (database == nullptr || database->table.size() == 0) continue;
+    flushed = true;
+    // Leases point into the table: take them out before it goes.
+    std::vector<Object*> locks;
+    for (size_t i = 0; i < leases_.size(); ++i) {
+      Object* object = leases_.at(i).object;
+      if (database->table.Find(Hash(object->key())) == object) locks.push_back(object);
+    }
+    for (Object* object : locks) leases_.Remove(object);
+    if (options_.retire) options_.retire(std::move(database));
+  }
+  if (flushed) found_dead_records_ = true;
+}
+
+void Keyspace::Apply(const Effect& effect, Object* existing) {
+  max_revision_ = std::max(max_revision_, effect.meta.revision);
+  if (effect.kind == EffectKind::kDatabases) {
+    ApplyDatabases(effect);
+    return;
+  }
+  Database* database = Physical(effect.database);
+  CHECK_MSG(database != nullptr, "an effect on a database that was flushed before it");
+  switch (effect.kind) {
+    case EffectKind::kPut:
+      ApplyPut(database, effect, existing);
+      break;
+    case EffectKind::kDelete:
+      ApplyDelete(database, effect, existing);
+      break;
+    case EffectKind::kPatch:
+    case EffectKind::kMeta:
+      ApplyInPlace(database, effect, existing);
+      break;
+    case EffectKind::kDatabases:
+      break;
+  }
+}
+
+Status Keyspace::ApplyPayload(std::string_view payload) {
+  return ForEachEffect(payload, [this](const Effect& decoded) {
+    if (decoded.kind == EffectKind::kDatabases) {
+      Apply(decoded, nullptr);
+      return Status::Ok();
+    }
+    Effect effect = decoded;
+    effect.hash = Hash64(effect.key, options_.hash_seed);
+    const Database* database = Physical(effect.database);
+    if (database == nullptr) return Status::Corruption("effect on an unknown database");
+    if (effect.slot < options_.first_slot || effect.slot > options_.last_slot) {
+      return Status::Corruption("effect on a slot of another partition");
+    }
+    Object* existing = database->table.Find({effect.key, effect.hash, effect.slot});
+    if (existing == nullptr &&
+        (effect.kind == EffectKind::kPatch || effect.kind == EffectKind::kMeta)) {
+      return Status::Corruption("effect on a part of a key that does not exist");
+    }
+    Apply(effect, existing);
+    return Status::Ok();
+  });
+}
+
+Status Keyspace::LoadDatabases(std::string_view record_value) {
+  DatabaseMap map;
+  RETURN_IF_ERROR(ParseDatabaseMap(record_value, &map));
+  Effect effect;
+  effect.kind = EffectKind::kDatabases;
+  effect.value = record_value;
+  ApplyDatabases(effect);
+  return Status::Ok();
+}
+
+Status Keyspace::Load(std::string_view record_key, std::string_view record_value) {
+  Effect effect;
+  effect.kind = EffectKind::kPut;
+  if (!ParseMetaKey(record_key, &effect.slot, &effect.database, &effect.key)) {
+    return Status::Corruption("store holds a record with a damaged key");
+  }
+  if (effect.slot < options_.first_slot || effect.slot > options_.last_slot) {
+    return Status::Corruption("store holds a record of another partition's slot");
+  }
+  RETURN_IF_ERROR(ParseMeta(record_value, &effect.meta, &effect.value));
+  Database* database = Physical(effect.database);
+  if (database == nullptr) {
+    found_dead_records_ = true;
+    return Status::Ok();
+  }
+  LockValue lock;
+  if (effect.meta.type == ObjectType::kLock && !DecodeLock(effect.value, &lock)) {
+    return Status::Corruption("store holds a damaged lock");
+  }
+  effect.hash = Hash64(effect.key, options_.hash_seed);
+  max_revision_ = std::max(max_revision_, effect.meta.revision);
+  ApplyPut(database, effect, nullptr);
+  return Status::Ok();
+}
+
+size_t Keyspace::MemoryBytes() const {
+  size_t bytes = 0;
+  for (const auto& database : databases_) bytes += database->MemoryBytes();
+  return bytes;
+}
+
+void Keyspace::RestartLeases() {
+  const int64_t now_ms = options_.clock->MonotonicMs();
+  std::vector<Object*> locks;
+  locks.reserve(leases_.size());
+  for (size_t i = 0; i < leases_.size(); ++i) locks.push_back(leases_.at(i).object);
+  for (Object* object : locks) {
+    LockValue lock;
+    CHECK(DecodeLock(object->value(), &lock));
+    leases_.Set(object, now_ms + static_cast<int64_t>(lock.lease_ms));
+  }
+}
+
+Database* Keyspace::DatabaseOfLease(const Object* object) const {
+  const HashedKey key = Hash(object->key());
+  for (const auto& database : databases_) {
+    if (database->table.Find(key) == object) return database.get();
+  }
+  CHECK_MSG(false, "a lease of a lock that is in no table");
+  return nullptr;
+}
+
+}  // namespace holdfast::data

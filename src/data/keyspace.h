@@ -1,0 +1,104 @@
+// The current state of one partition in memory: every key of its databases.
+//
+// State changes only through Apply, with effects; commands read objects through Find. Loop thread
+// of the owning core only, except where a database that was flushed is freed.
+#pragma once
+
+#include <array>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/hash.h"
+#include "base/status.h"
+#include "data/deadline_heap.h"
+#include "data/effect.h"
+#include "data/table.h"
+
+namespace holdfast::data {
+
+// The keys of one physical database.
+struct Database {
+  Database(uint32_t number, uint16_t first_slot, uint16_t last_slot, uint64_t seed)
+      : physical(number), table(first_slot, last_slot, seed) {}
+
+  const uint32_t physical;
+  Table table;
+  DeadlineHeap expiries;    // keys with an expiry time; deadline in wall-clock ms since 1970
+  size_t object_bytes = 0;  // memory of all objects
+
+  size_t MemoryBytes() const { return object_bytes + table.MemoryBytes(); }
+};
+
+class Keyspace {
+ public:
+  struct Options {
+    uint16_t first_slot = 0;
+    uint16_t last_slot = kSlots - 1;
+    uint64_t hash_seed = 0;
+    const Clock* clock = nullptr;
+    // Takes a database that was flushed, to free it where it stalls nobody. Unset: freed at once.
+    std::function<void(std::unique_ptr<Database>)> retire;
+  };
+  explicit Keyspace(Options options);
+
+  HashedKey Hash(std::string_view key) const {
+    return {key, Hash64(key, options_.hash_seed), KeySlot(key)};
+  }
+
+  // The database that SELECT's number means. REQUIRES: logical < kLogicalDatabases.
+  Database* Logical(uint32_t logical) const { return databases_[logical].get(); }
+  // nullptr when no SELECT number means it any more.
+  Database* Physical(uint32_t physical) const;
+  uint32_t LogicalOf(uint32_t physical) const;
+  const DatabaseMap& map() const { return map_; }
+
+  // When the key expires, in ms since 1970; 0 = never. Locks don't expire by wall clock.
+  static int64_t ExpireAt(const Database& database, const Object* object);
+  // The meta of an object as an effect would carry it.
+  static Meta MetaOf(const Database& database, const Object* object);
+
+  // Applies one effect. `existing` is the object of effect.key, or nullptr, when the caller looked
+  // it up already. REQUIRES: effect.hash is set for effects on keys; effects are in log order.
+  void Apply(const Effect& effect, Object* existing);
+  // Applies the payload of a committed entry (follower, replay). Corruption when it can't be read.
+  Status ApplyPayload(std::string_view payload);
+  // Takes in one record of the store, when loading. Records of dead databases set
+  // found_dead_records() and are ignored.
+  Status Load(std::string_view record_key, std::string_view record_value);
+  // Takes in the "databases" system record; before any Load.
+  Status LoadDatabases(std::string_view record_value);
+  bool found_dead_records() const { return found_dead_records_; }
+
+  // The largest revision of any effect applied or record loaded.
+  uint64_t max_revision() const { return max_revision_; }
+  size_t MemoryBytes() const;
+
+  // Leases of all locks, by the monotonic clock in ms (DESIGN.md §2 rule 5).
+  DeadlineHeap* leases() { return &leases_; }
+  const DeadlineHeap& leases() const { return leases_; }
+  // Every lease starts again at its full length: after a change of leadership (P33).
+  void RestartLeases();
+  // The database whose table holds `object`, which is in the lease heap.
+  Database* DatabaseOfLease(const Object* object) const;
+
+ private:
+  void ApplyPut(Database* database, const Effect& effect, Object* existing);
+  void ApplyDelete(Database* database, const Effect& effect, Object* existing);
+  void ApplyInPlace(Database* database, const Effect& effect, Object* existing);
+  void ApplyDatabases(const Effect& effect);
+  void Swap(Database* database, const HashedKey& key, Object* old, Object* fresh);
+  void SetDeadline(Database* database, Object* object, const Meta& meta);
+  void DropDeadline(Database* database, Object* object);
+
+  Options options_;
+  DatabaseMap map_;
+  std::array<std::unique_ptr<Database>, kLogicalDatabases> databases_;
+  DeadlineHeap leases_;
+  uint64_t max_revision_ = 0;
+  bool found_dead_records_ = false;
+};
+
+}  // namespace holdfast::data

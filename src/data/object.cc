@@ -1,0 +1,120 @@
+#include "data/object.h"
+
+#include <malloc.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <new>
+
+#include "base/check.h"
+
+namespace holdfast::data {
+
+std::string_view TypeName(ObjectType type) {
+  switch (type) {
+    case ObjectType::kString:
+      return "string";
+    case ObjectType::kLock:
+      return "lock";
+    case ObjectType::kSequence:
+      return "sequence";
+  }
+  return "none";
+}
+
+Object* Object::Create(std::string_view key, const Meta& meta, std::string_view value,
+                       size_t value_capacity) {
+  const bool is_large = value.size() > kInlineLimit || value_capacity > kInlineLimit;
+  const size_t fence_bytes = meta.fence != 0 ? 8 : 0;
+  const size_t tail = is_large ? sizeof(Large) : value.size();
+  void* memory = std::malloc(sizeof(Object) + fence_bytes + key.size() + tail);
+  CHECK_MSG(memory != nullptr, "out of memory");
+  auto* object = new (memory) Object();
+  object->key_size_ = static_cast<uint32_t>(key.size());
+  object->value_size_ = static_cast<uint32_t>(value.size());
+  object->flags_ = static_cast<uint8_t>((is_large ? kLarge : 0) | (fence_bytes != 0 ? kHasFence : 0));
+  object->SetMeta(meta);
+  std::memcpy(object->base() + object->key_offset(), key.data(), key.size());
+  if (is_large) {
+    Large large;
+    large.capacity = value.size() > value_capacity ? value.size() : value_capacity;
+    large.data = static_cast<char*>(std::malloc(large.capacity));
+    CHECK_MSG(large.data != nullptr, "out of memory");
+    std::memcpy(large.data, value.data(), value.size());
+    object->set_large(large);
+  } else if (!value.empty()) {
+    std::memcpy(object->inline_value(), value.data(), value.size());
+  }
+  return object;
+}
+
+void Object::Free(Object* object) {
+  if ((object->flags_ & kLarge) != 0) std::free(object->large().data);
+  std::free(object);
+}
+
+uint64_t Object::fence() const {
+  if ((flags_ & kHasFence) == 0) return 0;
+  uint64_t fence;
+  std::memcpy(&fence, base() + sizeof(Object), sizeof fence);
+  return fence;
+}
+
+Object::Large Object::large() const {
+  Large large;
+  std::memcpy(&large, inline_value(), sizeof large);
+  return large;
+}
+
+void Object::set_large(Large large) { std::memcpy(inline_value(), &large, sizeof large); }
+
+size_t Object::MemoryBytes() const {
+  size_t bytes = malloc_usable_size(const_cast<Object*>(this));
+  if ((flags_ & kLarge) != 0) bytes += malloc_usable_size(large().data);
+  return bytes;
+}
+
+bool Object::CanHoldMeta(const Meta& meta) const {
+  return meta.fence == 0 || (flags_ & kHasFence) != 0;
+}
+
+void Object::SetMeta(const Meta& meta) {
+  CHECK(CanHoldMeta(meta));
+  revision_ = meta.revision;
+  created_ = meta.created;
+  version_ = meta.version;
+  type_ = meta.type;
+  flags_ = static_cast<uint8_t>(meta.raw ? flags_ | kRaw : flags_ & ~kRaw);
+  if ((flags_ & kHasFence) != 0) {
+    std::memcpy(base() + sizeof(Object), &meta.fence, sizeof meta.fence);
+  }
+}
+
+size_t Object::value_capacity() const {
+  if ((flags_ & kLarge) != 0) return large().capacity;
+  return malloc_usable_size(const_cast<Object*>(this)) - key_offset() - key_size_;
+}
+
+bool Object::CanHoldValue(size_t size) const {
+  const size_t capacity = value_capacity();
+  if (size > capacity) return false;
+  // A value that shrank a lot gives its memory back.
+  return capacity <= 64 || size * 2 >= capacity;
+}
+
+void Object::SetValue(std::string_view value) {
+  CHECK(value.size() <= value_capacity());
+  char* to = (flags_ & kLarge) != 0 ? large().data : inline_value();
+  std::memmove(to, value.data(), value.size());
+  value_size_ = static_cast<uint32_t>(value.size());
+}
+
+void Object::Patch(size_t offset, std::string_view bytes, size_t new_size) {
+  CHECK(new_size <= value_capacity() && offset + bytes.size() <= new_size);
+  char* to = (flags_ & kLarge) != 0 ? large().data : inline_value();
+  if (new_size > value_size_) std::memset(to + value_size_, 0, new_size - value_size_);
+  std::memcpy(to + offset, bytes.data(), bytes.size());
+  value_size_ = static_cast<uint32_t>(new_size);
+}
+
+}  // namespace holdfast::data
