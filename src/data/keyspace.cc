@@ -88,25 +88,26 @@ void Keyspace::Swap(Database* database, const HashedKey& key, Object* old, Objec
   Object::Free(old);
 }
 
-void Keyspace::ApplyPut(Database* database, const Effect& effect, Object* existing) {
+Object* Keyspace::ApplyPut(Database* database, const Effect& effect, Object* existing) {
   const HashedKey key{effect.key, effect.hash, effect.slot};
   if (existing == nullptr) {
     Object* object = Object::Create(effect.key, effect.meta, effect.value);
     database->table.Insert(key, object);
     database->object_bytes += object->MemoryBytes();
     SetDeadline(database, object, effect.meta);
-    return;
+    return object;
   }
   if (existing->type() == effect.meta.type && existing->CanHoldMeta(effect.meta) &&
       existing->CanHoldValue(effect.value.size())) {
     existing->SetMeta(effect.meta);
     existing->SetValue(effect.value);
     SetDeadline(database, existing, effect.meta);
-    return;
+    return existing;
   }
   Object* fresh = Object::Create(effect.key, effect.meta, effect.value);
   Swap(database, key, existing, fresh);
   SetDeadline(database, fresh, effect.meta);
+  return fresh;
 }
 
 void Keyspace::ApplyDelete(Database* database, const Effect& effect, Object* existing) {
@@ -118,7 +119,7 @@ void Keyspace::ApplyDelete(Database* database, const Effect& effect, Object* exi
 }
 
 // Patch and meta effects: the value, or most of it, stays.
-void Keyspace::ApplyInPlace(Database* database, const Effect& effect, Object* existing) {
+Object* Keyspace::ApplyInPlace(Database* database, const Effect& effect, Object* existing) {
   CHECK_MSG(existing != nullptr, "an effect on a part of a key that does not exist");
   const bool patch = effect.kind == EffectKind::kPatch;
   const size_t size = patch ? effect.new_size : existing->value_size();
@@ -142,6 +143,7 @@ void Keyspace::ApplyInPlace(Database* database, const Effect& effect, Object* ex
   }
   if (patch) object->Patch(effect.offset, effect.value, size);
   SetDeadline(database, object, effect.meta);
+  return object;
 }
 
 void Keyspace::ApplyDatabases(const Effect& effect) {
@@ -176,28 +178,27 @@ void Keyspace::ApplyDatabases(const Effect& effect) {
   if (flushed) found_dead_records_ = true;
 }
 
-void Keyspace::Apply(const Effect& effect, Object* existing) {
+Object* Keyspace::Apply(const Effect& effect, Object* existing) {
   max_revision_ = std::max(max_revision_, effect.meta.revision);
   if (effect.kind == EffectKind::kDatabases) {
     ApplyDatabases(effect);
-    return;
+    return nullptr;
   }
   Database* database = Physical(effect.database);
   CHECK_MSG(database != nullptr, "an effect on a database that was flushed before it");
   switch (effect.kind) {
     case EffectKind::kPut:
-      ApplyPut(database, effect, existing);
-      break;
+      return ApplyPut(database, effect, existing);
     case EffectKind::kDelete:
       ApplyDelete(database, effect, existing);
-      break;
+      return nullptr;
     case EffectKind::kPatch:
     case EffectKind::kMeta:
-      ApplyInPlace(database, effect, existing);
-      break;
+      return ApplyInPlace(database, effect, existing);
     case EffectKind::kDatabases:
       break;
   }
+  return nullptr;
 }
 
 Status Keyspace::ApplyPayload(std::string_view payload) {

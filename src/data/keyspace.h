@@ -61,8 +61,9 @@ class Keyspace {
   static Meta MetaOf(const Database& database, const Object* object);
 
   // Applies one effect. `existing` is the object of effect.key, or nullptr, when the caller looked
-  // it up already. REQUIRES: effect.hash is set for effects on keys; effects are in log order.
-  void Apply(const Effect& effect, Object* existing);
+  // it up already. Returns the key's object afterwards, nullptr when there is none (any more).
+  // REQUIRES: effect.hash is set for effects on keys; effects are in log order.
+  Object* Apply(const Effect& effect, Object* existing);
   // Applies the payload of a committed entry (follower, replay). Corruption when it can't be read.
   Status ApplyPayload(std::string_view payload);
   // Takes in one record of the store, when loading. Records of dead databases set
@@ -85,9 +86,9 @@ class Keyspace {
   Database* DatabaseOfLease(const Object* object) const;
 
  private:
-  void ApplyPut(Database* database, const Effect& effect, Object* existing);
+  Object* ApplyPut(Database* database, const Effect& effect, Object* existing);
   void ApplyDelete(Database* database, const Effect& effect, Object* existing);
-  void ApplyInPlace(Database* database, const Effect& effect, Object* existing);
+  Object* ApplyInPlace(Database* database, const Effect& effect, Object* existing);
   void ApplyDatabases(const Effect& effect);
   void Swap(Database* database, const HashedKey& key, Object* old, Object* fresh);
   void SetDeadline(Database* database, Object* object, const Meta& meta);
