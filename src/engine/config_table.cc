@@ -1,0 +1,569 @@
+// The table of options. The order is the order of conf/holdfast.yaml; `make conf` writes that file
+// anew after a change here.
+#include <arpa/inet.h>
+
+#include <cstdio>
+
+#include "base/numbers.h"
+#include "engine/config.h"
+#include "engine/config_values.h"
+
+namespace holdfast::engine {
+namespace {
+
+constexpr int64_t kMiB = 1024 * 1024;
+constexpr int64_t kIntMax = 2147483647;
+constexpr size_t kMaxBindAddresses = 16;  // as Redis
+constexpr size_t kMaxPercentiles = 32;
+constexpr size_t kMaxSavePoints = 64;
+
+constexpr std::string_view kDurabilities[] = {"fsync", "os"};
+constexpr std::string_view kPolicies[] = {"noeviction",   "allkeys-lru",    "volatile-lru",
+                                          "volatile-ttl", "allkeys-random", "volatile-random"};
+constexpr std::string_view kLogLevels[] = {"debug", "verbose", "notice", "warning", "nothing"};
+
+// --- bind ---------------------------------------------------------------------------------------
+
+Status SetBind(Config* config, std::string_view value) {
+  std::vector<std::string> addresses;
+  for (std::string_view word : SplitWords(value)) {
+    // "*" is how Redis's files say "every IPv4 address".
+    std::string address(word == "*" ? "0.0.0.0" : word);
+    in6_addr parsed;
+    if (inet_pton(AF_INET, address.c_str(), &parsed) != 1 &&
+        inet_pton(AF_INET6, address.c_str(), &parsed) != 1) {
+      return Status::InvalidArgument("'" + address + "' is not a numeric IPv4 or IPv6 address");
+    }
+    addresses.push_back(std::move(address));
+  }
+  if (addresses.empty()) return Status::InvalidArgument("at least one address is needed");
+  if (addresses.size() > kMaxBindAddresses) {
+    return Status::InvalidArgument("Too many bind addresses specified.");
+  }
+  config->bind = std::move(addresses);
+  return Status::Ok();
+}
+
+std::string GetBind(const Config& config) {
+  std::string out;
+  for (const std::string& address : config.bind) out += (out.empty() ? "" : " ") + address;
+  return out;
+}
+
+// --- dir ----------------------------------------------------------------------------------------
+
+Status SetDir(Config* config, std::string_view value) {
+  if (value.empty() || value.find('\0') != std::string_view::npos) {
+    return Status::InvalidArgument("argument must be the path of a directory");
+  }
+  config->dir = value;
+  return Status::Ok();
+}
+
+std::string GetDir(const Config& config) { return config.dir; }
+
+// --- client-output-buffer-limit -----------------------------------------------------------------
+
+constexpr std::string_view kClassNames[kClientClasses] = {"normal", "slave", "pubsub"};
+
+int ClassByName(std::string_view name) {
+  if (EqualsIgnoreCase(name, "replica")) return static_cast<int>(ClientClass::kReplica);
+  for (size_t i = 0; i < kClientClasses; i++) {
+    if (EqualsIgnoreCase(name, kClassNames[i])) return static_cast<int>(i);
+  }
+  return -1;
+}
+
+// Classes that aren't named keep their limits.
+Status SetOutputLimits(Config* config, std::string_view value) {
+  const std::vector<std::string_view> words = SplitWords(value);
+  if (words.empty() || words.size() % 4 != 0) {
+    return Status::InvalidArgument("Wrong number of arguments in buffer limit configuration.");
+  }
+  auto limits = config->output_limits;
+  for (size_t i = 0; i < words.size(); i += 4) {
+    const int index = ClassByName(words[i]);
+    if (index < 0) {
+      return Status::InvalidArgument(
+          "Invalid client class specified in buffer limit configuration.");
+    }
+    OutputLimit& limit = limits[static_cast<size_t>(index)];
+    if (!ParseMemorySize(words[i + 1], &limit.hard_bytes) ||
+        !ParseMemorySize(words[i + 2], &limit.soft_bytes) ||
+        !ParseInt64(words[i + 3], &limit.soft_seconds) || limit.soft_seconds < 0) {
+      return Status::InvalidArgument(
+          "Error in hard, soft or soft_seconds setting in buffer limit configuration.");
+    }
+  }
+  config->output_limits = limits;
+  return Status::Ok();
+}
+
+std::string GetOutputLimits(const Config& config) {
+  std::string out;
+  for (size_t i = 0; i < kClientClasses; i++) {
+    const OutputLimit& limit = config.output_limits[i];
+    if (i > 0) out += ' ';
+    out += std::string(kClassNames[i]) + ' ' + std::to_string(limit.hard_bytes) + ' ' +
+           std::to_string(limit.soft_bytes) + ' ' + std::to_string(limit.soft_seconds);
+  }
+  return out;
+}
+
+// --- latency-tracking-info-percentiles ----------------------------------------------------------
+
+Status SetPercentiles(Config* config, std::string_view value) {
+  std::vector<double> percentiles;
+  for (std::string_view word : SplitWords(value)) {
+    double percentile;
+    if (!ParseDouble(word, &percentile) || percentiles.size() == kMaxPercentiles) {
+      return Status::InvalidArgument("Invalid latency-tracking-info-percentiles parameters");
+    }
+    if (!(percentile >= 0.0 && percentile <= 100.0)) {
+      return Status::InvalidArgument(
+          "latency-tracking-info-percentiles parameters should sit between [0.0,100.0]");
+    }
+    percentiles.push_back(percentile);
+  }
+  config->latency_percentiles = std::move(percentiles);
+  return Status::Ok();
+}
+
+std::string GetPercentiles(const Config& config) {
+  std::string out;
+  for (double percentile : config.latency_percentiles) {
+    // Six digits without trailing zeros, as Redis prints them.
+    char text[32];
+    std::snprintf(text, sizeof(text), "%f", percentile);
+    std::string_view trimmed(text);
+    while (trimmed.ends_with('0')) trimmed.remove_suffix(1);
+    if (trimmed.ends_with('.')) trimmed.remove_suffix(1);
+    if (!out.empty()) out += ' ';
+    out += trimmed;
+  }
+  return out;
+}
+
+// --- save ---------------------------------------------------------------------------------------
+
+Status SetSave(Config* config, std::string_view value) {
+  const std::vector<std::string_view> words = SplitWords(value);
+  std::vector<std::pair<int64_t, int64_t>> points;
+  const Status invalid = Status::InvalidArgument("Invalid save parameters");
+  if (words.size() % 2 != 0 || words.size() / 2 > kMaxSavePoints) return invalid;
+  for (size_t i = 0; i < words.size(); i += 2) {
+    int64_t seconds;
+    int64_t changes;
+    if (!ParseInt64(words[i], &seconds) || !ParseInt64(words[i + 1], &changes)) return invalid;
+    if (seconds < 1 || changes < 0) return invalid;
+    points.emplace_back(seconds, changes);
+  }
+  config->save = std::move(points);
+  return Status::Ok();
+}
+
+std::string GetSave(const Config& config) {
+  std::string out;
+  for (const auto& [seconds, changes] : config.save) {
+    if (!out.empty()) out += ' ';
+    out += std::to_string(seconds) + ' ' + std::to_string(changes);
+  }
+  return out;
+}
+
+// --- values that follow from others or never change ---------------------------------------------
+
+std::string GetAppendfsync(const Config& config) {
+  return config.durability == Durability::kFsync ? "always" : "no";
+}
+std::string GetDatabases(const Config&) { return std::to_string(kDatabases); }
+std::string GetYes(const Config&) { return "yes"; }
+std::string GetNo(const Config&) { return "no"; }
+std::string GetEmpty(const Config&) { return ""; }
+std::string GetZero(const Config&) { return "0"; }
+
+constexpr std::string_view kNetwork = "Network";
+constexpr std::string_view kData = "Data and threads";
+constexpr std::string_view kMemory = "Memory";
+constexpr std::string_view kRequests = "Requests and replies";
+constexpr std::string_view kWatching = "Watching the server";
+constexpr std::string_view kRedis = "Redis's own";
+
+// clang-format off: one row a few short lines, every row alike
+const Option kOptions[] = {
+    {.section = kNetwork,
+     .name = "port",
+     .type = OptionType::kInteger,
+     .default_value = "6379",
+     .meaning = "The TCP port for clients.",
+     .flags = kRuntime | kListener,
+     .min = 1,
+     .max = 65535,
+     .field = &Config::port},
+    {.section = kNetwork,
+     .name = "bind",
+     .type = OptionType::kSpecial,
+     .default_value = "127.0.0.1",
+     .meaning = "The numeric IPv4 and IPv6 addresses to listen on, separated by blanks; * is every "
+                "IPv4 address. Set requirepass before listening on anything but the own machine.",
+     .flags = kRuntime | kListener | kList,
+     .field = SpecialField{SetBind, GetBind}},
+    {.section = kNetwork,
+     .name = "requirepass",
+     .type = OptionType::kString,
+     .default_value = "",
+     .meaning = "The password that clients must give by AUTH or HELLO; empty: none.",
+     .flags = kRuntime | kSecret,
+     .field = &Config::requirepass},
+    {.section = kNetwork,
+     .name = "maxclients",
+     .type = OptionType::kInteger,
+     .default_value = "10000",
+     .unit = "connections",
+     .meaning = "More are refused with an error.",
+     .flags = kRuntime,
+     .min = 1,
+     .max = 1000000,
+     .field = &Config::maxclients},
+    {.section = kNetwork,
+     .name = "timeout",
+     .type = OptionType::kInteger,
+     .default_value = "0",
+     .unit = "seconds",
+     .meaning = "A client that sent nothing for so long is disconnected; 0: never.",
+     .flags = kRuntime,
+     .max = kIntMax,
+     .field = &Config::timeout_s},
+    {.section = kNetwork,
+     .name = "tcp-keepalive",
+     .type = OptionType::kInteger,
+     .default_value = "300",
+     .unit = "seconds",
+     .meaning = "TCP probes of idle connections, so that vanished clients are noticed; 0: none.",
+     .flags = kRuntime,
+     .max = kIntMax,
+     .field = &Config::tcp_keepalive_s},
+    {.section = kNetwork,
+     .name = "tcp-backlog",
+     .type = OptionType::kInteger,
+     .default_value = "511",
+     .unit = "connections",
+     .meaning = "How many may wait to be accepted; the kernel's net.core.somaxconn limits it too.",
+     .min = 1,
+     .max = 65535,
+     .field = &Config::tcp_backlog},
+
+    {.section = kData,
+     .name = "dir",
+     .type = OptionType::kSpecial,
+     .default_value = "./data",
+     .meaning = "The data directory; created when it doesn't exist.",
+     .field = SpecialField{SetDir, GetDir}},
+    {.section = kData,
+     .name = "cores",
+     .type = OptionType::kInteger,
+     .default_value = "0",
+     .unit = "threads",
+     .meaning = "Threads that execute commands; 0: one for each CPU. It may differ at every start.",
+     .max = 1024,
+     .field = &Config::cores},
+    {.section = kData,
+     .name = "partitions",
+     .type = OptionType::kInteger,
+     .default_value = "1",
+     .meaning = "Into how many parts the slots are divided. Fixed when the data directory is "
+                "created: another number later is refused at the start.",
+     .min = 1,
+     .max = 1024,
+     .field = &Config::partitions},
+    {.section = kData,
+     .name = "durability",
+     .type = OptionType::kEnum,
+     .default_value = "fsync",
+     .meaning = "When a write is acknowledged: fsync: once it is on disk; os: once the operating "
+                "system has it, so that a power loss loses the last writes.",
+     .choices = kDurabilities,
+     .field = &Config::durability},
+    {.section = kData,
+     .name = "flush-interval-ms",
+     .type = OptionType::kInteger,
+     .default_value = "1000",
+     .unit = "milliseconds",
+     .meaning = "How long changes may wait before they are written from the log to LevelDB. They "
+                "are durable before that: this is work saved against time at the next start.",
+     .min = 1,
+     .max = 3600000,
+     .field = &Config::flush_interval_ms},
+    {.section = kData,
+     .name = "flush-max-bytes",
+     .type = OptionType::kMemory,
+     .default_value = "32mb",
+     .unit = "bytes",
+     .meaning = "Changes of this size are written to LevelDB before the interval is over.",
+     .min = 64 * 1024,
+     .max = 1024 * kMiB,
+     .field = &Config::flush_max_bytes},
+    {.section = kData,
+     .name = "persist-queue-limit",
+     .type = OptionType::kMemory,
+     .default_value = "256mb",
+     .unit = "bytes",
+     .meaning =
+         "Changes of a core that LevelDB hasn't taken yet; when there are more, writes wait.",
+     .min = kMiB,
+     .max = 65536 * kMiB,
+     .field = &Config::persist_queue_limit_bytes},
+    {.section = kData,
+     .name = "wal-segment-bytes",
+     .type = OptionType::kMemory,
+     .default_value = "64mb",
+     .unit = "bytes",
+     .meaning = "Size at which a file of the write-ahead log is finished and the next one begun.",
+     .min = 64 * 1024,
+     .max = 1024 * kMiB,
+     .field = &Config::wal_segment_bytes},
+    {.section = kData,
+     .name = "disk-reserve-bytes",
+     .type = OptionType::kMemory,
+     .default_value = "256mb",
+     .unit = "bytes",
+     .meaning = "With less free space on the disk writes are refused, before the log would fail.",
+     .field = &Config::disk_reserve_bytes},
+    {.section = kData,
+     .name = "shutdown-timeout",
+     .type = OptionType::kInteger,
+     .default_value = "10",
+     .unit = "seconds",
+     .meaning = "How long SIGTERM and SHUTDOWN wait for clients to take their last replies.",
+     .flags = kRuntime,
+     .max = kIntMax,
+     .field = &Config::shutdown_timeout_s},
+
+    {.section = kMemory,
+     .name = "maxmemory",
+     .type = OptionType::kMemory,
+     .default_value = "0",
+     .unit = "bytes",
+     .meaning = "When the keys of the node take more, maxmemory-policy decides; 0: no limit.",
+     .flags = kRuntime,
+     .field = &Config::maxmemory_bytes},
+    {.section = kMemory,
+     .name = "maxmemory-policy",
+     .type = OptionType::kEnum,
+     .default_value = "noeviction",
+     .meaning = "At maxmemory: noeviction refuses commands that need memory, the others delete "
+                "keys: the least recently used, those that expire soonest, or random ones; of all "
+                "keys or only of those with an expiry (volatile).",
+     .flags = kRuntime,
+     .choices = kPolicies,
+     .field = &Config::maxmemory_policy},
+    {.section = kMemory,
+     .name = "maxmemory-samples",
+     .type = OptionType::kInteger,
+     .default_value = "5",
+     .unit = "keys",
+     .meaning = "How many keys are compared to choose one to delete.",
+     .flags = kRuntime,
+     .min = 1,
+     .max = 1000,
+     .field = &Config::maxmemory_samples},
+    {.section = kMemory,
+     .name = "maxmemory-clients",
+     .type = OptionType::kMemoryOrPercent,
+     .default_value = "0",
+     .unit = "bytes, or percent of maxmemory",
+     .meaning = "When the buffers of all clients take more, the largest clients are disconnected; "
+                "0: no limit.",
+     .flags = kRuntime,
+     .min = -100,
+     .field = &Config::maxmemory_clients},
+    {.section = kMemory,
+     .name = "hz",
+     .type = OptionType::kInteger,
+     .default_value = "10",
+     .unit = "times a second",
+     .meaning = "How often each core looks for expired keys, idle clients and keys to evict.",
+     .flags = kRuntime,
+     .min = 1,
+     .max = 500,
+     .field = &Config::hz},
+    {.section = kMemory,
+     .name = "active-expire-effort",
+     .type = OptionType::kInteger,
+     .default_value = "1",
+     .meaning = "How much time may go into finding expired keys that nobody reads.",
+     .flags = kRuntime,
+     .min = 1,
+     .max = 10,
+     .field = &Config::active_expire_effort},
+
+    {.section = kRequests,
+     .name = "proto-max-bulk-len",
+     .type = OptionType::kMemory,
+     .default_value = "512mb",
+     .unit = "bytes",
+     .meaning = "The largest value of a key and argument of a command.",
+     .flags = kRuntime,
+     .min = kMiB,
+     .max = 512 * kMiB,
+     .field = &Config::max_bulk_bytes},
+    {.section = kRequests,
+     .name = "client-query-buffer-limit",
+     .type = OptionType::kMemory,
+     .default_value = "1gb",
+     .unit = "bytes",
+     .meaning = "A client whose unfinished request is larger is disconnected.",
+     .flags = kRuntime,
+     .min = kMiB,
+     .field = &Config::query_buffer_limit_bytes},
+    {.section = kRequests,
+     .name = "client-output-buffer-limit",
+     .type = OptionType::kSpecial,
+     .default_value = "normal 0 0 0 slave 268435456 67108864 60 pubsub 33554432 8388608 60",
+     .unit = "class, bytes, bytes, seconds",
+     .meaning = "For each class (normal, slave, pubsub): a client with more bytes of replies "
+                "waiting than the first number is disconnected, also one above the second for the "
+                "given seconds. 0: no own limit; every buffer ends at 1gb nevertheless.",
+     .flags = kRuntime | kList,
+     .field = SpecialField{SetOutputLimits, GetOutputLimits}},
+
+    {.section = kWatching,
+     .name = "log-level",
+     .alias = "loglevel",
+     .type = OptionType::kEnum,
+     .default_value = "notice",
+     .meaning = "The least important messages to log: debug, verbose, notice, warning or nothing.",
+     .flags = kRuntime,
+     .choices = kLogLevels,
+     .field = &Config::log_level},
+    {.section = kWatching,
+     .name = "log-file",
+     .alias = "logfile",
+     .type = OptionType::kString,
+     .default_value = "",
+     .meaning = "The file to log to, appended; empty: standard output.",
+     .field = &Config::log_file},
+    {.section = kWatching,
+     .name = "pidfile",
+     .type = OptionType::kString,
+     .default_value = "",
+     .meaning = "A file for the process id, removed at the end; empty: none.",
+     .field = &Config::pidfile},
+    {.section = kWatching,
+     .name = "slowlog-log-slower-than",
+     .type = OptionType::kInteger,
+     .default_value = "10000",
+     .unit = "microseconds",
+     .meaning = "Commands that execute for longer are kept for SLOWLOG GET; 0: all, -1: none.",
+     .flags = kRuntime,
+     .min = -1,
+     .field = &Config::slowlog_slower_than_us},
+    {.section = kWatching,
+     .name = "slowlog-max-len",
+     .type = OptionType::kInteger,
+     .default_value = "128",
+     .unit = "commands",
+     .meaning = "How many of them are kept.",
+     .flags = kRuntime,
+     .max = 1000000,
+     .field = &Config::slowlog_max_len},
+    {.section = kWatching,
+     .name = "latency-monitor-threshold",
+     .type = OptionType::kInteger,
+     .default_value = "0",
+     .unit = "milliseconds",
+     .meaning = "Events that take so long are kept for LATENCY LATEST and HISTORY; 0: none.",
+     .flags = kRuntime,
+     .field = &Config::latency_monitor_threshold_ms},
+    {.section = kWatching,
+     .name = "latency-tracking",
+     .type = OptionType::kBool,
+     .default_value = "yes",
+     .meaning = "Whether execution times of each command are counted for INFO latencystats.",
+     .flags = kRuntime,
+     .field = &Config::latency_tracking},
+    {.section = kWatching,
+     .name = "latency-tracking-info-percentiles",
+     .type = OptionType::kSpecial,
+     .default_value = "50 99 99.9",
+     .unit = "percent",
+     .meaning = "The percentiles that INFO latencystats shows, separated by blanks.",
+     .flags = kRuntime | kList,
+     .field = SpecialField{SetPercentiles, GetPercentiles}},
+
+    {.section = kRedis,
+     .name = "databases",
+     .type = OptionType::kSpecial,
+     .default_value = "16",
+     .meaning = "Always 16.",
+     .flags = kRedisOnly,
+     .field = SpecialField{nullptr, GetDatabases}},
+    {.section = kRedis,
+     .name = "appendonly",
+     .type = OptionType::kSpecial,
+     .default_value = "yes",
+     .meaning = "Always yes: every write goes to the log.",
+     .flags = kRedisOnly,
+     .field = SpecialField{nullptr, GetYes}},
+    {.section = kRedis,
+     .name = "appendfsync",
+     .type = OptionType::kSpecial,
+     .default_value = "always",
+     .meaning = "Shows durability: fsync is always, os is no.",
+     .flags = kRedisOnly,
+     .field = SpecialField{nullptr, GetAppendfsync}},
+    {.section = kRedis,
+     .name = "save",
+     .type = OptionType::kSpecial,
+     .default_value = "",
+     .meaning = "Kept for tools that set it. It starts nothing, because there is nothing left to "
+                "save: a write is durable before it is acknowledged.",
+     .flags = kRedisOnly | kRuntime | kInert | kList,
+     .field = SpecialField{SetSave, GetSave}},
+    {.section = kRedis,
+     .name = "daemonize",
+     .type = OptionType::kSpecial,
+     .default_value = "no",
+     .meaning = "Always no: the service manager does that.",
+     .flags = kRedisOnly,
+     .field = SpecialField{nullptr, GetNo}},
+    {.section = kRedis,
+     .name = "replicaof",
+     .alias = "slaveof",
+     .type = OptionType::kSpecial,
+     .default_value = "",
+     .meaning = "Always empty: replication isn't set up node by node here.",
+     .flags = kRedisOnly,
+     .field = SpecialField{nullptr, GetEmpty}},
+    {.section = kRedis,
+     .name = "replica-read-only",
+     .alias = "slave-read-only",
+     .type = OptionType::kSpecial,
+     .default_value = "yes",
+     .meaning = "Always yes: only the log changes a follower.",
+     .flags = kRedisOnly,
+     .field = SpecialField{nullptr, GetYes}},
+    {.section = kRedis,
+     .name = "repl-backlog-size",
+     .type = OptionType::kMemory,
+     .default_value = "1mb",
+     .unit = "bytes",
+     .meaning = "Kept for tools that set it. There is no backlog beside the log itself.",
+     .flags = kRedisOnly | kRuntime | kInert,
+     .min = 1,
+     .field = &Config::repl_backlog_bytes},
+    {.section = kRedis,
+     .name = "key-load-delay",
+     .type = OptionType::kSpecial,
+     .default_value = "0",
+     .meaning = "Always 0: Redis's own tests slow down loading by it.",
+     .flags = kRedisOnly | kHidden,
+     .field = SpecialField{nullptr, GetZero}},
+};
+// clang-format on
+
+}  // namespace
+
+std::span<const Option> Options() { return kOptions; }
+
+}  // namespace holdfast::engine
