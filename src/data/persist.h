@@ -1,0 +1,119 @@
+// Between a partition's keyspace and its store: committed entries become records, and records
+// become the keyspace again at the next start (DESIGN.md §2 rule 6).
+//
+// The store holds the state exactly as of the entry that its "applied" record names, because data
+// and applied index travel in one batch (PITFALLS P30). Replaying the log from there gives the
+// present state; replaying an entry twice would not (a patch needs the value it was made for).
+//
+// Everything here blocks on the disk: the persister thread of the owning core, or start-up. Nothing
+// here reads a clock, draws a random number or depends on the order of a hash table, so that a
+// simulation can drive it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+#include "data/keyspace.h"
+#include "data/record.h"
+#include "storage/store.h"
+
+namespace holdfast::data {
+
+// What is handed to the persister thread at once.
+struct PersistJob {
+  // Payloads of committed data entries, in log order: all of those above the index that the store
+  // has applied, up to and including applied_index. Entries without effects are left out.
+  std::vector<std::shared_ptr<const std::string>> payloads;
+  uint64_t applied_index = 0;
+  uint64_t applied_term = 0;
+  size_t bytes = 0;  // of all payloads, for whoever bounds the queue
+};
+
+// Added to by each PersistEntries that succeeds.
+struct PersistStats {
+  uint64_t jobs = 0;
+  uint64_t effects = 0;
+  uint64_t records_written = 0;
+  uint64_t records_deleted = 0;
+  uint64_t records_skipped = 0;  // of databases that were flushed later in the same job
+  uint64_t base_reads = 0;       // records read because only a part of them changed
+  uint64_t bytes_written = 0;    // keys and values
+};
+
+// Writes the outcome of a job, each record at most once, and the applied index as one batch; with
+// `sync` it is durable when OK is returned. `stats` may be null.
+// On failure nothing was written, or the store is dead and its outcome unknown (store.h):
+//  - Corruption: a payload can't be read, or changes a part of a record that isn't there.
+//  - Unsupported: a payload of a newer format.
+//  - what Store::Write and Store::Get return.
+// Memory: the payloads, plus the whole value of every record that was changed in part.
+Status PersistEntries(storage::Store* store, const PersistJob& job, bool sync,
+                      PersistStats* stats);
+
+// The last entry whose effects a store holds; 0, 0 in a new store.
+struct AppliedState {
+  uint64_t index = 0;
+  uint64_t term = 0;
+  bool operator==(const AppliedState&) const = default;
+};
+Result<AppliedState> ReadApplied(storage::Store* store);
+
+// The "applied" record's value: format(1) index(u64 LE) term(u64 LE). For snapshots and tests.
+std::string EncodeApplied(const AppliedState& applied);
+Status DecodeApplied(std::string_view bytes, AppliedState* applied);
+
+// Makes sure that the store belongs to this node and partition (P14): writes the identity record,
+// durably, into an empty store and compares it in any other.
+//  - Unsupported: another node's or partition's data, or a newer format.
+//  - Corruption: a damaged identity record, or data without one.
+Status CheckOrWriteIdentity(storage::Store* store, uint64_t node_id, uint32_t partition);
+
+// The identity record's value: format(1) node id(u64 LE) partition(u32 LE).
+std::string EncodeStoreIdentity(uint64_t node_id, uint32_t partition);
+Status DecodeStoreIdentity(std::string_view bytes, uint64_t* node_id, uint32_t* partition);
+
+struct LoadStats {
+  uint64_t records = 0;       // read, dead ones included
+  uint64_t dead_records = 0;  // of databases that were flushed; see DeadRecordCollector
+  uint64_t bytes = 0;         // keys and values
+};
+
+// Fills a new keyspace from the store. On failure the keyspace is of no use. `stats` may be null.
+// The keyspace's owner must not use it meanwhile.
+Status LoadKeyspace(storage::Store* store, Keyspace* keyspace, LoadStats* stats);
+
+// Deletes the records of physical databases that no SELECT number means any more, in small steps
+// (P35). Runs on the thread that persists, between jobs. The deletions need no applied index and no
+// sync: a crash brings back at most records that nobody can see.
+//
+// One collector makes one pass. `live` is the mapping in force when the pass begins; databases that
+// are created while it runs (numbers from live.next on) are left alone, databases that die while it
+// runs are for the next pass.
+class DeadRecordCollector {
+ public:
+  DeadRecordCollector(uint16_t first_slot, uint16_t last_slot, const DatabaseMap& live);
+
+  // Deletes up to `max_records` records, in one batch; a live database that is skipped counts as
+  // one record, so that a step's length is bounded by `max_records` (> 0). True when the pass is
+  // complete; then Step must not be called again. After an error the pass may be repeated by a new
+  // collector.
+  Result<bool> Step(storage::Store* store, size_t max_records);
+
+  uint64_t deleted() const { return deleted_; }
+
+ private:
+  bool IsLive(uint32_t database) const;
+
+  uint16_t last_slot_;
+  DatabaseMap live_;
+  uint64_t deleted_ = 0;
+  // Where the pass goes on: the first record key not yet looked at.
+  std::string position_;
+  bool done_ = false;
+};
+
+}  // namespace holdfast::data
