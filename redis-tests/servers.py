@@ -1,0 +1,161 @@
+"""Child processes, ports, and the server that a unit runs against."""
+
+import os
+import random
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+START_DEADLINE_S = 30
+STOP_DEADLINE_S = 15
+
+
+class ServerError(Exception):
+    """The server can't be used; the text says why, with the end of its log."""
+
+
+class Processes:
+    """The running children, each leading a process group; ended by their ids only. Any thread."""
+
+    def __init__(self):
+        self._lock = threading.Lock()
+        self._children = []
+        self._stopping = False
+
+    def start(self, command: list[str], **kwargs) -> subprocess.Popen:
+        with self._lock:
+            if self._stopping:
+                raise ServerError("interrupted")
+            child = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, start_new_session=True, **kwargs
+            )
+            self._children.append(child)
+            return child
+
+    def kill(self, child: subprocess.Popen) -> None:
+        """Ends the child's group, including what a child that has ended left behind. Idempotent."""
+        with self._lock:
+            if child not in self._children:
+                return  # its id may be another process's by now
+            self._children.remove(child)
+        # Nothing has reaped the child before (see exit_status), so the id still is its group's.
+        os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
+
+    def stop_all(self) -> None:
+        """Ends everything and lets nothing start any more."""
+        with self._lock:
+            self._stopping = True
+            children = list(self._children)
+        for child in children:
+            self.kill(child)
+
+
+class Ports:
+    """Hands out loopback ports, each once. Any thread.
+
+    They lie below the range that the kernel uses for outgoing connections.
+    """
+
+    def __init__(self):
+        self._lock = threading.Lock()
+        self._given = set()
+
+    def take(self) -> int:
+        with self._lock:
+            for _ in range(1000):
+                port = random.randrange(20000, 30000)
+                if port not in self._given and self._is_free(port):
+                    self._given.add(port)
+                    return port
+        raise ServerError("no free port between 20000 and 30000")
+
+    @staticmethod
+    def _is_free(port: int) -> bool:
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                return False
+        return True
+
+
+class Server:
+    """A server started for one unit, with data and log below `directory`; answers when constructed.
+
+    `template` is a command line in which {port} and {dir} are replaced.
+    """
+
+    def __init__(self, processes: Processes, template: str, port: int, directory: Path):
+        self._processes = processes
+        self.log = directory / "server.log"
+        data = directory / "data"
+        data.mkdir()
+        command = [
+            part.replace("{port}", str(port)).replace("{dir}", str(data))
+            for part in shlex.split(template)
+        ]
+        # The server runs in its data directory, so a relative program name is resolved here.
+        command[0] = os.path.abspath(shutil.which(command[0]) or command[0])
+        with open(self.log, "wb") as log:
+            self._child = processes.start(command, cwd=data, stdout=log, stderr=subprocess.STDOUT)
+        deadline = time.monotonic() + START_DEADLINE_S
+        while not answers_ping("127.0.0.1", port):
+            problem = self.problem()
+            if problem is None and time.monotonic() > deadline:
+                problem = f"the server didn't answer PING within {START_DEADLINE_S} s"
+            if problem:
+                self.kill()
+                raise ServerError(f"{problem}\n{self.log_tail()}")
+            time.sleep(0.02)
+
+    def problem(self) -> str | None:
+        """What is wrong with a server that should be running."""
+        status = exit_status(self._child, 0)
+        return None if status is None else f"the server ended by itself, {describe(status)}"
+
+    def stop(self) -> str | None:
+        """Asks the server to end; returns what was wrong with the way it did."""
+        os.kill(self._child.pid, signal.SIGTERM)
+        status = exit_status(self._child, STOP_DEADLINE_S)
+        if status is None:
+            return f"the server didn't end within {STOP_DEADLINE_S} s of SIGTERM"
+        return None if status == 0 else f"after SIGTERM the server ended with {describe(status)}"
+
+    def kill(self) -> None:
+        self._processes.kill(self._child)
+
+    def log_tail(self) -> str:
+        lines = self.log.read_text(errors="replace").splitlines()[-20:]
+        return "\n".join(f"server: {line}" for line in lines)
+
+
+def answers_ping(host: str, port: int) -> bool:
+    try:
+        with socket.create_connection((host, port), timeout=1) as connection:
+            connection.sendall(b"PING\r\n")
+            return connection.recv(1) in (b"+", b"-")  # "-": the server wants a password
+    except OSError:
+        return False
+
+
+def exit_status(child: subprocess.Popen, timeout_s: float) -> int | None:
+    """The status as Popen has it, None while the child runs. Doesn't reap: the id stays ours."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        info = os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        if info is not None:
+            return info.si_status if info.si_code == os.CLD_EXITED else -info.si_status
+        if time.monotonic() >= deadline:
+            return None
+        time.sleep(0.01)
+
+
+def describe(status: int) -> str:
+    """An exit status as Popen gives it."""
+    return f"signal {signal.Signals(-status).name}" if status < 0 else f"status {status}"
