@@ -107,12 +107,12 @@ class ByteReader {
     rest_.remove_prefix(sizeof *v);
     return true;
   }
-  // Refuses an encoding longer than ten bytes or above 2^64 - 1.
+  // Refuses an encoding longer than needed or above 2^64 - 1: every number has one encoding.
   [[nodiscard]] bool ReadVarint(uint64_t* v) {
     uint64_t value = 0;
     for (unsigned i = 0; i < 10 && i < rest_.size(); ++i) {
       const auto b = static_cast<uint8_t>(rest_[i]);
-      if (i == 9 && b > 1) return false;
+      if ((i == 9 && b > 1) || (i > 0 && b == 0)) return false;
       value |= static_cast<uint64_t>(b & 0x7f) << (7 * i);
       if ((b & 0x80) == 0) {
         *v = value;

@@ -41,9 +41,8 @@ void AppendPutValue(std::string* out, const Effect& effect) {
 }
 
 bool ReadRecordKey(ByteReader* in, Effect* effect) {
-  std::string_view record_key;
-  return in->ReadLengthPrefixed(&record_key) &&
-         ParseMetaKey(record_key, &effect->slot, &effect->database, &effect->key);
+  return in->ReadLengthPrefixed(&effect->record_key) &&
+         ParseMetaKey(effect->record_key, &effect->slot, &effect->database, &effect->key);
 }
 
 Status ReadPrefixedMeta(ByteReader* in, Meta* meta) {
@@ -81,11 +80,11 @@ Status ReadEffect(ByteReader* in, Effect* effect) {
   }
   if (!ReadRecordKey(in, effect)) return Status::Corruption("effect has a damaged key");
   switch (effect->kind) {
-    case EffectKind::kPut: {
-      std::string_view record;
-      if (!in->ReadLengthPrefixed(&record)) return Status::Corruption("put effect is cut short");
-      return ParseMeta(record, &effect->meta, &effect->value);
-    }
+    case EffectKind::kPut:
+      if (!in->ReadLengthPrefixed(&effect->record)) {
+        return Status::Corruption("put effect is cut short");
+      }
+      return ParseMeta(effect->record, &effect->meta, &effect->value);
     case EffectKind::kDelete:
       if (!in->ReadVarint(&effect->meta.revision)) {
         return Status::Corruption("delete effect is cut short");

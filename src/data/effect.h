@@ -32,13 +32,18 @@ enum class EffectKind : char {
 struct Effect {
   EffectKind kind = EffectKind::kPut;
   uint16_t slot = 0;
-  uint32_t database = 0;   // physical
+  uint32_t database = 0;  // physical
   std::string_view key;
   Meta meta;               // put, patch, meta; for delete and databases only `revision` is used
   std::string_view value;  // put: the whole value; patch: the bytes written; databases: the map
   uint64_t offset = 0;     // patch
   uint64_t new_size = 0;   // patch
-  uint64_t hash = 0;       // of the key, for the table; not part of the payload
+  // Not part of the payload:
+  uint64_t hash = 0;           // of the key, for the table
+  bool keep_revision = false;  // the leader gives it no revision of its own (EXTEND)
+  // Set by ForEachEffect only: the bytes of the record's key, and of a put's whole record value.
+  std::string_view record_key;
+  std::string_view record;
 };
 
 // Starts a payload; AppendEffect adds to it.

@@ -201,6 +201,44 @@ Object* Keyspace::Apply(const Effect& effect, Object* existing) {
   return nullptr;
 }
 
+// Whether the key of an effect or record belongs where it says.
+Status Keyspace::CheckPlace(const Effect& effect) const {
+  if (effect.slot < options_.first_slot || effect.slot > options_.last_slot) {
+    return Status::Corruption("a change of a slot of another partition");
+  }
+  if (effect.slot != KeySlot(effect.key)) {
+    return Status::Corruption("a change of a key in a slot that is not its own");
+  }
+  return Status::Ok();
+}
+
+// Whether Apply may have this effect, which comes from outside: what a leader's commands emit is
+// right by construction.
+Status Keyspace::CheckEffect(const Effect& effect, const Object* existing) {
+  if (effect.kind == EffectKind::kPatch || effect.kind == EffectKind::kMeta) {
+    if (existing == nullptr) {
+      return Status::Corruption("a change of a part of a key that does not exist");
+    }
+    if (existing->type() != effect.meta.type) {
+      return Status::Corruption("a change of a key's type that keeps its value");
+    }
+    if (effect.kind == EffectKind::kPatch && effect.meta.type != ObjectType::kString) {
+      return Status::Corruption("a change of a part of a value that is not a string");
+    }
+  }
+  if (effect.kind == EffectKind::kPut && effect.value.size() > UINT32_MAX) {
+    return Status::Corruption("a value of 4 GiB or more");
+  }
+  LockValue lock;
+  SequenceValue sequence;
+  if (effect.kind == EffectKind::kPut &&
+      ((effect.meta.type == ObjectType::kLock && !DecodeLock(effect.value, &lock)) ||
+       (effect.meta.type == ObjectType::kSequence && !DecodeSequence(effect.value, &sequence)))) {
+    return Status::Corruption("a damaged lock or sequence");
+  }
+  return Status::Ok();
+}
+
 Status Keyspace::ApplyPayload(std::string_view payload) {
   return ForEachEffect(payload, [this](const Effect& decoded) {
     if (decoded.kind == EffectKind::kDatabases) {
@@ -211,14 +249,9 @@ Status Keyspace::ApplyPayload(std::string_view payload) {
     effect.hash = Hash64(effect.key, options_.hash_seed);
     const Database* database = Physical(effect.database);
     if (database == nullptr) return Status::Corruption("effect on an unknown database");
-    if (effect.slot < options_.first_slot || effect.slot > options_.last_slot) {
-      return Status::Corruption("effect on a slot of another partition");
-    }
+    RETURN_IF_ERROR(CheckPlace(effect));
     Object* existing = database->table.Find({effect.key, effect.hash, effect.slot});
-    if (existing == nullptr &&
-        (effect.kind == EffectKind::kPatch || effect.kind == EffectKind::kMeta)) {
-      return Status::Corruption("effect on a part of a key that does not exist");
-    }
+    RETURN_IF_ERROR(CheckEffect(effect, existing));
     Apply(effect, existing);
     return Status::Ok();
   });
@@ -234,25 +267,21 @@ Status Keyspace::LoadDatabases(std::string_view record_value) {
   return Status::Ok();
 }
 
-Status Keyspace::Load(std::string_view record_key, std::string_view record_value) {
+Status Keyspace::Load(std::string_view record_key, std::string_view record_value, bool* dead) {
   Effect effect;
   effect.kind = EffectKind::kPut;
   if (!ParseMetaKey(record_key, &effect.slot, &effect.database, &effect.key)) {
     return Status::Corruption("store holds a record with a damaged key");
   }
-  if (effect.slot < options_.first_slot || effect.slot > options_.last_slot) {
-    return Status::Corruption("store holds a record of another partition's slot");
-  }
+  RETURN_IF_ERROR(CheckPlace(effect));
   RETURN_IF_ERROR(ParseMeta(record_value, &effect.meta, &effect.value));
   Database* database = Physical(effect.database);
+  if (dead != nullptr) *dead = database == nullptr;
   if (database == nullptr) {
     found_dead_records_ = true;
     return Status::Ok();
   }
-  LockValue lock;
-  if (effect.meta.type == ObjectType::kLock && !DecodeLock(effect.value, &lock)) {
-    return Status::Corruption("store holds a damaged lock");
-  }
+  RETURN_IF_ERROR(CheckEffect(effect, nullptr));
   effect.hash = Hash64(effect.key, options_.hash_seed);
   max_revision_ = std::max(max_revision_, effect.meta.revision);
   ApplyPut(database, effect, nullptr);

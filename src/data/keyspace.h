@@ -64,11 +64,13 @@ class Keyspace {
   // it up already. Returns the key's object afterwards, nullptr when there is none (any more).
   // REQUIRES: effect.hash is set for effects on keys; effects are in log order.
   Object* Apply(const Effect& effect, Object* existing);
-  // Applies the payload of a committed entry (follower, replay). Corruption when it can't be read.
+  // Applies the payload of a committed entry (follower, replay). Corruption when it can't be read
+  // or contradicts the state; some of its effects may have been applied then.
   Status ApplyPayload(std::string_view payload);
   // Takes in one record of the store, when loading. Records of dead databases set
-  // found_dead_records() and are ignored.
-  Status Load(std::string_view record_key, std::string_view record_value);
+  // found_dead_records() and are ignored; `dead`, unless null, says whether this is one.
+  // REQUIRES: no record with this key was loaded before.
+  Status Load(std::string_view record_key, std::string_view record_value, bool* dead = nullptr);
   // Takes in the "databases" system record; before any Load.
   Status LoadDatabases(std::string_view record_value);
   bool found_dead_records() const { return found_dead_records_; }
@@ -90,6 +92,8 @@ class Keyspace {
   void ApplyDelete(Database* database, const Effect& effect, Object* existing);
   Object* ApplyInPlace(Database* database, const Effect& effect, Object* existing);
   void ApplyDatabases(const Effect& effect);
+  Status CheckPlace(const Effect& effect) const;
+  static Status CheckEffect(const Effect& effect, const Object* existing);
   void Swap(Database* database, const HashedKey& key, Object* old, Object* fresh);
   void SetDeadline(Database* database, Object* object, const Meta& meta);
   void DropDeadline(Database* database, Object* object);

@@ -9,6 +9,14 @@
 #include "base/check.h"
 
 namespace holdfast::data {
+namespace {
+
+// memmove for views, whose pointer may be null when they are empty.
+void CopyBytes(char* to, std::string_view from) {
+  if (!from.empty()) std::memmove(to, from.data(), from.size());
+}
+
+}  // namespace
 
 std::string_view TypeName(ObjectType type) {
   switch (type) {
@@ -32,18 +40,19 @@ Object* Object::Create(std::string_view key, const Meta& meta, std::string_view 
   auto* object = new (memory) Object();
   object->key_size_ = static_cast<uint32_t>(key.size());
   object->value_size_ = static_cast<uint32_t>(value.size());
-  object->flags_ = static_cast<uint8_t>((is_large ? kLarge : 0) | (fence_bytes != 0 ? kHasFence : 0));
+  object->flags_ =
+      static_cast<uint8_t>((is_large ? kLarge : 0) | (fence_bytes != 0 ? kHasFence : 0));
   object->SetMeta(meta);
-  std::memcpy(object->base() + object->key_offset(), key.data(), key.size());
+  CopyBytes(object->base() + object->key_offset(), key);
   if (is_large) {
     Large large;
     large.capacity = value.size() > value_capacity ? value.size() : value_capacity;
     large.data = static_cast<char*>(std::malloc(large.capacity));
     CHECK_MSG(large.data != nullptr, "out of memory");
-    std::memcpy(large.data, value.data(), value.size());
+    CopyBytes(large.data, value);
     object->set_large(large);
-  } else if (!value.empty()) {
-    std::memcpy(object->inline_value(), value.data(), value.size());
+  } else {
+    CopyBytes(object->inline_value(), value);
   }
   return object;
 }
@@ -105,7 +114,7 @@ bool Object::CanHoldValue(size_t size) const {
 void Object::SetValue(std::string_view value) {
   CHECK(value.size() <= value_capacity());
   char* to = (flags_ & kLarge) != 0 ? large().data : inline_value();
-  std::memmove(to, value.data(), value.size());
+  CopyBytes(to, value);
   value_size_ = static_cast<uint32_t>(value.size());
 }
 
@@ -113,7 +122,7 @@ void Object::Patch(size_t offset, std::string_view bytes, size_t new_size) {
   CHECK(new_size <= value_capacity() && offset + bytes.size() <= new_size);
   char* to = (flags_ & kLarge) != 0 ? large().data : inline_value();
   if (new_size > value_size_) std::memset(to + value_size_, 0, new_size - value_size_);
-  std::memcpy(to + offset, bytes.data(), bytes.size());
+  CopyBytes(to + offset, bytes);
   value_size_ = static_cast<uint32_t>(new_size);
 }
 

@@ -20,11 +20,11 @@ struct Meta {
   // The string was built by a partial write (APPEND, SETRANGE, SETBIT): OBJECT ENCODING says "raw"
   // for it even when it is short, as Redis does.
   bool raw = false;
-  uint32_t version = 0;       // modifications since the key was created; 1 for a new key
-  uint64_t revision = 0;      // of the last modification
-  uint64_t created = 0;       // revision that created the key: its generation
-  int64_t expire_at_ms = 0;   // milliseconds since 1970 UTC; 0 = never
-  uint64_t fence = 0;         // highest fencing token that has written the key; 0 = none
+  uint32_t version = 0;      // modifications since the key was created; 1 for a new key
+  uint64_t revision = 0;     // of the last modification
+  uint64_t created = 0;      // revision that created the key: its generation
+  int64_t expire_at_ms = 0;  // milliseconds since 1970 UTC; 0 = never
+  uint64_t fence = 0;        // highest fencing token that has written the key; 0 = none
 };
 
 inline constexpr uint32_t kNotInHeap = UINT32_MAX;
@@ -88,9 +88,7 @@ class Object {
   const char* inline_value() const { return base() + key_offset() + key_size_; }
   Large large() const;
   void set_large(Large large);
-  const char* value_data() const {
-    return (flags_ & kLarge) != 0 ? large().data : inline_value();
-  }
+  const char* value_data() const { return (flags_ & kLarge) != 0 ? large().data : inline_value(); }
   size_t value_capacity() const;
 
   uint64_t revision_;

@@ -51,8 +51,7 @@ struct PersistStats {
 //  - Unsupported: a payload of a newer format.
 //  - what Store::Write and Store::Get return.
 // Memory: the payloads, plus the whole value of every record that was changed in part.
-Status PersistEntries(storage::Store* store, const PersistJob& job, bool sync,
-                      PersistStats* stats);
+Status PersistEntries(storage::Store* store, const PersistJob& job, bool sync, PersistStats* stats);
 
 // The last entry whose effects a store holds; 0, 0 in a new store.
 struct AppliedState {

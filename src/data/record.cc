@@ -1,6 +1,9 @@
 #include "data/record.h"
 
+#include <algorithm>
+
 #include "base/bytes.h"
+#include "base/check.h"
 #include "base/hash.h"
 
 namespace holdfast::data {
@@ -27,9 +30,12 @@ bool ParseMetaKey(std::string_view record_key, uint16_t* slot, uint32_t* databas
 }
 
 void AppendMeta(std::string* out, const Meta& meta) {
-  const uint8_t flags = static_cast<uint8_t>((meta.expire_at_ms != 0 ? kHasExpiry : 0) |
-                                             (meta.fence != 0 ? kHasFence : 0) |
-                                             (meta.raw ? kIsRaw : 0));
+  // What ParseMeta would refuse must not reach a log or a store.
+  CHECK(meta.version > 0 && meta.created <= meta.revision && meta.expire_at_ms >= 0);
+  CHECK(meta.type != ObjectType::kLock || meta.expire_at_ms == 0);
+  const uint8_t flags =
+      static_cast<uint8_t>((meta.expire_at_ms != 0 ? kHasExpiry : 0) |
+                           (meta.fence != 0 ? kHasFence : 0) | (meta.raw ? kIsRaw : 0));
   const char head[3] = {static_cast<char>(kRecordFormat), static_cast<char>(meta.type),
                         static_cast<char>(flags)};
   out->append(head, sizeof head);
@@ -71,6 +77,9 @@ Status ParseMeta(std::string_view record, Meta* meta, std::string_view* value) {
     if (!in.ReadVarint(&at) || at == 0 || at > INT64_MAX) {
       return Status::Corruption("meta record has an impossible expiry");
     }
+    if (meta->type == ObjectType::kLock) {
+      return Status::Corruption("meta record of a lock has an expiry");
+    }
     meta->expire_at_ms = static_cast<int64_t>(at);
   }
   if ((flags & kHasFence) != 0 && (!in.ReadVarint(&meta->fence) || meta->fence == 0)) {
@@ -84,6 +93,10 @@ DatabaseMap DatabaseMap::Initial() {
   DatabaseMap map;
   for (uint32_t i = 0; i < kLogicalDatabases; ++i) map.physical[i] = i;
   return map;
+}
+
+bool DatabaseMap::IsLive(uint32_t database) const {
+  return std::find(physical.begin(), physical.end(), database) != physical.end();
 }
 
 void AppendDatabaseMap(std::string* out, const DatabaseMap& map) {
@@ -108,8 +121,10 @@ Status ParseDatabaseMap(std::string_view bytes, DatabaseMap* map) {
     return Status::Corruption("databases record is damaged");
   }
   map->next = static_cast<uint32_t>(number);
-  for (const uint32_t physical : map->physical) {
-    if (physical >= map->next) return Status::Corruption("databases record is damaged");
+  for (auto at = map->physical.begin(); at != map->physical.end(); ++at) {
+    if (*at >= map->next || std::find(map->physical.begin(), at, *at) != at) {
+      return Status::Corruption("databases record is damaged");
+    }
   }
   return Status::Ok();
 }
@@ -123,7 +138,7 @@ std::string EncodeLock(const LockValue& lock) {
 
 bool DecodeLock(std::string_view bytes, LockValue* lock) {
   ByteReader in(bytes);
-  if (!in.ReadVarint(&lock->lease_ms)) return false;
+  if (!in.ReadVarint(&lock->lease_ms) || lock->lease_ms > kMaxLeaseMs) return false;
   lock->owner = in.rest();
   return true;
 }

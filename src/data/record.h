@@ -26,7 +26,7 @@ inline constexpr uint32_t kLogicalDatabases = 16;
 inline constexpr size_t kMetaKeyPrefix = 7;
 
 // Names of the system records of a partition.
-inline constexpr std::string_view kAppliedRecord = "sapplied";      // index u64, term u64
+inline constexpr std::string_view kAppliedRecord = "sapplied";      // AppliedState
 inline constexpr std::string_view kIdentityRecord = "sidentity";    // format, node, partition
 inline constexpr std::string_view kDatabasesRecord = "sdatabases";  // DatabaseMap
 
@@ -37,6 +37,7 @@ void AppendMetaKey(std::string* out, uint16_t slot, uint32_t database, std::stri
                                 std::string_view* key);
 
 // Appends everything of a meta record's value but the value bytes.
+// REQUIRES: version > 0, created <= revision, expire_at_ms >= 0, and 0 for a lock.
 void AppendMeta(std::string* out, const Meta& meta);
 // Reads what AppendMeta wrote; `*value` is the rest. Corruption (damage) or Unsupported (newer).
 Status ParseMeta(std::string_view record, Meta* meta, std::string_view* value);
@@ -48,10 +49,16 @@ struct DatabaseMap {
 
   // Number i is physical database i.
   static DatabaseMap Initial();
+  // Whether any number means this physical database.
+  bool IsLive(uint32_t database) const;
   bool operator==(const DatabaseMap&) const = default;
 };
 void AppendDatabaseMap(std::string* out, const DatabaseMap& map);
+// Corruption also when two numbers mean the same database.
 Status ParseDatabaseMap(std::string_view bytes, DatabaseMap* map);
+
+// Longest lease of a lock, in ms: leaves room to add it to any clock.
+inline constexpr uint64_t kMaxLeaseMs = uint64_t{1} << 62;
 
 // The value of a lock: the length of its lease and who holds it. The fencing token is the created
 // revision of the key.
@@ -60,6 +67,7 @@ struct LockValue {
   std::string_view owner;
 };
 std::string EncodeLock(const LockValue& lock);
+// False for damaged bytes and for a lease above kMaxLeaseMs.
 [[nodiscard]] bool DecodeLock(std::string_view bytes, LockValue* lock);
 
 // The value of a sequence: the next number it gives out, the step between numbers, the last

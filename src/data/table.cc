@@ -255,32 +255,35 @@ void Table::Erase(const HashedKey& key, Object* object) {
 // buddy or gets a smaller array.
 void Table::MaybeShrink(SlotTable* slot, uint64_t hash) {
   Segment* segment = FindSegment(*slot, hash);
-  if (slot->count == 0 && slot->directory == nullptr) {
+  // On and on: an empty segment whose buddy was split until now has nobody else to merge it, and
+  // once the last object is gone no erase comes by any more.
+  while (segment->count * 8 <= segment->capacity && TryMerge(slot, hash)) {
+    segment = FindSegment(*slot, hash);
+  }
+  if (slot->count == 0) {
+    CHECK(slot->directory == nullptr && segment->count == 0);
     FreeSegment(segment);
     slot->only = nullptr;
     return;
   }
-  if (segment->count * 8 > segment->capacity) return;
-  if (segment->depth > 0) {
-    TryMerge(slot, hash);
-    segment = FindSegment(*slot, hash);
-    if (segment == nullptr || segment->count * 8 > segment->capacity) return;
-  }
-  if (segment->capacity > kMinCapacity) {
+  if (segment->count * 8 <= segment->capacity && segment->capacity > kMinCapacity) {
     Segment* old = segment;
     segment = Resized(segment, segment->capacity / 2);
     ReplaceSegment(slot, old, segment, hash);
   }
 }
 
-void Table::TryMerge(SlotTable* slot, uint64_t hash) {
+// Merges the segment that covers `hash` with its buddy; false when it has none or both are too
+// full.
+bool Table::TryMerge(SlotTable* slot, uint64_t hash) {
   Directory* directory = slot->directory;
-  CHECK(directory != nullptr);
+  if (directory == nullptr) return false;
   Segment* segment = FindSegment(*slot, hash);
+  CHECK(segment->depth > 0);
   const uint64_t buddy_hash = hash ^ (1ULL << (64 - segment->depth));
   Segment* buddy = FindSegment(*slot, buddy_hash);
   if (buddy->depth != segment->depth || (segment->count + buddy->count) * 2 > kSegmentCapacity) {
-    return;
+    return false;
   }
   const auto depth = static_cast<uint8_t>(segment->depth - 1);
   uint32_t capacity = kMinCapacity;
@@ -297,7 +300,7 @@ void Table::TryMerge(SlotTable* slot, uint64_t hash) {
   if (segment->depth == directory->depth) directory->deepest -= 2;
   FreeSegment(segment);
   FreeSegment(buddy);
-  if (directory->deepest > 0) return;
+  if (directory->deepest > 0) return true;
   // No segment needs the last bit: halve the directory, or drop it.
   const size_t half = directory->segments.size() / 2;
   for (size_t i = 0; i < half; ++i) directory->segments[i] = directory->segments[2 * i];
@@ -310,11 +313,12 @@ void Table::TryMerge(SlotTable* slot, uint64_t hash) {
     delete directory;
     slot->directory = nullptr;
     memory_bytes_ -= sizeof(Directory) + sizeof(Segment*);
-    return;
+    return true;
   }
   for (size_t i = 0; i < half; ++i) {
     if (directory->segments[i]->depth == directory->depth) ++directory->deepest;
   }
+  return true;
 }
 
 uint64_t Table::SlotSize(uint16_t slot) const {
@@ -392,12 +396,13 @@ Object* Table::Random(Rng* rng) const {
   while (rank >= slots_[index].count) rank -= slots_[index++].count;
   const SlotTable& slot = slots_[index];
   // A segment is hit in proportion to its share of the hash range, which its share of the objects
-  // follows closely; rejecting by fill makes the choice inside it even.
+  // follows closely; inside it every object is as likely.
   for (int tries = 0; tries < 1000; ++tries) {
     const Segment* segment = FindSegment(slot, rng->Next());
-    if (segment->count == 0) continue;
-    const uint64_t word = segment->words()[rng->Below(segment->capacity)];
-    if (word != 0) return WordObject(word);
+    while (segment->count > 0) {
+      const uint64_t word = segment->words()[rng->Below(segment->capacity)];
+      if (word != 0) return WordObject(word);
+    }
   }
   // A slot full of nearly empty segments: take its first object.
   Object* found = nullptr;

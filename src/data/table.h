@@ -85,7 +85,7 @@ class Table {
   void ReplaceSegment(SlotTable* slot, Segment* old, Segment* fresh, uint64_t hash);
   void Split(SlotTable* slot, uint64_t hash);
   void MaybeShrink(SlotTable* slot, uint64_t hash);
-  void TryMerge(SlotTable* slot, uint64_t hash);
+  bool TryMerge(SlotTable* slot, uint64_t hash);
   void Count(uint16_t slot, int delta);
   size_t ScanSlot(const SlotTable& slot, uint64_t* position, size_t count,
                   const std::function<void(Object*)>& visit) const;

@@ -1,0 +1,381 @@
+#include "data/persist.h"
+
+#include <absl/container/flat_hash_map.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "base/bytes.h"
+#include "base/check.h"
+#include "data/effect.h"
+
+namespace holdfast::data {
+namespace {
+
+// Every meta record's key is in [kMetaBegin, kMetaEnd).
+constexpr std::string_view kMetaBegin = "m";
+constexpr std::string_view kMetaEnd = "n";
+
+// A record that was changed in part: its final meta, and its value, which stays where it was read
+// from until a patch changes its bytes.
+struct Merged {
+  Meta meta;
+  std::string_view kept;  // the value while !owned; points into a payload
+  std::string value;      // the value when owned
+  bool owned = false;
+
+  std::string_view bytes() const { return owned ? std::string_view(value) : kept; }
+};
+
+// What one job does to one record.
+struct Pending {
+  std::string_view record_key;
+  std::string_view record;  // the whole record's value; unused when merged is set
+  std::unique_ptr<Merged> merged;
+  uint32_t database = 0;
+  bool deleted = false;
+};
+
+// Collects the effects of a job. The views of payloads stay valid as long as the job.
+class Coalescer {
+ public:
+  explicit Coalescer(storage::Store* store) : store_(store) {}
+
+  Status Add(const Effect& effect);
+  // Appends the outcome. Records in the order in which they were first touched: the same job gives
+  // the same batch everywhere.
+  void Build(storage::StoreBatch* batch, PersistStats* stats) const;
+
+  uint64_t effects() const { return effects_; }
+  uint64_t base_reads() const { return base_reads_; }
+
+ private:
+  Pending* Touch(const Effect& effect, bool* fresh);
+  Status Merge(const Effect& effect, Pending* pending, bool fresh);
+  Status ReadBase(Pending* pending, Merged* merged);
+
+  storage::Store* store_;
+  std::vector<Pending> records_;
+  absl::flat_hash_map<std::string_view, size_t> by_key_;  // index into records_
+  std::string_view databases_;  // the last "databases" effect's map; empty without one
+  uint64_t effects_ = 0;
+  uint64_t base_reads_ = 0;
+};
+
+Pending* Coalescer::Touch(const Effect& effect, bool* fresh) {
+  const auto [at, inserted] = by_key_.try_emplace(effect.record_key, records_.size());
+  if (inserted) {
+    records_.emplace_back();
+    records_.back().record_key = effect.record_key;
+    records_.back().database = effect.database;
+  }
+  *fresh = inserted;
+  return &records_[at->second];
+}
+
+Status Coalescer::Add(const Effect& effect) {
+  ++effects_;
+  if (effect.kind == EffectKind::kDatabases) {
+    databases_ = effect.value;
+    return Status::Ok();
+  }
+  bool fresh;
+  Pending* pending = Touch(effect, &fresh);
+  switch (effect.kind) {
+    case EffectKind::kPut:
+      pending->record = effect.record;
+      pending->merged.reset();
+      pending->deleted = false;
+      return Status::Ok();
+    case EffectKind::kDelete:
+      pending->record = {};
+      pending->merged.reset();
+      pending->deleted = true;
+      return Status::Ok();
+    case EffectKind::kPatch:
+    case EffectKind::kMeta:
+      return Merge(effect, pending, fresh);
+    case EffectKind::kDatabases:
+      break;
+  }
+  return Status::Corruption("effect of an unknown kind");
+}
+
+Status Coalescer::ReadBase(Pending* pending, Merged* merged) {
+  ++base_reads_;
+  Status status = store_->Get(pending->record_key, &merged->value);
+  if (status.code() == Code::kNotFound) {
+    return Status::Corruption("an effect changes a part of a record that the store lacks");
+  }
+  RETURN_IF_ERROR(status);
+  std::string_view value;
+  RETURN_IF_ERROR(ParseMeta(merged->value, &merged->meta, &value));
+  merged->value.erase(0, merged->value.size() - value.size());
+  merged->owned = true;
+  return Status::Ok();
+}
+
+Status Coalescer::Merge(const Effect& effect, Pending* pending, bool fresh) {
+  if (pending->deleted) {
+    return Status::Corruption("an effect changes a part of a record deleted before it");
+  }
+  if (pending->merged == nullptr) {
+    pending->merged = std::make_unique<Merged>();
+    Merged* merged = pending->merged.get();
+    if (fresh) {
+      RETURN_IF_ERROR(ReadBase(pending, merged));
+    } else {
+      RETURN_IF_ERROR(ParseMeta(pending->record, &merged->meta, &merged->kept));
+    }
+  }
+  Merged* merged = pending->merged.get();
+  if (merged->meta.type != effect.meta.type) {
+    return Status::Corruption("an effect changes the type of a record but keeps its value");
+  }
+  merged->meta = effect.meta;
+  if (effect.kind == EffectKind::kMeta) return Status::Ok();
+  if (!merged->owned) {
+    merged->value = merged->kept;
+    merged->owned = true;
+  }
+  merged->value.resize(effect.new_size);
+  // An empty view may have a null pointer, which replace() must not see.
+  if (!effect.value.empty()) {
+    merged->value.replace(effect.offset, effect.value.size(), effect.value);
+  }
+  return Status::Ok();
+}
+
+void Coalescer::Build(storage::StoreBatch* batch, PersistStats* stats) const {
+  // Physical numbers are never used again, so a database that is dead at the end of the job was
+  // dead ever since its last record in it: what the job did to it doesn't matter.
+  DatabaseMap live;
+  const bool remapped = !databases_.empty();
+  if (remapped) {
+    CHECK(ParseDatabaseMap(databases_, &live).ok());  // ForEachEffect has parsed it
+    batch->Put(kDatabasesRecord, databases_);
+    ++stats->records_written;
+    stats->bytes_written += kDatabasesRecord.size() + databases_.size();
+  }
+  std::string scratch;
+  for (const Pending& pending : records_) {
+    if (remapped && !live.IsLive(pending.database)) {
+      ++stats->records_skipped;
+      continue;
+    }
+    if (pending.deleted) {
+      batch->Delete(pending.record_key);
+      ++stats->records_deleted;
+      stats->bytes_written += pending.record_key.size();
+      continue;
+    }
+    std::string_view record = pending.record;
+    if (pending.merged != nullptr) {
+      scratch.clear();
+      AppendMeta(&scratch, pending.merged->meta);
+      scratch.append(pending.merged->bytes());
+      record = scratch;
+    }
+    batch->Put(pending.record_key, record);
+    ++stats->records_written;
+    stats->bytes_written += pending.record_key.size() + record.size();
+  }
+}
+
+// Reads a system record into `*value`; false when there is none.
+Result<bool> GetSystem(storage::Store* store, std::string_view name, std::string* value) {
+  Status status = store->Get(name, value);
+  if (status.ok()) return true;
+  if (status.code() == Code::kNotFound) return false;
+  return status;
+}
+
+}  // namespace
+
+Status PersistEntries(storage::Store* store, const PersistJob& job, bool sync,
+                      PersistStats* stats) {
+  Coalescer coalescer(store);
+  for (const auto& payload : job.payloads) {
+    CHECK(payload != nullptr);
+    RETURN_IF_ERROR(ForEachEffect(
+        *payload, [&coalescer](const Effect& effect) { return coalescer.Add(effect); }));
+  }
+  PersistStats added;
+  added.jobs = 1;
+  added.effects = coalescer.effects();
+  added.base_reads = coalescer.base_reads();
+  storage::StoreBatch batch;
+  coalescer.Build(&batch, &added);
+  batch.Put(kAppliedRecord, EncodeApplied({job.applied_index, job.applied_term}));
+  RETURN_IF_ERROR(store->Write(batch, sync));
+  if (stats != nullptr) {
+    stats->jobs += added.jobs;
+    stats->effects += added.effects;
+    stats->records_written += added.records_written;
+    stats->records_deleted += added.records_deleted;
+    stats->records_skipped += added.records_skipped;
+    stats->base_reads += added.base_reads;
+    stats->bytes_written += added.bytes_written;
+  }
+  return Status::Ok();
+}
+
+std::string EncodeApplied(const AppliedState& applied) {
+  std::string out(1, static_cast<char>(kRecordFormat));
+  AppendFixed64(&out, applied.index);
+  AppendFixed64(&out, applied.term);
+  return out;
+}
+
+Status DecodeApplied(std::string_view bytes, AppliedState* applied) {
+  ByteReader in(bytes);
+  uint8_t format;
+  if (!in.ReadByte(&format)) return Status::Corruption("empty applied record");
+  if (format != kRecordFormat) return Status::Unsupported("applied record of a newer format");
+  if (!in.ReadFixed64(&applied->index) || !in.ReadFixed64(&applied->term) || !in.empty()) {
+    return Status::Corruption("applied record is damaged");
+  }
+  return Status::Ok();
+}
+
+Result<AppliedState> ReadApplied(storage::Store* store) {
+  std::string value;
+  Result<bool> found = GetSystem(store, kAppliedRecord, &value);
+  if (!found.ok()) return found.status();
+  AppliedState applied;
+  if (!found.value()) return applied;
+  Status status = DecodeApplied(value, &applied);
+  if (!status.ok()) return status;
+  return applied;
+}
+
+std::string EncodeStoreIdentity(uint64_t node_id, uint32_t partition) {
+  std::string out(1, static_cast<char>(kRecordFormat));
+  AppendFixed64(&out, node_id);
+  AppendFixed32(&out, partition);
+  return out;
+}
+
+Status DecodeStoreIdentity(std::string_view bytes, uint64_t* node_id, uint32_t* partition) {
+  ByteReader in(bytes);
+  uint8_t format;
+  if (!in.ReadByte(&format)) return Status::Corruption("store has an empty identity record");
+  if (format != kRecordFormat) {
+    return Status::Unsupported("store is of format " + std::to_string(format) +
+                               "; this holdfast reads format " + std::to_string(kRecordFormat));
+  }
+  if (!in.ReadFixed64(node_id) || !in.ReadFixed32(partition) || !in.empty()) {
+    return Status::Corruption("store has a damaged identity record");
+  }
+  return Status::Ok();
+}
+
+Status CheckOrWriteIdentity(storage::Store* store, uint64_t node_id, uint32_t partition) {
+  std::string value;
+  Result<bool> found = GetSystem(store, kIdentityRecord, &value);
+  if (!found.ok()) return found.status();
+  if (!found.value()) {
+    bool empty = true;
+    RETURN_IF_ERROR(store->Scan("", "", [&empty](std::string_view, std::string_view) {
+      empty = false;
+      return false;
+    }));
+    if (!empty) return Status::Corruption("store holds records but no identity record");
+    storage::StoreBatch batch;
+    batch.Put(kIdentityRecord, EncodeStoreIdentity(node_id, partition));
+    return store->Write(batch, /*sync=*/true);
+  }
+  uint64_t stored_node;
+  uint32_t stored_partition;
+  RETURN_IF_ERROR(DecodeStoreIdentity(value, &stored_node, &stored_partition));
+  if (stored_node != node_id) {
+    return Status::Unsupported("store belongs to node " + std::to_string(stored_node) +
+                               ", not to this node " + std::to_string(node_id));
+  }
+  if (stored_partition != partition) {
+    return Status::Unsupported("store is partition " + std::to_string(stored_partition) +
+                               ", not partition " + std::to_string(partition));
+  }
+  return Status::Ok();
+}
+
+Status LoadKeyspace(storage::Store* store, Keyspace* keyspace, LoadStats* stats) {
+  std::string databases;
+  Result<bool> found = GetSystem(store, kDatabasesRecord, &databases);
+  if (!found.ok()) return found.status();
+  if (found.value()) RETURN_IF_ERROR(keyspace->LoadDatabases(databases));
+  LoadStats loaded;
+  Status record_status;
+  RETURN_IF_ERROR(store->Scan(kMetaBegin, kMetaEnd,
+                              [&](std::string_view record_key, std::string_view record_value) {
+                                ++loaded.records;
+                                loaded.bytes += record_key.size() + record_value.size();
+                                bool dead = false;
+                                record_status = keyspace->Load(record_key, record_value, &dead);
+                                if (dead) ++loaded.dead_records;
+                                return record_status.ok();
+                              }));
+  RETURN_IF_ERROR(record_status);
+  if (stats != nullptr) {
+    stats->records += loaded.records;
+    stats->dead_records += loaded.dead_records;
+    stats->bytes += loaded.bytes;
+  }
+  return Status::Ok();
+}
+
+DeadRecordCollector::DeadRecordCollector(uint16_t first_slot, uint16_t last_slot,
+                                         const DatabaseMap& live)
+    : last_slot_(last_slot), live_(live) {
+  CHECK(first_slot <= last_slot);
+  AppendMetaKey(&position_, first_slot, 0, "");
+}
+
+bool DeadRecordCollector::IsLive(uint32_t database) const {
+  return database >= live_.next || live_.IsLive(database);
+}
+
+Result<bool> DeadRecordCollector::Step(storage::Store* store, size_t max_records) {
+  CHECK(max_records > 0 && !done_);
+  storage::StoreBatch batch;
+  const std::unique_ptr<storage::StoreIterator> records = store->NewIterator();
+  records->Seek(position_);
+  for (size_t looked_at = 0; records->Valid() && looked_at < max_records; ++looked_at) {
+    uint16_t slot;
+    uint32_t database;
+    std::string_view key;
+    if (records->key() >= kMetaEnd) break;
+    if (!ParseMetaKey(records->key(), &slot, &database, &key)) {
+      return Status::Corruption("store holds a record with a damaged key");
+    }
+    if (slot > last_slot_) break;
+    if (!IsLive(database)) {
+      batch.Delete(records->key());
+      records->Next();
+      continue;
+    }
+    // Over the whole database, to the next one of the slot or to the next slot.
+    position_.clear();
+    if (database < UINT32_MAX) {
+      AppendMetaKey(&position_, slot, database + 1, "");
+    } else {
+      AppendMetaKey(&position_, static_cast<uint16_t>(slot + 1), 0, "");
+    }
+    records->Seek(position_);
+  }
+  done_ = true;
+  if (records->Valid()) {
+    uint16_t slot;
+    uint32_t database;
+    std::string_view key;
+    position_ = records->key();
+    done_ = !ParseMetaKey(position_, &slot, &database, &key) || slot > last_slot_;
+  }
+  Status status = records->status();
+  if (status.ok() && batch.changes() > 0) status = store->Write(batch, /*sync=*/false);
+  if (!status.ok()) return status;
+  deleted_ += batch.changes();
+  return done_;
+}
+
+}  // namespace holdfast::data
