@@ -89,9 +89,9 @@ class Group {
   // REQUIRES: index >= first_index(), that is, the place was not compacted since.
   Fate FateOf(uint64_t term, uint64_t index) const;
 
-  // Payload bytes of entries that are in the log and not committed.
+  // Entry::charged_bytes of the entries that are in the log and not committed.
   uint64_t uncommitted_bytes() const;
-  // Payload bytes of all entries in memory.
+  // Entry::charged_bytes of all entries in memory.
   uint64_t log_bytes() const;
 
   // False when a Tick would do nothing until some other event comes: a lone voter that leads.

@@ -36,7 +36,12 @@ struct Entry {
   EntryKind kind = EntryKind::kNoop;
   Payload payload;
 
-  size_t payload_bytes() const { return payload == nullptr ? 0 : payload->size(); }
+  // What this entry counts for in every limit: its payload, and a flat charge for everything else,
+  // so that even empty entries are bounded.
+  static constexpr uint64_t kOverheadBytes = 64;
+  uint64_t charged_bytes() const {
+    return kOverheadBytes + (payload == nullptr ? 0 : payload->size());
+  }
 };
 
 // The place of an entry in the log, and which entry it is.
@@ -73,7 +78,8 @@ struct GroupConfig {
   // (PITFALLS P19), so the caller has to tick at least this often. At most half the timeout.
   uint64_t heartbeat_interval_ms = 50;
 
-  // Payload bytes in one append message; a single larger entry travels alone.
+  // The byte limits count Entry::charged_bytes.
+  // Bytes in one append message; a single larger entry travels alone.
   uint64_t max_append_bytes = uint64_t{1} << 20;
   // Appends sent to one follower and not answered yet (PITFALLS P18).
   uint32_t max_inflight_appends = 64;

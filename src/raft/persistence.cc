@@ -1,0 +1,51 @@
+// What must be durable, and what is (PITFALLS P05, P06, P07).
+#include <algorithm>
+
+#include "base/check.h"
+#include "raft/core.h"
+
+namespace holdfast::raft {
+
+void Group::Core::SetHardState(const HardState& hard_state) {
+  CHECK(hard_state.term >= hard_state_.term);
+  if (hard_state.term == hard_state_.term) {
+    CHECK_MSG(hard_state_.voted_for == kNoNode || hard_state_.voted_for == hard_state.voted_for,
+              "a vote is given once a term");
+  }
+  if (hard_state == hard_state_) return;
+  hard_state_ = hard_state;
+  out_->hard_state = hard_state;
+}
+
+void Group::Core::AppendToLog(const Entry& entry) {
+  CHECK(entry.term <= hard_state_.term);
+  log_.Append(entry);
+  out_->append.push_back(entry);
+}
+
+void Group::Core::IssueTicket() {
+  if (!out_->hard_state.has_value() && out_->append.empty()) return;
+  out_->ticket =
+      Ticket{.sequence = ++issued_sequence_, .hard_state = hard_state_, .last = log_.last()};
+}
+
+// Requests complete in order, so a ticket vouches for all earlier ones, and it names the end of the
+// log at the time it was given out. Between then and now the log may have been rewritten, even
+// twice, back to an entry of the same term and index whose second write is still under way
+// (PITFALLS P07). That takes a change of term; so a ticket of another term says nothing about the
+// log. Nothing is lost by it: a change of term issues a ticket of its own, which names the end of
+// the log again.
+void Group::Core::TakeDurable(const Ticket& ticket) {
+  CHECK_MSG(ticket.sequence > 0 && ticket.sequence <= issued_sequence_,
+            "a ticket that was never given out");
+  if (ticket.sequence <= durable_sequence_) return;
+  durable_sequence_ = ticket.sequence;
+  durable_hard_state_ = ticket.hard_state;
+  if (ticket.hard_state.term == hard_state_.term && log_.Contains(ticket.last)) {
+    durable_index_ = std::max(durable_index_, ticket.last.index);
+  }
+  if (role_ == Role::kCandidate) CountVotes();
+  if (role_ == Role::kLeader) AdvanceLeaderCommit();
+}
+
+}  // namespace holdfast::raft
