@@ -1,0 +1,40 @@
+// DUMP payloads: one value in the form that RESTORE takes, here and in Redis.
+//
+//     type(1) | value | RDB version(u16 LE) | CRC64 of everything before(u64 LE)
+//
+// type 0 is a string, with Redis's RDB string encoding as the value. Types 240 (lock) and 241
+// (sequence) are Holdfast's own, far from the numbers that Redis gives out; their value is that of
+// their meta record (record.h), encoded as an RDB string. Redis answers "Bad data format" to them.
+//
+// An RDB string is a length and the bytes, or one of the special forms:
+//     00xxxxxx                 length, 6 bits        11000000 i8       an integer in decimal
+//     01xxxxxx x               length, 14 bits BE    11000001 i16 LE   "
+//     10000000 u32 BE          length                11000010 i32 LE   "
+//     10000001 u64 BE          length                11000011 length length LZF-compressed bytes
+// LZF is read but not written. Any thread.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "base/status.h"
+#include "data/object.h"
+
+namespace holdfast::data {
+
+// The RDB version that payloads are written with: Redis 7.0's.
+inline constexpr uint16_t kDumpVersion = 10;
+// The highest one that is read: strings are the same up to Redis 8.
+inline constexpr uint16_t kMaxDumpVersion = 12;
+// The longest value that DecodeDump makes, in bytes.
+inline constexpr uint64_t kMaxDumpValue = uint64_t{512} << 20;
+
+// The payload of a value. Only the type of `meta` counts: expiry, revision and fence stay behind.
+std::string EncodeDump(const Meta& meta, std::string_view value);
+
+// Reads a payload. InvalidArgument with one of Redis's two texts, to be replied after "ERR ":
+// "DUMP payload version or checksum are wrong" or "Bad data format".
+Status DecodeDump(std::string_view payload, ObjectType* type, std::string* value);
+
+}  // namespace holdfast::data
