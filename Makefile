@@ -1,21 +1,30 @@
 # Holdfast. `make` builds build/holdfast, `make run` serves, `make test` runs what CI runs,
 # `make help` lists everything else.
 #
-#   MODE=release|asan|ubsan|tsan|fuzz   what to build; each has its own folder build/<mode>
-#   ARGS=…                              handed to the test binary that a target runs
-#   SEED=n SEEDS=n SECONDS=n            for `make sim`
+#   MODE=release|asan|ubsan|tsan   what to build; each has its own folder build/<mode>
+#   ARGS=…                         handed to the program that a target runs
 
 MODE ?= release
 ARGS ?=
 PREFIX ?= /usr/local
+SYSCONFDIR ?= /etc/holdfast
+UNITDIR ?= $(PREFIX)/lib/systemd/system
 DESTDIR ?=
 
-MODES := release asan ubsan tsan fuzz
+# The fuzzers are built with the other users of AddressSanitizer.
+ifeq ($(MODE),fuzz)
+  override MODE := asan
+endif
+MODES := release asan ubsan tsan
 ifeq ($(filter $(MODE),$(MODES)),)
 $(error MODE=$(MODE) is unknown; use one of: $(MODES))
 endif
 
 MAKEFLAGS += --no-builtin-rules
+# All CPUs, unless -j says otherwise or another make is in charge.
+ifeq ($(MAKELEVEL)$(filter -j%,$(MAKEFLAGS)),0)
+  MAKEFLAGS += -j$(shell nproc)
+endif
 .DEFAULT_GOAL := build
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -36,17 +45,17 @@ PACKAGES := libuv hiredis libxxhash yaml-cpp spdlog fmt absl_flat_hash_map absl_
 PACKAGE_LIBS := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null)
 
 SANITIZE_release :=
-SANITIZE_asan := -fsanitize=address,undefined
+SANITIZE_asan := -fsanitize=address,undefined,fuzzer-no-link
 SANITIZE_ubsan := -fsanitize=undefined
 SANITIZE_tsan := -fsanitize=thread
-SANITIZE_fuzz := -fsanitize=address,undefined,fuzzer-no-link
-# Debian's LevelDB has no run-time type information, which the vptr check needs.
-SANITIZE := $(SANITIZE_$(MODE)) $(if $(SANITIZE_$(MODE)),-fno-sanitize-recover=all -fno-sanitize=vptr -fno-omit-frame-pointer)
+SANITIZE := $(SANITIZE_$(MODE)) $(if $(SANITIZE_$(MODE)),-fno-sanitize-recover=all -fno-omit-frame-pointer)
 
 OPTIMIZE := $(if $(filter release,$(MODE)),-O2,-O1)
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Werror
+# g++ 12 warns of impossible overlaps inside `"text" + std::string` (gcc bug 105651).
+NOT_WARNED := $(if $(findstring g++,$(COMPILER:clang%=)),-Wno-restrict)
 CPPFLAGS := -Isrc -DSPDLOG_COMPILED_LIB -DSPDLOG_FMT_EXTERNAL
-CXXFLAGS := -std=c++20 $(OPTIMIZE) -g $(WARNINGS) -pthread $(SANITIZE)
+CXXFLAGS := -std=c++20 $(OPTIMIZE) -g $(WARNINGS) $(NOT_WARNED) -pthread $(SANITIZE)
 LDFLAGS := $(LINKER) -pthread $(SANITIZE)
 # A sanitizer brings its own allocator.
 LIBS := -lleveldb $(PACKAGE_LIBS) $(if $(filter release,$(MODE)),-ljemalloc)
@@ -84,7 +93,7 @@ at_or_below = $(shell awk '/^\#/ { next } { for (i = 1; i <= NF; i++) if ($$i ==
 .PHONY: build all-tests
 build: $(if $(MAIN_SOURCE),$(BIN),$(LIBRARY))
 # Everything that the tests of this mode run.
-all-tests: build $(UNIT) $(RAFT) $(SIM) $(if $(filter fuzz,$(MODE)),$(FUZZERS:%=$(O)/fuzz-%),$(REPLAYS))
+all-tests: build $(UNIT) $(RAFT) $(SIM) $(REPLAYS) $(if $(filter asan,$(MODE)),$(FUZZERS:%=$(O)/fuzz-%))
 
 link = @echo "link $@"; $(COMPILER) $(LDFLAGS) -o $@ $(filter %.o %.a,$^) $(LIBS)
 
@@ -145,12 +154,83 @@ unit-$(1): $(O)/unit-$(1)
 endef
 $(foreach layer,$(LAYERS),$(eval $(call folder_unit,$(layer))))
 
-.PHONY: unit raft
+# --- Tests -------------------------------------------------------------------------------------
+
+.PHONY: unit raft sim test lint asan ubsan tsan fuzz integration clients compat bench
 unit: $(UNIT)
 	$(UNIT) $(ARGS)
 raft: $(O)/raft-scripts
 	$(O)/raft-scripts $(ARGS)
 
-.PHONY: clean
+# `make sim SEED=7` replays one seed, `make sim SEED=7 SEEDS=1000` runs as many from there on,
+# `make sim SECONDS=300` runs new ones for a time.
+sim: $(O)/sim
+	$(O)/sim $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
+
+# Everything that CI runs. The last line of the output is `N passed, N failed`.
+test:
+	@deps/install.sh test
+	@utils/test-all
+
+lint:
+	@deps/install.sh test
+	@utils/lint
+
+asan ubsan tsan fuzz:
+	@deps/install.sh test
+	@utils/test-all $@
+
+integration clients:
+	@utils/test-all $@
+
+compat: build
+	redis-tests/run $(ARGS)
+
+bench: build
+	tests/bench/run $(ARGS)
+
+# --- Running and installing --------------------------------------------------------------------
+
+.PHONY: run install conf clean help print-flags
+# A make of its own builds, because only then the libraries are there to be found.
+run:
+	@deps/install.sh run
+	@$(MAKE) build
+	exec build/holdfast --bind 127.0.0.1 --port 6379 --dir ./data $(ARGS)
+
+# An existing configuration stays.
+install: build
+	install -D -m 755 build/holdfast $(DESTDIR)$(PREFIX)/bin/holdfast
+	test -e $(DESTDIR)$(SYSCONFDIR)/holdfast.yaml || \
+	  install -D -m 640 conf/holdfast.yaml $(DESTDIR)$(SYSCONFDIR)/holdfast.yaml
+	install -d $(DESTDIR)$(UNITDIR)
+	sed -e 's|@BINDIR@|$(PREFIX)/bin|' -e 's|@SYSCONFDIR@|$(SYSCONFDIR)|' utils/holdfast.service \
+	  > $(DESTDIR)$(UNITDIR)/holdfast.service
+
+# Writes the shipped configuration file anew from the table of options.
+conf: build
+	env -i build/holdfast --print-config > conf/holdfast.yaml.new
+	mv conf/holdfast.yaml.new conf/holdfast.yaml
+
 clean:
 	rm -rf build
+
+# For utils/lint and editors.
+print-flags:
+	@echo '$(CPPFLAGS) -std=c++20 $(WARNINGS) -pthread'
+
+help:
+	@echo 'make              build/holdfast'
+	@echo 'make run          install what is missing, build, serve on 127.0.0.1:6379 from ./data'
+	@echo 'make test         install what is missing, build, run everything that CI runs'
+	@echo 'make unit         unit tests; unit-<folder> only those of a folder of src'
+	@echo 'make raft         scripted raft scenarios'
+	@echo 'make sim          simulation; SEED=n replays one, SEEDS=n, SECONDS=n'
+	@echo 'make lint         formatting, include direction, banned calls, a compilation by clang++'
+	@echo 'make asan ubsan tsan fuzz    the tests under that sanitizer; FUZZ_SECONDS=n'
+	@echo 'make integration clients     tests with real processes; with real client libraries'
+	@echo 'make compat       Redis'"'"'s own test suite'
+	@echo 'make bench        side by side with redis-server'
+	@echo 'make install      PREFIX=/usr/local SYSCONFDIR=/etc/holdfast DESTDIR='
+	@echo 'make conf         write conf/holdfast.yaml from the table of options'
+	@echo 'make clean        remove build/'

@@ -105,7 +105,7 @@ Status ReplaceConfigFile(const std::string& path, std::string_view text) {
 ConfigFileEditor::ConfigFileEditor(std::string_view text) {
   while (!text.empty()) {
     const size_t end = text.find('\n');
-    lines_.push_back({std::string(text.substr(0, end))});
+    lines_.push_back({.text = std::string(text.substr(0, end)), .removed = false});
     text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
   }
 }
