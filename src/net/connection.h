@@ -42,7 +42,8 @@ class ConnectionHandler {
   virtual void OnData(std::string_view bytes) = 0;
   // Where to put the next bytes; empty: into the loop's shared buffer. The handler of a huge
   // argument offers the argument's own rest, which is then read without a copy. OnData follows with
-  // a view of what was filled, from the front of the offer, or nothing follows (no bytes yet).
+  // a view of what was filled, from the front of the offer, or nothing follows (no bytes yet). The
+  // one callback that may not touch the connection.
   virtual std::span<char> OnReadBuffer() { return {}; }
   // All output that had to be queued was handed to the kernel.
   virtual void OnDrained() {}
@@ -127,21 +128,22 @@ class Connection {
   IoResult Send(const iovec* parts, int count);
 
   void OnPoll(int status, int events);
-  // These two return false when the connection was destroyed by its handler.
-  bool HandleReadable();
-  bool HandleWritable();
+  void HandleReadable();
+  void HandleWritable();
   void HandleDisconnect();
+  void HandleSocketError();
+  // Brings what the loop watches in line with the state; no system call when it is already.
   void UpdateWatch();
   void FinishCloseAfterWrite();
   void CloseWith(CloseReason reason, int error);
-  uv_poll_s* Detach();
-  static void OnHandleClosed(Connection* connection);
+  // For output that needn't queue behind other: how many bytes the kernel took. Closes on error.
+  size_t SendNow(const iovec* parts, int count);
+  void CloseHandle();
 
   EventLoop* const loop_;
   ConnectionHandler* handler_;
   Socket socket_;
-  uv_poll_s* poll_;            // freed by libuv's close callback
-  bool* destroyed_ = nullptr;  // set while the handler is called
+  uv_poll_s* poll_;  // freed by libuv's close callback
   WriteQueue queue_;
   std::unique_ptr<Timer> deadline_;  // of CloseAfterWrite
   std::string peer_address_;

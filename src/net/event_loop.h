@@ -14,18 +14,16 @@
 #include <memory>
 #include <span>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "base/status.h"
 
-struct uv_async_s;
-struct uv_idle_s;
 struct uv_loop_s;
-struct uv_signal_s;
-struct uv_timer_s;
 
 namespace holdfast::net {
 
+class NextTurn;
 class Notifier;
 
 class EventLoop {
@@ -46,7 +44,7 @@ class EventLoop {
 
   // Sets (or with an empty callback removes) the function that ends each turn: it runs once a turn,
   // after all other callbacks and just before the loop would block. It returns true to have the
-  // next turn begin at once instead. Loop thread.
+  // next turn begin at once instead. Loop thread; not inside the function itself.
   void OnTurnEnd(absl::AnyInvocable<bool()> callback);
   // The next wait for I/O doesn't block. Loop thread; for other threads there is Notifier.
   void RequestTurn() { turn_requested_ = true; }
@@ -73,11 +71,13 @@ class EventLoop {
   static constexpr size_t kReadBufferBytes = 64 * 1024;
 
  private:
+  friend class NextTurn;
   friend class Notifier;
   struct Hooks;  // the handles of the loop itself
 
   void BeginTurn();
   void EndTurn();
+  void RunDue();
   // Runs the callbacks of the notifiers that were notified.
   void RunNotified();
   // Called by Notifier::Notify on any thread.
@@ -87,7 +87,10 @@ class EventLoop {
   std::unique_ptr<Hooks> hooks_;
   std::unique_ptr<char[]> read_buffer_;
   absl::AnyInvocable<bool()> turn_end_;
-  std::vector<Notifier*> notifiers_;
+  std::vector<Notifier*> notifiers_;  // nullptr: destroyed while they were being run
+  std::vector<NextTurn*> scheduled_;  // in this turn, for the next one; nullptr: cancelled
+  std::vector<NextTurn*> due_;        // in this turn; nullptr: cancelled or done
+  bool running_notifiers_ = false;
   std::atomic<std::thread::id> thread_{};
   std::atomic<bool> stop_{false};
   bool in_turn_ = false;
@@ -132,7 +135,8 @@ class Notifier {
  public:
   // Loop thread.
   Notifier(EventLoop* loop, absl::AnyInvocable<void()> callback);
-  // Loop thread. REQUIRES: no other thread calls Notify() any more; not inside a Notifier callback.
+  // Loop thread. REQUIRES: no other thread calls Notify() any more; not inside its own
+  // callback.
   ~Notifier();
   Notifier(const Notifier&) = delete;
   Notifier& operator=(const Notifier&) = delete;
@@ -148,10 +152,12 @@ class Notifier {
 };
 
 // Runs a callback in the next turn, without a system call and without the loop blocking before it:
-// for work that is cut into bounded pieces. Loop thread only. May be destroyed at any time.
+// for work that is cut into bounded pieces. I/O that is ready comes first. Loop thread only. May be
+// destroyed at any time, also inside its own callback.
 class NextTurn {
  public:
-  NextTurn(EventLoop* loop, absl::AnyInvocable<void()> callback);
+  NextTurn(EventLoop* loop, absl::AnyInvocable<void()> callback)
+      : loop_(loop), callback_(std::move(callback)) {}
   ~NextTurn();
   NextTurn(const NextTurn&) = delete;
   NextTurn& operator=(const NextTurn&) = delete;
@@ -159,10 +165,17 @@ class NextTurn {
   // One callback follows, however often it is called before that.
   void Schedule();
   void Cancel();
+  bool scheduled() const { return list_ != nullptr; }
 
  private:
-  struct State;
-  State* state_;
+  friend class EventLoop;
+  void Run();
+
+  EventLoop* const loop_;
+  absl::AnyInvocable<void()> callback_;
+  std::vector<NextTurn*>* list_ = nullptr;  // the loop's list that has this at index_
+  size_t index_ = 0;
+  bool* destroyed_ = nullptr;  // set while callback_ runs
 };
 
 // Calls back on the loop thread whenever the process receives the signal `signo`, whose default

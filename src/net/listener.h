@@ -24,18 +24,20 @@ struct uv_poll_s;
 namespace holdfast::net {
 
 // The sockets of one address and port, one for each core; the kernel spreads connections over
-// them (SO_REUSEPORT). Any one thread at a time.
+// them (SO_REUSEPORT). SO_REUSEPORT alone would let a second process of the same user share the
+// port silently, so the first socket gets the option only once it listens: until then the kernel
+// itself guarantees that it is alone. Any one thread at a time.
 class PortBinding {
  public:
   // `host` is a numeric IPv4 or IPv6 address ("0.0.0.0", "::", "127.0.0.1"); "::" doesn't include
   // IPv4. `port` 0 takes a free one. `sockets` >= 1.
-  // Errors: kInvalidArgument for a host that isn't an address, kIoError when the port is in use, by
-  // whatever process, or can't be bound.
+  // Errors: kInvalidArgument for a host that isn't an address, kIoError when another process
+  // listens on the port or it can't be bound.
   static Result<PortBinding> Bind(const std::string& host, uint16_t port, size_t sockets);
 
   // Lets clients connect; they wait until a Listener accepts them. `backlog` >= 1 connections may
-  // wait on each socket. kIoError when somebody else began to listen on the port since Bind:
-  // SO_REUSEPORT alone would let another process of the same user share it silently.
+  // wait on each socket. kIoError when another process began to listen on the port since Bind.
+  // Once only, before Take.
   Status Listen(int backlog);
   // One of the sockets. REQUIRES: called at most `sockets` times.
   Socket Take();
@@ -49,6 +51,7 @@ class PortBinding {
   std::string host_;
   uint16_t port_;
   std::vector<Socket> sockets_;
+  size_t taken_ = 0;
 };
 
 // Accepts connections on a listening socket. Loop thread only. May be destroyed at any time, also
@@ -77,7 +80,7 @@ class Listener {
 
  private:
   void OnReadable();
-  void Watch(bool on);
+  void Watch();
   void AcceptFailed(int error);
 
   EventLoop* const loop_;
@@ -86,8 +89,8 @@ class Listener {
   uv_poll_s* poll_;                           // freed by libuv's close callback
   Timer retry_;
   bool paused_ = false;
-  bool resting_ = false;
-  bool* destroyed_ = nullptr;  // set while callback_ runs
+  bool resting_ = false;  // until retry_
+  bool failing_ = false;  // no accept has succeeded since one failed
   uint64_t accept_errors_ = 0;
 };
 
