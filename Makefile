@@ -3,9 +3,11 @@
 #
 #   MODE=release|asan|ubsan|tsan   what to build; each has its own folder build/<mode>
 #   ARGS=…                         handed to the program that a target runs
+#   BUILD=folder                   instead of build/, for several builds at a time
 
 MODE ?= release
 ARGS ?=
+BUILD ?= build
 PREFIX ?= /usr/local
 SYSCONFDIR ?= /etc/holdfast
 UNITDIR ?= $(PREFIX)/lib/systemd/system
@@ -62,8 +64,8 @@ LIBS := -lleveldb $(PACKAGE_LIBS) $(if $(filter release,$(MODE)),-ljemalloc)
 
 # --- Sources and objects -----------------------------------------------------------------------
 
-O := build/$(MODE)
-BIN := $(if $(filter release,$(MODE)),build/holdfast,$(O)/holdfast)
+O := $(BUILD)/$(MODE)
+BIN := $(if $(filter release,$(MODE)),$(BUILD)/holdfast,$(O)/holdfast)
 LAYERS := $(shell sed '/^\#/d' utils/layers.txt)
 
 walk = $(sort $(shell find $(1) -name '*.cc' 2>/dev/null))
@@ -196,11 +198,11 @@ bench: build
 run:
 	@deps/install.sh run
 	@$(MAKE) build
-	exec build/holdfast --bind 127.0.0.1 --port 6379 --dir ./data $(ARGS)
+	exec $(BIN) --bind 127.0.0.1 --port 6379 --dir ./data $(ARGS)
 
 # An existing configuration stays.
 install: build
-	install -D -m 755 build/holdfast $(DESTDIR)$(PREFIX)/bin/holdfast
+	install -D -m 755 $(BIN) $(DESTDIR)$(PREFIX)/bin/holdfast
 	test -e $(DESTDIR)$(SYSCONFDIR)/holdfast.yaml || \
 	  install -D -m 640 conf/holdfast.yaml $(DESTDIR)$(SYSCONFDIR)/holdfast.yaml
 	install -d $(DESTDIR)$(UNITDIR)
@@ -209,11 +211,11 @@ install: build
 
 # Writes the shipped configuration file anew from the table of options.
 conf: build
-	env -i build/holdfast --print-config > conf/holdfast.yaml.new
+	env -i $(BIN) --print-config > conf/holdfast.yaml.new
 	mv conf/holdfast.yaml.new conf/holdfast.yaml
 
 clean:
-	rm -rf build
+	rm -rf $(BUILD)
 
 # For utils/lint and editors.
 print-flags:
