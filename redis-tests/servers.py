@@ -148,7 +148,10 @@ def exit_status(child: subprocess.Popen, timeout_s: float) -> int | None:
     """The status as Popen has it, None while the child runs. Doesn't reap: the id stays ours."""
     deadline = time.monotonic() + timeout_s
     while True:
-        info = os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        try:
+            info = os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:
+            return child.wait()  # stop_all has ended and reaped it
         if info is not None:
             return info.si_status if info.si_code == os.CLD_EXITED else -info.si_status
         if time.monotonic() >= deadline:

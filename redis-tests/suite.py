@@ -70,9 +70,10 @@ PATCHES = [
     ),
     Patch(
         "tests/unit/auth.tcl",
-        '{tags {"masterauth"}}',
-        '{tags {"masterauth external:skip"}}',
-        "the block inside of the one above needs a second server, a replica",
+        '    start_server {tags {"masterauth"}}',
+        "    catch {r config set requirepass {}}\n"
+        '    start_server {tags {"masterauth external:skip"}}',
+        "the block inside of the one above needs a replica; and no password is left behind",
     ),
     Patch(
         "tests/unit/info.tcl",
