@@ -37,7 +37,8 @@ class EventLoop {
 
   // Turns until Stop(). A Stop() from before Run() counts. May be called again afterwards.
   void Run();
-  // Makes Run() return when the current turn is over. Any thread.
+  // Makes Run() return when the current turn is over; several calls until then count as one. Any
+  // thread.
   void Stop();
   // Whether the caller may touch what lives on this loop. Any thread.
   bool InLoopThread() const;
@@ -76,6 +77,8 @@ class EventLoop {
   struct Hooks;  // the handles of the loop itself
 
   void BeginTurn();
+  // FinishTurn runs the last callbacks of a turn; EndTurn also decides whether the loop may block.
+  void FinishTurn();
   void EndTurn();
   void RunDue();
   // Runs the callbacks of the notifiers that were notified.
@@ -156,8 +159,7 @@ class Notifier {
 // destroyed at any time, also inside its own callback.
 class NextTurn {
  public:
-  NextTurn(EventLoop* loop, absl::AnyInvocable<void()> callback)
-      : loop_(loop), callback_(std::move(callback)) {}
+  NextTurn(EventLoop* loop, absl::AnyInvocable<void()> callback);
   ~NextTurn();
   NextTurn(const NextTurn&) = delete;
   NextTurn& operator=(const NextTurn&) = delete;
