@@ -1,5 +1,6 @@
 #include "net/listener.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -30,15 +31,24 @@ struct Address {
 };
 
 Result<Address> ParseAddress(const std::string& host) {
+  Address address;
+  auto* v4 = reinterpret_cast<sockaddr_in*>(&address.storage);
+  // Not getaddrinfo: it takes "1.2.3" for an address.
+  if (inet_pton(AF_INET, host.c_str(), &v4->sin_addr) == 1) {
+    v4->sin_family = AF_INET;
+    address.size = sizeof *v4;
+    return address;
+  }
   addrinfo hints{};
-  hints.ai_flags = AI_NUMERICHOST | AI_PASSIVE;
+  hints.ai_family = AF_INET6;
+  hints.ai_flags = AI_NUMERICHOST;
   hints.ai_socktype = SOCK_STREAM;
   addrinfo* found = nullptr;
-  // Numeric only, so this asks no name server and doesn't block.
+  // Knows interface names ("fe80::1%eth0"). Numeric only, so this asks no name server and doesn't
+  // block.
   if (host.empty() || getaddrinfo(host.c_str(), nullptr, &hints, &found) != 0) {
     return Status::InvalidArgument("'" + host + "' is not an IPv4 or IPv6 address");
   }
-  Address address;
   std::memcpy(&address.storage, found->ai_addr, found->ai_addrlen);
   address.size = found->ai_addrlen;
   freeaddrinfo(found);
