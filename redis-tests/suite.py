@@ -145,6 +145,8 @@ def _download(tarball: Path) -> None:
             "Dir::Cache": f"{tmp}/cache",
             # As root apt would drop to a user who can't write into our directory.
             "APT::Sandbox::User": "",
+            # Otherwise an unreachable mirror is a mere warning.
+            "APT::Update::Error-Mode": "any",
         }
         apt = ["apt-get", "-q"]
         for name, value in options.items():
