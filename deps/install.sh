@@ -77,7 +77,10 @@ apt() {
 apt update
 apt install --no-install-recommends "${missing[@]}"
 
-# Nor should it start with the next boot.
-if [[ " ${missing[*]} " == *" redis-server "* ]] && command -v systemctl >/dev/null; then
-  "${as_root[@]}" systemctl disable redis-server.service >/dev/null 2>&1 || true
+# Nor should it start with the next boot, whichever init there is.
+if [[ " ${missing[*]} " == *" redis-server "* ]]; then
+  "${as_root[@]}" update-rc.d redis-server disable >/dev/null 2>&1 || true
+  if command -v systemctl >/dev/null; then
+    "${as_root[@]}" systemctl disable redis-server.service >/dev/null 2>&1 || true
+  fi
 fi
