@@ -181,8 +181,11 @@ struct Server {
   }
 
   bool Until(const std::function<bool()>& done) { return RunUntil(&loop, done); }
-  // Connects a client and gives its accepted end.
-  std::pair<std::unique_ptr<Client>, Peer*> Connect(int client_receive_buffer = 0) {
+  struct Link {
+    std::unique_ptr<Client> client;
+    Peer* peer;  // the accepted end
+  };
+  Link Connect(int client_receive_buffer = 0) {
     const size_t before = peers.size();
     auto client = std::make_unique<Client>(port, client_receive_buffer);
     REQUIRE(Until([&] { return peers.size() > before; }));
