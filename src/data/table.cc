@@ -56,7 +56,12 @@ struct Table::Directory {
 Table::Table(uint16_t first_slot, uint16_t last_slot, uint64_t seed)
     : first_slot_(first_slot), last_slot_(last_slot), seed_(seed) {
   CHECK(first_slot <= last_slot && last_slot < kSlots);
-  slots_.resize(last_slot - first_slot + 1u);
+}
+
+// Most of SELECT's databases stay empty, and FLUSHALL replaces all of them at once: an empty table
+// must cost nothing to make.
+void Table::MakeSlots() {
+  slots_.resize(last_slot_ - first_slot_ + 1u);
   groups_.resize((slots_.size() + kGroup - 1) / kGroup);
   memory_bytes_ = slots_.size() * sizeof(SlotTable) + groups_.size() * sizeof(uint64_t);
 }
@@ -105,6 +110,7 @@ Table::Segment* Table::FindSegment(const SlotTable& slot, uint64_t hash) const {
 
 Object* Table::Find(const HashedKey& key) const {
   CHECK(key.slot >= first_slot_ && key.slot <= last_slot_);
+  if (size_ == 0) return nullptr;
   const Segment* segment = FindSegment(slots_[key.slot - first_slot_], key.hash);
   if (segment == nullptr) return nullptr;
   const uint32_t mask = segment->capacity - 1;
@@ -195,6 +201,8 @@ void Table::Count(uint16_t slot, int delta) {
 
 void Table::Insert(const HashedKey& key, Object* object) {
   CHECK((reinterpret_cast<uint64_t>(object) & ~kPointerMask) == 0);
+  CHECK(key.slot >= first_slot_ && key.slot <= last_slot_);
+  if (slots_.empty()) MakeSlots();
   SlotTable* slot = &slots_[key.slot - first_slot_];
   if (slot->only == nullptr && slot->directory == nullptr) slot->only = NewSegment(kMinCapacity, 0);
   Segment* segment = FindSegment(*slot, key.hash);
@@ -213,6 +221,7 @@ void Table::Insert(const HashedKey& key, Object* object) {
 }
 
 void Table::Replace(const HashedKey& key, Object* old, Object* object) {
+  CHECK(size_ > 0 && key.slot >= first_slot_ && key.slot <= last_slot_);
   Segment* segment = FindSegment(slots_[key.slot - first_slot_], key.hash);
   CHECK(segment != nullptr);
   const uint32_t mask = segment->capacity - 1;
@@ -227,6 +236,7 @@ void Table::Replace(const HashedKey& key, Object* old, Object* object) {
 }
 
 void Table::Erase(const HashedKey& key, Object* object) {
+  CHECK(size_ > 0 && key.slot >= first_slot_ && key.slot <= last_slot_);
   SlotTable* slot = &slots_[key.slot - first_slot_];
   Segment* segment = FindSegment(*slot, key.hash);
   CHECK(segment != nullptr);
@@ -323,7 +333,7 @@ bool Table::TryMerge(SlotTable* slot, uint64_t hash) {
 
 uint64_t Table::SlotSize(uint16_t slot) const {
   CHECK(slot >= first_slot_ && slot <= last_slot_);
-  return slots_[slot - first_slot_].count;
+  return slots_.empty() ? 0 : slots_[slot - first_slot_].count;
 }
 
 // Visits the objects of one slot from *position on, in position order; sets *position to where to
@@ -368,7 +378,7 @@ uint64_t Table::Scan(uint64_t cursor, size_t count,
     position = 0;
   }
   size_t visited = 0;
-  while (slot <= last_slot_) {
+  while (size_ > 0 && slot <= last_slot_) {
     const uint32_t index = slot - first_slot_;
     if (groups_[index / kGroup] == 0) {
       slot = first_slot_ + (index / kGroup + 1) * kGroup;

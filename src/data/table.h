@@ -76,6 +76,7 @@ class Table {
     uint32_t count = 0;
   };
 
+  void MakeSlots();
   Segment* NewSegment(uint32_t capacity, uint8_t depth);
   void FreeSegment(Segment* segment);
   Segment** SegmentRef(SlotTable* slot, uint64_t hash, uint32_t* index) const;
@@ -96,7 +97,7 @@ class Table {
   uint64_t seed_;
   uint64_t size_ = 0;
   size_t memory_bytes_ = 0;
-  std::vector<SlotTable> slots_;
+  std::vector<SlotTable> slots_;  // none until the first insert
   // Objects per group of kGroup slots, to find the next or a random non-empty slot quickly.
   static constexpr uint32_t kGroup = 128;
   std::vector<uint64_t> groups_;
