@@ -1,0 +1,44 @@
+#include "engine/client.h"
+
+#include <algorithm>
+
+#include "engine/core.h"
+#include "engine/engine.h"
+
+namespace holdfast::engine {
+namespace {
+
+// Takes `slot` out of the list; returns whether it was there.
+bool Take(std::vector<uint64_t>* slots, uint64_t slot) {
+  const auto it = std::find(slots->begin(), slots->end(), slot);
+  if (it == slots->end()) return false;
+  slots->erase(it);
+  return true;
+}
+
+}  // namespace
+
+void Client::MarkDirty() {
+  if (dirty) return;
+  dirty = true;
+  core->AddDirty(this);
+}
+
+void Client::GateOpened() {
+  wake_registered = false;
+  MarkDirty();
+}
+
+void Client::ReplyArrived(uint64_t slot, std::string_view bytes) {
+  replies.Fill(slot, Take(&muted_slots, slot) ? std::string_view() : bytes);
+  bool released = Take(&deferred_slots, slot);
+  if (blocked && slot == blocked_slot) {
+    blocked = false;
+    core->engine().blocked_clients.fetch_sub(1, std::memory_order_relaxed);
+    released = true;
+  }
+  MarkDirty();
+  if (released && --waiting == 0) core->ResumeLater(this);
+}
+
+}  // namespace holdfast::engine

@@ -1,0 +1,48 @@
+#include "engine/command.h"
+
+#include "base/numbers.h"
+
+namespace holdfast::engine {
+namespace {
+
+bool AppendKeys(const KeySpec& spec, Args args, std::vector<int>* positions) {
+  const int argc = static_cast<int>(args.size());
+  switch (spec.kind) {
+    case KeySpec::Kind::kNone:
+      return true;
+    case KeySpec::Kind::kRange: {
+      const int last = spec.last < 0 ? argc + spec.last : spec.last;
+      if (spec.first >= argc || last >= argc) return false;
+      for (int i = spec.first; i <= last; i += spec.step) positions->push_back(i);
+      return true;
+    }
+    case KeySpec::Kind::kNumKeys: {
+      int64_t count;
+      if (spec.first >= argc || !ParseInt64(args[static_cast<size_t>(spec.first)], &count)) {
+        return false;
+      }
+      if (count < 1 || count > (argc - spec.first - 1) / spec.step) return false;
+      for (int64_t i = 0; i < count; ++i) {
+        positions->push_back(spec.first + 1 + static_cast<int>(i) * spec.step);
+      }
+      return true;
+    }
+  }
+  return false;
+}
+
+}  // namespace
+
+std::string FullName(const Command& command) {
+  std::string name(command.parent);
+  if (!name.empty()) name += '|';
+  name += command.name;
+  return name;
+}
+
+bool FindKeys(const Command& command, Args args, std::vector<int>* positions) {
+  return AppendKeys(command.keys, args, positions) &&
+         AppendKeys(command.more_keys, args, positions);
+}
+
+}  // namespace holdfast::engine

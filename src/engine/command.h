@@ -1,0 +1,160 @@
+// What a command is: one row of the command table. The table itself is in commands/.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace holdfast::engine {
+
+class ExecContext;
+class SessionContext;
+
+// The arguments of a request; args[0] is the command's name as the client wrote it.
+using Args = std::span<const std::string_view>;
+
+// Runs a command on the partition of its keys (loop thread of the core that owns the partition).
+using DataHandler = void (*)(ExecContext&);
+// Runs a command that touches no key, on the connection's own core.
+using SessionHandler = void (*)(SessionContext&);
+
+// The flags that COMMAND reports, under Redis's names.
+enum CommandFlag : uint32_t {
+  kWrite = 1u << 0,
+  kReadonly = 1u << 1,
+  kDenyOom = 1u << 2,  // refused when maxmemory is reached and nothing can be evicted
+  kAdmin = 1u << 3,
+  kPubsub = 1u << 4,
+  kNoscript = 1u << 5,
+  kBlocking = 1u << 6,
+  kLoading = 1u << 7,
+  kStale = 1u << 8,
+  kSkipMonitor = 1u << 9,
+  kSkipSlowlog = 1u << 10,
+  kFast = 1u << 11,
+  kNoAuth = 1u << 12,  // allowed before AUTH
+  kMayReplicate = 1u << 13,
+  kNoMulti = 1u << 14,
+  kMovableKeys = 1u << 15,
+  kAllowBusy = 1u << 16,
+  kNoAsyncLoading = 1u << 17,
+};
+
+// ACL categories, under Redis's names; a command's read/write/fast/slow/admin/… categories that
+// follow from its flags are added by the table.
+enum AclCategory : uint32_t {
+  kAclKeyspace = 1u << 0,
+  kAclRead = 1u << 1,
+  kAclWrite = 1u << 2,
+  kAclString = 1u << 3,
+  kAclBitmap = 1u << 4,
+  kAclAdmin = 1u << 5,
+  kAclFast = 1u << 6,
+  kAclSlow = 1u << 7,
+  kAclBlocking = 1u << 8,
+  kAclDangerous = 1u << 9,
+  kAclConnection = 1u << 10,
+  kAclTransaction = 1u << 11,
+  kAclScripting = 1u << 12,
+  kAclPubsub = 1u << 13,
+  kAclLock = 1u << 14,      // Holdfast's own: locks
+  kAclSequence = 1u << 15,  // Holdfast's own: sequences
+};
+
+// What a command does to its keys, as COMMAND INFO's key specifications say.
+enum KeyFlag : uint32_t {
+  kKeyRo = 1u << 0,
+  kKeyRw = 1u << 1,
+  kKeyOw = 1u << 2,
+  kKeyRm = 1u << 3,
+  kKeyAccess = 1u << 4,
+  kKeyUpdate = 1u << 5,
+  kKeyInsert = 1u << 6,
+  kKeyDelete = 1u << 7,
+  kKeyVariable = 1u << 8,
+};
+
+// Where a command's keys are among its arguments. A command has at most two specifications.
+struct KeySpec {
+  enum class Kind : uint8_t { kNone, kRange, kNumKeys };
+  Kind kind = Kind::kNone;
+  // kRange: first argument that is a key; last (negative: counted from the end, -1 = the last
+  // argument; not counted from `first`); step between keys.
+  // kNumKeys: `first` is the argument that holds the number of keys, which follow it, `step` apart.
+  int first = 0;
+  int last = 0;
+  int step = 1;
+  uint32_t flags = 0;
+};
+
+// Where a request runs.
+enum class Route : uint8_t {
+  kSession,         // no keys; on the connection's core
+  kKeys,            // on the one partition of all its keys; else -CROSSSLOT
+  kSpread,          // keys may span partitions: split by key, replies merged as `merge` says
+  kEveryPartition,  // the whole keyspace: on every partition, replies merged
+  kByCursor,        // SCAN: on the partition that its cursor points into
+};
+
+// How the replies of several partitions become one.
+enum class Merge : uint8_t { kNone, kSumIntegers, kArrayInKeyOrder, kConcatArrays, kFirstOk, kFirstNonNil };
+
+struct Command {
+  std::string_view name;  // lower case
+  int arity = 0;          // number of arguments with the name; negative: at least that many
+  uint32_t flags = 0;
+  KeySpec keys;
+  KeySpec more_keys;  // second specification, e.g. BITOP's sources
+  Route route = Route::kSession;
+  Merge merge = Merge::kNone;
+  DataHandler data = nullptr;
+  SessionHandler session = nullptr;
+  uint32_t acl = 0;
+  std::string_view since;
+  std::string_view group;
+  std::string_view complexity;
+  std::string_view summary;
+  // The arguments, in the notation of Redis's documentation, e.g. "key value [NX | XX]".
+  std::string_view syntax;
+  std::span<const Command> subcommands;
+  // Lines of the HELP subcommand, for containers.
+  std::span<const std::string_view> help;
+
+  // Set by the table: the container's name for a subcommand, else empty; the number of the row.
+  std::string_view parent;
+  uint32_t id = 0;
+
+  bool has(CommandFlag flag) const { return (flags & flag) != 0; }
+};
+
+// Appends the positions in `args` of the keys of a request. False when the arguments don't fit the
+// specification (e.g. a numkeys that is not a number or too large); then nothing may be executed.
+[[nodiscard]] bool FindKeys(const Command& command, Args args, std::vector<int>* positions);
+
+// The name in error texts and statistics: "get", "config|get".
+std::string FullName(const Command& command);
+
+// Whether `argc` arguments suit the command's arity.
+[[nodiscard]] inline bool ArityFits(const Command& command, size_t argc) {
+  return command.arity >= 0 ? argc == static_cast<size_t>(command.arity)
+                            : argc >= static_cast<size_t>(-command.arity);
+}
+
+// The table, as the layers below commands/ see it. Set once at startup, before any core runs.
+class CommandTable {
+ public:
+  virtual ~CommandTable() = default;
+  // The command, or nullptr. `name` in any case.
+  virtual const Command* Find(std::string_view name) const = 0;
+  // The subcommand of a container, or nullptr.
+  virtual const Command* FindSubcommand(const Command& container, std::string_view name) const = 0;
+  // All top-level rows.
+  virtual std::span<const Command> commands() const = 0;
+  // Rows and subcommand rows together: ids are below this.
+  virtual uint32_t size() const = 0;
+  virtual const Command& ById(uint32_t id) const = 0;
+};
+
+}  // namespace holdfast::engine

@@ -1,0 +1,177 @@
+#include "engine/context.h"
+
+#include <string>
+
+#include "base/check.h"
+#include "base/numbers.h"
+#include "engine/partition.h"
+
+namespace holdfast::engine {
+
+ExecContext::ExecContext(Partition* partition, const Command& the_command, Args the_args,
+                         const Caller& the_caller, resp::Writer* writer)
+    : command(the_command),
+      args(the_args),
+      caller(the_caller),
+      reply(*writer),
+      partition_(partition),
+      now_ms_(partition->host_->NowMs()) {}
+
+const Config& ExecContext::config() const { return partition_->host_->config(); }
+
+Key ExecContext::Find(std::string_view name, uint32_t db, bool count, bool touch) {
+  Key key;
+  key.hashed = partition_->keyspace_->Hash(name);
+  key.database = partition_->keyspace_->Logical(db);
+  key.object = key.database->table.Find(key.hashed);
+  if (key.object != nullptr && partition_->IsExpired(*key.database, key.object, now_ms_)) {
+    // Whoever sees that a key is gone waits for the deletion to be committed (P34).
+    partition_->EmitDelete(db, key.database, key.object, now_ms_);
+    ++partition_->host_->stats()->expired_keys;
+    key.object = nullptr;
+  }
+  const uint64_t touched = partition_->touched_.Find(key.hashed.hash, partition_->commit_index_);
+  if (touched > gate_index_) gate_index_ = touched;
+  if (partition_->all_touched_ > gate_index_) gate_index_ = partition_->all_touched_;
+  if (count) {
+    CoreStats* stats = partition_->host_->stats();
+    ++(key.object != nullptr ? stats->keyspace_hits : stats->keyspace_misses);
+  }
+  if (touch && key.object != nullptr && !caller.no_touch) {
+    key.object->accessed = partition_->AccessClock();
+  }
+  return key;
+}
+
+void ExecContext::DependsOnAll() {
+  // The open batch counts when it holds something already.
+  const uint64_t newest =
+      partition_->batch_.empty() ? partition_->open_index_ - 1 : partition_->open_index_;
+  if (newest > gate_index_) gate_index_ = newest;
+}
+
+int64_t ExecContext::ExpireAt(const Key& key) const {
+  CHECK(key.object != nullptr);
+  return data::Keyspace::ExpireAt(*key.database, key.object);
+}
+
+int64_t ExecContext::LeaseRemainingMs(const Key& key) const {
+  CHECK(key.Is(data::ObjectType::kLock));
+  const int64_t left = partition_->keyspace_->leases()->DeadlineOf(key.object) -
+                       partition_->host_->clock().MonotonicMs();
+  return left > 0 ? left : 0;
+}
+
+void ExecContext::Emit(data::Effect* effect, Key* key, uint32_t logical) {
+  partition_->Emit(effect, key, logical, now_ms_);
+  emitted_ = true;
+  gate_index_ = partition_->open_index_;
+}
+
+namespace {
+
+data::Effect EffectOn(data::EffectKind kind, const Key& key) {
+  data::Effect effect;
+  effect.kind = kind;
+  effect.slot = key.hashed.slot;
+  effect.database = key.database->physical;
+  effect.key = key.hashed.key;
+  effect.hash = key.hashed.hash;
+  return effect;
+}
+
+}  // namespace
+
+uint64_t ExecContext::Put(Key* key, data::ObjectType type, std::string_view value, Expiry expiry,
+                          bool raw, uint64_t fence) {
+  data::Effect effect = EffectOn(data::EffectKind::kPut, *key);
+  // A new type is a new object: its created revision is the lock's token, the collection's
+  // generation.
+  const bool continues = key->object != nullptr && key->object->type() == type;
+  if (continues) effect.meta = data::Keyspace::MetaOf(*key->database, key->object);
+  effect.meta.type = type;
+  effect.meta.raw = raw;
+  if (expiry.kind == Expiry::Kind::kClear) effect.meta.expire_at_ms = 0;
+  if (expiry.kind == Expiry::Kind::kAt) {
+    CHECK(expiry.at_ms > 0);
+    effect.meta.expire_at_ms = expiry.at_ms;
+  }
+  if (fence > effect.meta.fence) effect.meta.fence = fence;
+  effect.value = value;
+  Emit(&effect, key, partition_->keyspace_->LogicalOf(key->database->physical));
+  return effect.meta.revision;
+}
+
+uint64_t ExecContext::Patch(Key* key, size_t offset, std::string_view bytes, size_t new_size) {
+  CHECK(key->Is(data::ObjectType::kString));
+  data::Effect effect = EffectOn(data::EffectKind::kPatch, *key);
+  effect.meta = data::Keyspace::MetaOf(*key->database, key->object);
+  effect.meta.raw = true;
+  effect.value = bytes;
+  effect.offset = offset;
+  effect.new_size = new_size;
+  Emit(&effect, key, partition_->keyspace_->LogicalOf(key->database->physical));
+  return effect.meta.revision;
+}
+
+uint64_t ExecContext::SetExpiry(Key* key, int64_t at_ms, bool keep_revision) {
+  CHECK(key->object != nullptr && !key->Is(data::ObjectType::kLock) && at_ms >= 0);
+  data::Effect effect = EffectOn(data::EffectKind::kMeta, *key);
+  effect.meta = data::Keyspace::MetaOf(*key->database, key->object);
+  effect.meta.expire_at_ms = at_ms;
+  effect.keep_revision = keep_revision;
+  Emit(&effect, key, partition_->keyspace_->LogicalOf(key->database->physical));
+  return effect.meta.revision;
+}
+
+uint64_t ExecContext::Delete(Key* key) {
+  CHECK(key->object != nullptr);
+  data::Effect effect = EffectOn(data::EffectKind::kDelete, *key);
+  Emit(&effect, key, partition_->keyspace_->LogicalOf(key->database->physical));
+  return effect.meta.revision;
+}
+
+void ExecContext::RenewLease(const Key& key, int64_t ms) {
+  data::LockValue lock;
+  CHECK(key.Is(data::ObjectType::kLock) && data::DecodeLock(key.object->value(), &lock));
+  CHECK(ms <= static_cast<int64_t>(lock.lease_ms));
+  partition_->keyspace_->leases()->Set(key.object,
+                                       partition_->host_->clock().MonotonicMs() + ms);
+}
+
+void ExecContext::SetDatabases(const data::DatabaseMap& map, uint32_t affected) {
+  partition_->EmitDatabases(map, affected, now_ms_);
+  emitted_ = true;
+  gate_index_ = partition_->open_index_;
+}
+
+void ExecContext::Block(const Key& key, int64_t timeout_ms) {
+  CHECK(!caller.in_transaction && !emitted_ && !blocked_);
+  blocked_ = true;
+  blocked_db_ = partition_->keyspace_->LogicalOf(key.database->physical);
+  blocked_key_ = std::string(key.hashed.key);
+  blocked_timeout_ms_ = timeout_ms;
+}
+
+size_t ExecContext::Waiters(const Key& key) const {
+  return partition_->blocked_.Waiting(partition_->keyspace_->LogicalOf(key.database->physical),
+                                      key.hashed.key);
+}
+
+void ExecContext::ErrorArity() {
+  reply.Error("ERR wrong number of arguments for '" + FullName(command) + "' command");
+}
+
+bool ExecContext::IsStringOrMissing(const Key& key) {
+  if (key.object == nullptr || key.object->type() == data::ObjectType::kString) return true;
+  Error(kWrongType);
+  return false;
+}
+
+bool ExecContext::ParseInt(size_t i, int64_t* value, std::string_view error) {
+  if (i < args.size() && ParseInt64(args[i], value)) return true;
+  Error(error);
+  return false;
+}
+
+}  // namespace holdfast::engine

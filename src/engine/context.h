@@ -1,0 +1,153 @@
+// What a data command sees: its arguments, the keys of its partition, and the reply it writes.
+//
+// A handler reads objects with Find…, changes them only through Put, Patch, SetExpiry, Delete and
+// SetDatabases (which emit effects and apply them at once), and writes exactly one reply, unless it
+// calls Block. It never waits: the reply is held back until everything that it depends on is
+// committed (DESIGN.md §2 rules 2 and 3). Loop thread of the owning core only.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "data/keyspace.h"
+#include "engine/command.h"
+#include "engine/errors.h"
+#include "resp/writer.h"
+
+namespace holdfast::engine {
+
+class Partition;
+struct Config;
+
+// Who asks, as far as a data command may know.
+struct Caller {
+  uint32_t db = 0;
+  int protocol = 2;
+  bool no_touch = false;        // CLIENT NO-TOUCH: reads don't count as accesses
+  bool in_transaction = false;  // inside EXEC: blocking commands don't block
+  bool retry = false;           // a blocked request that is tried again
+  // Of the client, for the slow log; valid while the command runs.
+  std::string_view address;
+  std::string_view name;
+};
+
+// A key that was looked up. `object` is nullptr when the key doesn't exist (or has just expired).
+// Changing a key through the context keeps `object` up to date.
+struct Key {
+  data::HashedKey hashed;
+  data::Database* database = nullptr;
+  data::Object* object = nullptr;
+
+  explicit operator bool() const { return object != nullptr; }
+  bool Is(data::ObjectType type) const { return object != nullptr && object->type() == type; }
+};
+
+// What happens to a key's expiry time when its value is replaced.
+struct Expiry {
+  enum class Kind : uint8_t { kClear, kKeep, kAt };
+  Kind kind = Kind::kClear;
+  int64_t at_ms = 0;  // kAt: milliseconds since 1970 UTC, > 0
+
+  static Expiry Clear() { return {}; }
+  static Expiry Keep() { return {Kind::kKeep, 0}; }
+  static Expiry At(int64_t ms) { return {Kind::kAt, ms}; }
+};
+
+class ExecContext {
+ public:
+  ExecContext(Partition* partition, const Command& the_command, Args the_args,
+              const Caller& the_caller, resp::Writer* writer);
+  ExecContext(const ExecContext&) = delete;
+  ExecContext& operator=(const ExecContext&) = delete;
+
+  const Command& command;
+  const Args args;
+  const Caller& caller;
+  resp::Writer& reply;
+
+  // Milliseconds since 1970 UTC; the same throughout a command or transaction.
+  int64_t now_ms() const { return now_ms_; }
+  const Config& config() const;
+  Partition& partition() { return *partition_; }
+
+  // ---- Reading. A key whose time has come is deleted first (the deletion is an effect, and the
+  // reply waits for it), so callers never see an expired key.
+
+  // Counts a keyspace hit or miss and marks the access.
+  Key FindForRead(std::string_view name) { return Find(name, caller.db, true, true); }
+  // Marks the access.
+  Key FindForWrite(std::string_view name) { return Find(name, caller.db, false, true); }
+  // Neither: OBJECT, TTL, TYPE, DEBUG … don't count as use.
+  Key Peek(std::string_view name) { return Find(name, caller.db, false, false); }
+  // In another of SELECT's databases (COPY, MOVE).
+  Key FindForWriteIn(uint32_t db, std::string_view name) { return Find(name, db, false, true); }
+  // The reply depends on the whole partition (KEYS, DBSIZE, SCAN …): waits for every entry so far.
+  void DependsOnAll();
+
+  // Milliseconds since 1970 UTC at which the key expires; 0 = never. For locks see
+  // LeaseRemainingMs. REQUIRES: key.
+  int64_t ExpireAt(const Key& key) const;
+  // REQUIRES: key is a lock.
+  int64_t LeaseRemainingMs(const Key& key) const;
+
+  // ---- Changing. Each gives the key a new revision and version and returns the revision.
+
+  // Creates the key or replaces its value (and type). `raw`: see data::Meta. The fence of an
+  // existing key is kept, and raised to `fence`.
+  uint64_t Put(Key* key, data::ObjectType type, std::string_view value, Expiry expiry,
+               bool raw = false, uint64_t fence = 0);
+  // Rewrites a part of an existing string and marks it raw: the value becomes `new_size` bytes long
+  // (cut, or zero bytes added), then `bytes` are written at `offset`. Keeps expiry.
+  uint64_t Patch(Key* key, size_t offset, std::string_view bytes, size_t new_size);
+  // Sets (at_ms > 0) or removes (0) the expiry time of an existing key that is not a lock. With
+  // `keep_revision`, revision and version stay.
+  uint64_t SetExpiry(Key* key, int64_t at_ms, bool keep_revision = false);
+  // Deletes an existing key.
+  uint64_t Delete(Key* key);
+  // Gives a lock's lease a new end, `ms` from now, on the leader's monotonic clock, without an
+  // effect. REQUIRES: key is a lock whose recorded lease is at least `ms` long.
+  void RenewLease(const Key& key, int64_t ms);
+  // Replaces the mapping of SELECT's databases (FLUSHDB, FLUSHALL, SWAPDB). `affected` is a bit set
+  // of logical numbers whose contents change.
+  void SetDatabases(const data::DatabaseMap& map, uint32_t affected);
+
+  // ---- Blocking.
+
+  // The request waits until the key changes, then runs again (caller.retry), in order of arrival
+  // among those that wait for the key; after `timeout_ms` (0 = never) it answers null.
+  // REQUIRES: !caller.in_transaction; nothing was replied; no effect was emitted.
+  void Block(const Key& key, int64_t timeout_ms);
+  // How many requests wait for the key.
+  size_t Waiters(const Key& key) const;
+
+  // ---- Replies.
+  void Error(std::string_view text) { reply.Error(text); }
+  void ErrorArity();
+  // False, with WRONGTYPE replied, when the key exists and is not a string.
+  [[nodiscard]] bool IsStringOrMissing(const Key& key);
+  // Reads args[i] as an integer; on failure replies `error` and returns false.
+  [[nodiscard]] bool ParseInt(size_t i, int64_t* value, std::string_view error = kNotInteger);
+
+  // ---- For the partition: what the reply waits for.
+  uint64_t gate_index() const { return gate_index_; }
+  bool blocked() const { return blocked_; }
+  bool emitted() const { return emitted_; }
+
+ private:
+  friend class Partition;
+  Key Find(std::string_view name, uint32_t db, bool count, bool touch);
+  void Emit(data::Effect* effect, Key* key, uint32_t logical);
+
+  Partition* partition_;
+  int64_t now_ms_;
+  uint64_t gate_index_ = 0;
+  bool emitted_ = false;
+  bool blocked_ = false;
+  uint32_t blocked_db_ = 0;
+  std::string blocked_key_;
+  int64_t blocked_timeout_ms_ = 0;
+};
+
+}  // namespace holdfast::engine

@@ -1,0 +1,319 @@
+#include "engine/core.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+#include "base/log.h"
+#include "engine/engine.h"
+
+namespace holdfast::engine {
+namespace {
+
+// Reading from clients stops while the log has this much that is not durable yet.
+constexpr uint64_t kMaxUndurableBytes = uint64_t{128} << 20;
+// How often a core looks after expiry, write-behind and overload at least.
+constexpr int64_t kTickMs = 100;
+
+}  // namespace
+
+Core::Core(Engine* engine, uint32_t number, const Config& config)
+    : engine_(engine),
+      number_(number),
+      config_(config),
+      mailbox_(&loop_),
+      tick_(&loop_),
+      pause_timer_(&loop_) {
+  stats_.commands.resize(engine->commands().size());
+  by_number_.resize(engine->partitions());
+  persister_ = std::make_unique<Persister>(this);
+  durable_ = std::make_unique<net::Notifier>(&loop_, [this] { replicas_->OnDurable(); });
+}
+
+Core::~Core() {
+  persister_->Stop();
+  if (log_ != nullptr) log_->Stop();
+}
+
+void Core::OpenLog(storage::FileSystem* fs, const std::string& directory,
+                   std::unique_ptr<storage::WalWriter> writer) {
+  storage::LogOptions options;
+  options.max_pending_bytes = kMaxUndurableBytes;
+  options.on_durable = [this] { durable_->Notify(); };
+  log_ = std::make_unique<storage::LogThread>("hf-log-" + std::to_string(number_), fs, directory,
+                                              std::move(writer), std::move(options));
+  replicas_ = std::make_unique<replica::Host>(log_.get(), SystemClock());
+}
+
+Status Core::AddPartition(std::unique_ptr<Partition> partition, const raft::GroupConfig& config,
+                          raft::Restored restored, std::unique_ptr<storage::Store> store) {
+  const uint64_t applied = restored.applied.index;
+  Result<replica::Replica*> replica =
+      replicas_->Add(partition->number(), config, std::move(restored), partition.get());
+  if (!replica.ok()) return replica.status();
+  partition->Attach(replica.value());
+  persister_->AddPartition(partition.get(), std::move(store), applied,
+                           partition->keyspace().found_dead_records());
+  by_number_[partition->number()] = partition.get();
+  partitions_.push_back(std::move(partition));
+  return Status::Ok();
+}
+
+void Core::Run() {
+  for (uint32_t i = 0; i < engine_->cores(); ++i) {
+    outboxes_.push_back(std::make_unique<net::Outbox>(&engine_->core(i).mailbox_));
+  }
+  loop_.OnTurnEnd([this] { return TurnEnd(); });
+  ArmTick(clock().MonotonicMs());
+  loop_.Run();
+}
+
+// ---- The turn
+
+bool Core::TurnEnd() {
+  if (!to_resume_.empty()) ResumeAll(&to_resume_);
+  // Partitions may be added while their turn ends (a reply that wakes a blocked request).
+  for (size_t i = 0; i < turn_end_.size(); ++i) turn_end_[i]->TurnEnd();
+  turn_end_.clear();
+  replicas_->EndTurn();
+  FlushClients();
+  for (auto& outbox : outboxes_) outbox->Flush();
+  keyspace_bytes_.store(KeyspaceBytesNow(), std::memory_order_relaxed);
+  log_bytes_.store(log_->pending_bytes() + persister_->pending_bytes(), std::memory_order_relaxed);
+  if (!waiting_for_calm_.empty()) ResumeWaiting();
+  if (drained_) CheckDrained();
+  if (!ready()) CheckReady();
+  return !turn_end_.empty() || !dirty_.empty() || !to_resume_.empty();
+}
+
+void Core::CheckReady() {
+  for (const auto& partition : partitions_) {
+    if (!partition->ready()) return;
+  }
+  ready_.store(true, std::memory_order_release);
+  engine_->CoreReady();
+}
+
+void Core::NeedsTurnEnd(Partition* partition) {
+  if (std::find(turn_end_.begin(), turn_end_.end(), partition) == turn_end_.end()) {
+    turn_end_.push_back(partition);
+  }
+  // A deadline may have come closer.
+  const int64_t blocked_ms = partition->blocked().next_deadline_ms();
+  if (blocked_ms != 0) ArmTick(blocked_ms);
+}
+
+void Core::FlushClients() {
+  flushing_.swap(dirty_);
+  for (const uint64_t id : flushing_) {
+    if (Client* client = FindClient(id)) {
+      client->dirty = false;
+      client->Flush();
+    }
+  }
+  flushing_.clear();
+}
+
+void Core::ArmTick(int64_t at_ms) {
+  if (tick_at_ms_ != 0 && tick_at_ms_ <= at_ms && tick_.active()) return;
+  tick_at_ms_ = at_ms;
+  const int64_t wait_ms = std::max<int64_t>(0, at_ms - clock().MonotonicMs());
+  tick_.Start(static_cast<uint64_t>(wait_ms), 0, [this] { Tick(); });
+}
+
+void Core::Tick() {
+  tick_at_ms_ = 0;
+  replicas_->Tick();
+  const int64_t now_ms = clock().MonotonicMs();
+  int64_t next = now_ms + kTickMs;
+  if (replicas_->NeedsTicks()) next = now_ms + 10;
+  for (auto& partition : partitions_) {
+    const int64_t wish = partition->Tick();
+    if (wish != 0) next = std::min(next, std::max(wish, now_ms + 1));
+  }
+  persister_->Pump(false);
+  stats_.max_turn_ns =
+      std::max(stats_.max_turn_ns, static_cast<uint64_t>(loop_.TakeMaxTurnNs()));
+  if (number_ == 0) engine_->SampleMemory();
+  ArmTick(next);
+}
+
+int64_t Core::NowMs() {
+  // One reading a turn is exact enough for expiry times, but a long turn moves on.
+  if (wall_turn_ != loop_.turns() || ++wall_uses_ >= 64) {
+    wall_turn_ = loop_.turns();
+    wall_uses_ = 0;
+    wall_ms_ = clock().WallMs();
+  }
+  return wall_ms_;
+}
+
+uint64_t Core::KeyspaceBytesNow() const {
+  uint64_t bytes = 0;
+  for (const auto& partition : partitions_) bytes += partition->keyspace().MemoryBytes();
+  return bytes;
+}
+
+uint64_t Core::UsedMemory() const { return engine_->UsedMemory(*this); }
+
+bool Core::DiskIsFull() const { return log_->free_bytes() < config_.disk_reserve_bytes; }
+
+void Core::CommandDone(const Request& request, const Caller& caller, int64_t ns,
+                       std::string_view reply) {
+  CommandStats& stats = stats_.commands[request.command->id];
+  ++stats.calls;
+  ++stats_.commands_processed;
+  stats.ns += static_cast<uint64_t>(ns);
+  if (config_.latency_tracking) stats.latency.Add(static_cast<uint64_t>(ns));
+  if (!reply.empty() && reply[0] == '-') {
+    ++stats.failed;
+    stats_.CountError(reply.substr(1, reply.find('\r') - 1));
+  }
+  const int64_t us = ns / 1000;
+  if (config_.latency_monitor_threshold_ms > 0 &&
+      us >= config_.latency_monitor_threshold_ms * 1000) {
+    latency_.Add(request.command->has(kFast) ? "fast-command" : "command",
+                 clock().WallMs() / 1000, us / 1000);
+  }
+  if (config_.slowlog_slower_than_us < 0 || us < config_.slowlog_slower_than_us ||
+      request.command->has(kSkipSlowlog)) {
+    return;
+  }
+  slowlog_.Add(engine_->NextSlowId(), clock().WallMs() / 1000, us, *request.command, request.args,
+               caller.address, caller.name, static_cast<size_t>(config_.slowlog_max_len));
+}
+
+void Core::CommandRejected(const Command& command, std::string_view error) {
+  ++stats_.commands[command.id].rejected;
+  stats_.CountError(error);
+}
+
+// ---- Messages
+
+void Core::Post(uint32_t target, net::Task task) { outboxes_[target]->Post(std::move(task)); }
+
+void Core::Deliver(const ReplyAddress& address, std::string bytes) {
+  if (address.core == number_) {
+    if (Client* client = FindClient(address.client)) client->ReplyArrived(address.slot, bytes);
+    return;
+  }
+  Core* target = &engine_->core(address.core);
+  Post(address.core, [target, address, bytes = std::move(bytes)]() mutable {
+    target->Deliver(address, std::move(bytes));
+  });
+}
+
+// ---- Clients
+
+void Core::AddClient(Client* client) {
+  const bool fresh = clients_.emplace(client->id, client).second;
+  CHECK(fresh);
+}
+
+void Core::RemoveClient(Client* client) { clients_.erase(client->id); }
+
+Client* Core::FindClient(uint64_t id) const {
+  const auto it = clients_.find(id);
+  return it == clients_.end() ? nullptr : it->second;
+}
+
+void Core::WakeClient(uint64_t client) {
+  if (Client* found = FindClient(client)) found->GateOpened();
+}
+
+void Core::GatesLost(uint64_t client, Partition* partition) {
+  if (Client* found = FindClient(client)) {
+    found->replies.LoseGates(partition);
+    found->GateOpened();
+  }
+}
+
+bool Core::Overloaded() const {
+  if (log_->saturated()) return true;
+  if (persister_->pending_bytes() > config_.persist_queue_limit_bytes) return true;
+  for (const auto& outbox : outboxes_) {
+    if (outbox->congested()) return true;
+  }
+  return false;
+}
+
+void Core::WaitUntilCalm(Client* client) { waiting_for_calm_.push_back(client->id); }
+
+void Core::ResumeWaiting() {
+  if (Overloaded()) {
+    // What it waits for ends with a message to this loop, except another core's queue.
+    ArmTick(clock().MonotonicMs() + 1);
+    return;
+  }
+  ResumeAll(&waiting_for_calm_);
+}
+
+void Core::ResumeAll(std::vector<uint64_t>* ids) {
+  std::vector<uint64_t> taken;
+  taken.swap(*ids);
+  for (const uint64_t id : taken) {
+    if (Client* client = FindClient(id)) client->Resume();
+  }
+}
+
+void Core::ResumeLater(Client* client) {
+  to_resume_.push_back(client->id);
+  loop_.RequestTurn();
+}
+
+void Core::SetPause(const Pause& pause) {
+  pause_ = pause;
+  const int64_t left_ms = pause.until_ms - clock().MonotonicMs();
+  if (pause.until_ms != 0 && left_ms > 0) {
+    pause_timer_.Start(static_cast<uint64_t>(left_ms), 0, [this] { SetPause({}); });
+    return;
+  }
+  pause_ = {};
+  pause_timer_.Stop();
+  ResumeAll(&waiting_for_pause_);
+}
+
+bool Core::IsPaused(const Command& command) const {
+  if (pause_.until_ms == 0) return false;
+  if (command.name == "client" || command.parent == "client") return false;
+  return !pause_.only_writes || command.has(kWrite) || command.has(kMayReplicate);
+}
+
+void Core::WaitForPause(Client* client) { waiting_for_pause_.push_back(client->id); }
+
+// ---- Partitions
+
+Partition* Core::FindPartition(uint32_t number) const { return by_number_[number]; }
+
+void Core::Persist(Partition* partition, data::PersistJob job) {
+  persister_->Add(partition, std::move(job));
+}
+
+void Core::Retire(uint32_t number, std::unique_ptr<data::Database> database) {
+  // While loading there is nothing to collect that loading doesn't find by itself.
+  if (Partition* partition = by_number_[number]) persister_->CollectDead(partition);
+  persister_->FreeLater(std::move(database));
+}
+
+void Core::SetConfig(const Config& config) {
+  config_ = config;
+  slowlog_.Trim(static_cast<size_t>(config.slowlog_max_len));
+}
+
+void Core::Drain(absl::AnyInvocable<void()> done) {
+  drained_ = std::move(done);
+  SetPause({});
+  loop_.RequestTurn();
+}
+
+void Core::CheckDrained() {
+  for (const auto& [id, client] : clients_) {
+    if (client->waiting > 0 && client->blocked) continue;  // waits for a lock: nothing is owed
+    if (!client->replies.empty()) return;
+  }
+  absl::AnyInvocable<void()> done = std::move(drained_);
+  drained_ = nullptr;
+  persister_->Flush(std::move(done));
+}
+
+}  // namespace holdfast::engine

@@ -1,0 +1,176 @@
+// One core: a thread, its loop, its partitions with their log and persister threads, its clients.
+// Cores share nothing; they exchange messages (Post).
+//
+// The end of a turn, in order: partitions propose what the turn gathered and confirm its reads; the
+// log thread gets one batch; replies whose gates are open are written; messages to other cores
+// leave with at most one wake-up each.
+//
+// Loop thread of this core only, unless a function says otherwise.
+#pragma once
+
+#include <absl/container/flat_hash_map.h>
+#include <absl/functional/any_invocable.h>
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "data/persist.h"
+#include "engine/client.h"
+#include "engine/config.h"
+#include "engine/partition.h"
+#include "engine/persister.h"
+#include "engine/slowlog.h"
+#include "engine/stats.h"
+#include "net/event_loop.h"
+#include "net/mailbox.h"
+#include "replica/replica.h"
+#include "storage/log_thread.h"
+
+namespace holdfast::engine {
+
+class Engine;
+
+class Core final : public PartitionHost {
+ public:
+  Core(Engine* engine, uint32_t number, const Config& config);
+  ~Core() override;
+
+  uint32_t number() const { return number_; }
+  Engine& engine() { return *engine_; }
+  net::EventLoop& loop() { return loop_; }
+
+  // ---- Start and stop; see Engine.
+  // Makes the log and persister threads. Start-up thread.
+  void OpenLog(storage::FileSystem* fs, const std::string& directory,
+               std::unique_ptr<storage::WalWriter> writer);
+  // Takes a partition over. Start-up thread.
+  Status AddPartition(std::unique_ptr<Partition> partition, const raft::GroupConfig& config,
+                      raft::Restored restored, std::unique_ptr<storage::Store> store);
+  // Runs the loop until Stop. This core's thread.
+  void Run();
+  // All partitions lead and have every entry in memory. Any thread.
+  bool ready() const { return ready_.load(std::memory_order_acquire); }
+  // Takes no more requests, lets what is in flight finish, flushes the store; then `done` runs.
+  void Drain(absl::AnyInvocable<void()> done);
+  bool draining() const { return drained_ != nullptr; }
+
+  // ---- Messages.
+  // Runs `task` on core `target`, in the order of the calls; at once in the next turn when that is
+  // this core.
+  void Post(uint32_t target, net::Task task);
+  // From threads that are no core.
+  void PostFromAnyThread(net::Task task) { mailbox_.PostFromAnyThread(std::move(task)); }
+
+  // ---- Clients.
+  void AddClient(Client* client);
+  void RemoveClient(Client* client);
+  Client* FindClient(uint64_t id) const;
+  const absl::flat_hash_map<uint64_t, Client*>& clients() const { return clients_; }
+  // For Client::MarkDirty.
+  void AddDirty(Client* client) { dirty_.push_back(client->id); }
+  // Client::Resume is called before this turn ends, outside of whatever is running now.
+  void ResumeLater(Client* client);
+  // Whether clients have to wait with further requests: the log, the persister or another core is
+  // behind. They are resumed when it has caught up.
+  bool Overloaded() const;
+  void WaitUntilCalm(Client* client);
+
+  // ---- CLIENT PAUSE.
+  struct Pause {
+    int64_t until_ms = 0;  // monotonic; 0 = not paused
+    bool only_writes = false;
+  };
+  void SetPause(const Pause& pause);
+  const Pause& pause() const { return pause_; }
+  bool IsPaused(const Command& command) const;
+  void WaitForPause(Client* client);
+
+  // ---- Partitions.
+  const std::vector<std::unique_ptr<Partition>>& partitions() const { return partitions_; }
+  // nullptr when it lives on another core.
+  Partition* FindPartition(uint32_t number) const;
+  replica::Host& replicas() { return *replicas_; }
+  storage::LogThread& log() { return *log_; }
+  Persister& persister() { return *persister_; }
+
+  // ---- PartitionHost
+  const Config& config() const override { return config_; }
+  const Clock& clock() const override { return *SystemClock(); }
+  CoreStats* stats() override { return &stats_; }
+  int64_t NowMs() override;
+  void CommandDone(const Request& request, const Caller& caller, int64_t ns,
+                   std::string_view reply) override;
+  void CommandRejected(const Command& command, std::string_view error) override;
+  uint64_t UsedMemory() const override;
+  bool DiskIsFull() const override;
+  bool ActiveExpireEnabled() const override { return active_expire_; }
+  void Deliver(const ReplyAddress& address, std::string bytes) override;
+  void WakeClient(uint64_t client) override;
+  void GatesLost(uint64_t client, Partition* partition) override;
+  void Persist(Partition* partition, data::PersistJob job) override;
+  void NeedsTurnEnd(Partition* partition) override;
+
+  // ---- The rest.
+  void SetConfig(const Config& config);
+  void set_active_expire(bool on) { active_expire_ = on; }
+  SlowLog& slowlog() { return slowlog_; }
+  LatencyMonitor& latency() { return latency_; }
+  uint64_t KeyspaceBytesNow() const;
+  // Bytes of entries that are held for the log or the store. Any thread.
+  uint64_t log_bytes() const { return log_bytes_.load(std::memory_order_relaxed); }
+  // A flushed database of partition `number`: freed, and its records collected, elsewhere.
+  void Retire(uint32_t number, std::unique_ptr<data::Database> database);
+  // Bytes of the keys of this core's partitions, as of the last turn. Any thread.
+  uint64_t keyspace_bytes() const { return keyspace_bytes_.load(std::memory_order_relaxed); }
+
+ private:
+  bool TurnEnd();
+  void FlushClients();
+  void Tick();
+  void ArmTick(int64_t at_ms);
+  void ResumeWaiting();
+  void ResumeAll(std::vector<uint64_t>* ids);
+  void CheckDrained();
+  void CheckReady();
+
+  Engine* const engine_;
+  const uint32_t number_;
+  Config config_;
+  net::EventLoop loop_;
+  net::Mailbox mailbox_;
+  std::vector<std::unique_ptr<net::Outbox>> outboxes_;  // by core; made at the first turn
+  std::unique_ptr<net::Notifier> durable_;
+  std::unique_ptr<storage::LogThread> log_;
+  std::unique_ptr<replica::Host> replicas_;
+  std::unique_ptr<Persister> persister_;
+  std::vector<std::unique_ptr<Partition>> partitions_;
+  std::vector<Partition*> by_number_;
+  std::vector<Partition*> turn_end_;
+  absl::flat_hash_map<uint64_t, Client*> clients_;
+  std::vector<uint64_t> dirty_;
+  std::vector<uint64_t> flushing_;
+  std::vector<uint64_t> to_resume_;
+  std::vector<uint64_t> waiting_for_calm_;
+  std::vector<uint64_t> waiting_for_pause_;
+  Pause pause_;
+  net::Timer tick_;
+  int64_t tick_at_ms_ = 0;
+  net::Timer pause_timer_;
+  CoreStats stats_;
+  SlowLog slowlog_;
+  LatencyMonitor latency_;
+  bool active_expire_ = true;
+  std::atomic<bool> ready_{false};
+  std::atomic<uint64_t> keyspace_bytes_{0};
+  std::atomic<uint64_t> log_bytes_{0};
+  absl::AnyInvocable<void()> drained_;
+  int64_t wall_ms_ = 0;
+  uint64_t wall_turn_ = UINT64_MAX;
+  uint32_t wall_uses_ = 0;
+};
+
+}  // namespace holdfast::engine

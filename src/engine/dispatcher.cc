@@ -1,0 +1,588 @@
+#include "engine/dispatcher.h"
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "base/check.h"
+#include "base/numbers.h"
+#include "engine/engine.h"
+#include "engine/errors.h"
+#include "engine/gather.h"
+#include "engine/session_context.h"
+#include "resp/writer.h"
+
+namespace holdfast::engine {
+namespace {
+
+// Commands and bytes that MULTI may queue.
+constexpr size_t kMaxQueued = 1024 * 1024;
+
+// "'a' 'b' ": as much of the arguments as Redis shows for an unknown command.
+std::string ShowArgs(Args args) {
+  std::string shown;
+  for (size_t i = 1; i < args.size() && shown.size() < 128; ++i) {
+    shown += '\'';
+    shown += args[i].substr(0, 128 - std::min<size_t>(128, shown.size()));
+    shown += "' ";
+  }
+  return shown;
+}
+
+// Replies an error that refuses a request before it runs. Inside MULTI it spoils the transaction.
+void Reject(Client* client, const Command* command, std::string_view error) {
+  resp::Writer(client->replies.Begin(nullptr), client->protocol).Error(error);
+  FinishReply(client);
+  if (client->in_multi) client->multi_failed = true;
+  if (command != nullptr) {
+    client->core->CommandRejected(*command, error);
+  } else {
+    client->core->stats()->CountError(error);
+  }
+}
+
+// Finds the row for the request, a subcommand's where there is one; rejects and returns nullptr
+// when there is none.
+const Command* Resolve(Client* client, Args args) {
+  const CommandTable& table = client->core->engine().commands();
+  const Command* command = table.Find(args[0]);
+  if (command == nullptr) {
+    Reject(client, nullptr,
+           "ERR unknown command '" + std::string(args[0].substr(0, 128)) +
+               "', with args beginning with: " + ShowArgs(args));
+    return nullptr;
+  }
+  if (command->subcommands.empty() || args.size() < 2) return command;
+  const Command* subcommand = table.FindSubcommand(*command, args[1]);
+  if (subcommand == nullptr) {
+    Reject(client, command,
+           "ERR unknown subcommand '" + std::string(args[1].substr(0, 128)) + "'. Try " +
+               ToUpper(command->name) + " HELP.");
+  }
+  return subcommand;
+}
+
+// Commands that run at once inside MULTI instead of being queued.
+bool RunsInsideMulti(const Command& command) {
+  const std::string_view name = command.name;
+  return command.parent.empty() && (name == "exec" || name == "discard" || name == "multi" ||
+                                    name == "watch" || name == "quit" || name == "reset");
+}
+
+Caller CallerOf(const Client& client) {
+  Caller caller;
+  caller.db = client.db;
+  caller.protocol = client.protocol;
+  caller.no_touch = client.no_touch;
+  caller.address = client.address;
+  caller.name = client.name;
+  return caller;
+}
+
+// The one partition of all keys; -1: no keys; -2: several partitions.
+int64_t PartitionOfKeys(const Client& client, Args args, const std::vector<int>& positions) {
+  const Engine& engine = client.core->engine();
+  if (positions.empty()) return -1;
+  if (engine.partitions() == 1) return 0;
+  int64_t partition = -1;
+  for (const int i : positions) {
+    const auto p = static_cast<int64_t>(
+        engine.PartitionOfSlot(KeySlot(args[static_cast<size_t>(i)])));
+    if (partition >= 0 && p != partition) return -2;
+    partition = p;
+  }
+  return partition;
+}
+
+// ---- Single requests
+
+// A request on its way to another core, with everything that it needs there.
+struct RemoteRequest {
+  const Command* command;
+  OwnedArgs args;
+  Caller caller;
+  std::string address;
+  std::string name;
+  ReplyAddress reply;
+};
+
+void RunOnPartition(Client* client, const Command& command, Args args, uint32_t number) {
+  Core* core = client->core;
+  Partition* partition = core->FindPartition(number);
+  const Caller caller = CallerOf(*client);
+  const bool may_block = command.has(kBlocking);
+  if (partition != nullptr && !may_block) {
+    std::string* out = client->replies.Begin(partition);
+    const ExecResult result = partition->Execute({&command, args, client->db}, caller, {}, out);
+    CHECK(!result.blocked);
+    FinishReply(client, partition, result);
+    return;
+  }
+  const ReplyAddress reply{core->number(), client->id, client->replies.Reserve()};
+  NoteReserved(client, reply.slot);
+  if (may_block) {
+    ++client->waiting;
+    client->blocked = true;
+    client->blocked_slot = reply.slot;
+    client->blocked_partition = number;
+    core->engine().blocked_clients.fetch_add(1, std::memory_order_relaxed);
+  }
+  if (partition != nullptr) {
+    partition->ExecuteAndDeliver({&command, args, client->db}, caller, reply);
+    return;
+  }
+  Engine* engine = &core->engine();
+  const uint32_t target = engine->CoreOfPartition(number);
+  auto request = std::make_unique<RemoteRequest>(
+      RemoteRequest{&command, OwnedArgs(args), caller, client->address, client->name, reply});
+  core->Post(target, [engine, target, number, request = std::move(request)] {
+    request->caller.address = request->address;
+    request->caller.name = request->name;
+    engine->core(target).FindPartition(number)->ExecuteAndDeliver(
+        {request->command, request->args.args(), request->caller.db}, request->caller,
+        request->reply);
+  });
+}
+
+void RunSession(Client* client, const Command& command, Args args) {
+  const int64_t begin_ns = client->core->clock().MonotonicNs();
+  // The handler writes into a string of its own: it may reserve places in the queue meanwhile.
+  std::string reply;
+  resp::Writer writer(&reply, client->protocol);
+  SessionContext context(client, command, args, &writer);
+  command.session(context);
+  if (!reply.empty()) {
+    client->replies.Begin(nullptr)->append(reply);
+    FinishReply(client);
+  }
+  client->core->CommandDone({&command, args, client->db}, CallerOf(*client),
+                            client->core->clock().MonotonicNs() - begin_ns, reply);
+}
+
+void Unwatch(Client* client, const WatchedKey& watch) {
+  Core* core = client->core;
+  if (Partition* partition = core->FindPartition(watch.partition)) {
+    partition->Unwatch(watch.db, watch.key);
+    return;
+  }
+  Engine* engine = &core->engine();
+  core->Post(engine->CoreOfPartition(watch.partition), [engine, watch] {
+    engine->core(engine->CoreOfPartition(watch.partition))
+        .FindPartition(watch.partition)
+        ->Unwatch(watch.db, watch.key);
+  });
+}
+
+}  // namespace
+
+void NoteReserved(Client* client, uint64_t slot) {
+  if (client->reply_mode != ReplyMode::kOn) client->muted_slots.push_back(slot);
+}
+
+void FinishReply(Client* client) {
+  if (client->reply_mode == ReplyMode::kOn) {
+    client->replies.CommitReady();
+  } else {
+    client->replies.Abandon();
+  }
+}
+
+void FinishReply(Client* client, Partition* partition, const ExecResult& result) {
+  if (client->reply_mode == ReplyMode::kOn) {
+    client->replies.Commit(partition, result.gate, result.is_write);
+  } else {
+    client->replies.Abandon();
+  }
+}
+
+void RunData(Client* client, const Command& command, Args args) {
+  std::vector<int>& positions = client->key_positions;
+  positions.clear();
+  switch (command.route) {
+    case Route::kEveryPartition:
+    case Route::kByCursor:
+      RunOnManyPartitions(client, command, args);
+      return;
+    case Route::kKeys:
+    case Route::kSpread:
+      break;
+    case Route::kSession:
+      CHECK_MSG(false, "a session command has no partition");
+  }
+  if (!FindKeys(command, args, &positions)) {
+    // The handler words the error; it touches no key then. Any partition will do.
+    RunOnPartition(client, command, args, 0);
+    return;
+  }
+  const int64_t partition = PartitionOfKeys(*client, args, positions);
+  if (partition >= 0) {
+    RunOnPartition(client, command, args, static_cast<uint32_t>(partition));
+  } else if (partition == -1) {
+    RunOnPartition(client, command, args, 0);
+  } else if (command.route == Route::kSpread) {
+    RunOnManyPartitions(client, command, args);
+  } else {
+    Reject(client, &command, kCrossSlot);
+  }
+}
+
+void RunOn(Client* client, const Command& command, Args args, uint32_t partition) {
+  RunOnPartition(client, command, args, partition);
+}
+
+namespace {
+
+// ---- MULTI
+
+void Queue(Client* client, const Command& command, Args args) {
+  if (command.has(kNoMulti)) {
+    Reject(client, &command, "ERR Command not allowed inside a transaction");
+    return;
+  }
+  if (client->queued.size() >= kMaxQueued ||
+      client->queued_bytes > client->core->config().query_buffer_limit_bytes) {
+    Reject(client, &command, "ERR transaction is too large");
+    return;
+  }
+  if (command.route != Route::kSession) {
+    std::vector<int> positions;
+    int64_t partition = -1;
+    if (command.route == Route::kKeys || command.route == Route::kSpread) {
+      if (FindKeys(command, args, &positions)) {
+        partition = PartitionOfKeys(*client, args, positions);
+      }
+    } else {
+      partition = client->core->engine().partitions() == 1 ? 0 : -2;
+    }
+    if (partition == -2 ||
+        (partition >= 0 && client->multi_partition >= 0 && partition != client->multi_partition)) {
+      Reject(client, &command, kCrossSlot);
+      return;
+    }
+    if (partition >= 0) client->multi_partition = partition;
+  }
+  client->queued.push_back({&command, OwnedArgs(args)});
+  client->queued_bytes += client->queued.back().args.MemoryBytes();
+  client->replies.Begin(nullptr)->append("+QUEUED\r\n");
+  FinishReply(client);
+}
+
+bool CheckAuthenticated(Client* client, const Command& command) {
+  if (client->authenticated || command.has(kNoAuth)) return true;
+  Reject(client, &command, "NOAUTH Authentication required.");
+  return false;
+}
+
+// CLIENT REPLY SKIP covers exactly one request.
+void AfterRequest(Client* client) {
+  if (client->reply_mode == ReplyMode::kSkipThis) client->reply_mode = ReplyMode::kOn;
+}
+
+}  // namespace
+
+Dispatched Dispatch(Client* client, Args args) {
+  CHECK(!args.empty());
+  Core* core = client->core;
+  if (client->reply_mode == ReplyMode::kSkipNext) client->reply_mode = ReplyMode::kSkipThis;
+  const Command* command = Resolve(client, args);
+  if (command == nullptr) {
+    AfterRequest(client);
+    return Dispatched::kDone;
+  }
+  if (core->pause().until_ms != 0 && core->IsPaused(*command)) {
+    core->WaitForPause(client);
+    if (client->reply_mode == ReplyMode::kSkipThis) client->reply_mode = ReplyMode::kSkipNext;
+    return Dispatched::kTryLater;
+  }
+  if (!ArityFits(*command, args.size())) {
+    Reject(client, command,
+           "ERR wrong number of arguments for '" + FullName(*command) + "' command");
+    AfterRequest(client);
+    return Dispatched::kDone;
+  }
+  if (!CheckAuthenticated(client, *command)) {
+    AfterRequest(client);
+    return Dispatched::kDone;
+  }
+  client->last_command = command;
+  ++client->commands;
+  if (core->engine().monitors.load(std::memory_order_relaxed) > 0) {
+    FeedMonitors(client, *command, args);
+  }
+  if (client->in_multi && !RunsInsideMulti(*command)) {
+    Queue(client, *command, args);
+  } else if (command->route == Route::kSession) {
+    RunSession(client, *command, args);
+  } else {
+    RunData(client, *command, args);
+  }
+  AfterRequest(client);
+  return Dispatched::kDone;
+}
+
+// ---- EXEC
+
+namespace {
+
+// Queued commands between two session commands: they run on the partition as part of the one
+// transaction, and their replies come as one run of bytes.
+struct TransactionRequest {
+  std::vector<QueuedCommand> queued;
+  std::vector<uint32_t> dbs;
+  std::vector<WatchedKey> watched;
+  Caller caller;
+  std::string address;
+  std::string name;
+
+  std::vector<Request> DataRequests() const {
+    std::vector<Request> requests;
+    for (size_t i = 0; i < queued.size(); ++i) {
+      if (queued[i].command->route == Route::kSession) continue;
+      requests.push_back({queued[i].command, queued[i].args.args(), dbs[i]});
+    }
+    return requests;
+  }
+};
+
+// The database that each queued command runs in: SELECT changes it for those behind it.
+std::vector<uint32_t> DatabasesOf(const Client& client, const std::vector<QueuedCommand>& queued) {
+  std::vector<uint32_t> dbs;
+  uint32_t db = client.db;
+  for (const QueuedCommand& command : queued) {
+    dbs.push_back(db);
+    int64_t wanted;
+    if (command.command->name == "select" && command.args.args().size() == 2 &&
+        ParseInt64(command.args.args()[1], &wanted) && wanted >= 0 &&
+        wanted < static_cast<int64_t>(data::kLogicalDatabases)) {
+      db = static_cast<uint32_t>(wanted);
+    }
+  }
+  return dbs;
+}
+
+// Puts the reply of a transaction into the client's queue: the array's head, then per queued
+// command its bytes from the partition, or whatever its session handler answers.
+void ReplyTransaction(Client* client, const TransactionRequest& transaction, Partition* partition,
+                      const ExecResult* result, std::vector<std::string> replies) {
+  resp::Writer(client->replies.Begin(nullptr), client->protocol).Array(transaction.queued.size());
+  FinishReply(client);
+  size_t next = 0;
+  for (const QueuedCommand& queued : transaction.queued) {
+    if (queued.command->route == Route::kSession) {
+      RunSession(client, *queued.command, queued.args.args());
+      continue;
+    }
+    client->replies.Begin(partition)->append(replies[next++]);
+    if (partition != nullptr) {
+      FinishReply(client, partition, *result);
+    } else {
+      FinishReply(client);
+    }
+  }
+}
+
+void ReplyAborted(Client* client, Partition* partition, const ExecResult* result) {
+  resp::Writer(client->replies.Begin(partition), client->protocol).NullArray();
+  if (partition != nullptr) {
+    FinishReply(client, partition, *result);
+  } else {
+    FinishReply(client);
+  }
+}
+
+void RunRemoteTransaction(Client* client, std::shared_ptr<TransactionRequest> transaction,
+                          uint32_t number) {
+  Core* home = client->core;
+  Engine* engine = &home->engine();
+  const uint32_t target = engine->CoreOfPartition(number);
+  // The client takes no further request until this one is answered: its reply is put together from
+  // the partition's and from session commands that run then.
+  ++client->waiting;
+  auto finish = [home, id = client->id, transaction](bool executed,
+                                                     std::vector<std::string> replies) {
+    Client* owner = home->FindClient(id);
+    if (owner == nullptr) return;
+    --owner->waiting;
+    if (executed) {
+      ReplyTransaction(owner, *transaction, nullptr, nullptr, std::move(replies));
+    } else {
+      ReplyAborted(owner, nullptr, nullptr);
+    }
+    owner->GateOpened();
+    if (owner->waiting == 0) home->ResumeLater(owner);
+  };
+  home->Post(target, [engine, target, number, transaction, home_number = home->number(),
+                      finish = std::move(finish)]() mutable {
+    Core* core = &engine->core(target);
+    Partition* partition = core->FindPartition(number);
+    Caller caller = transaction->caller;
+    caller.address = transaction->address;
+    caller.name = transaction->name;
+    std::vector<std::string> replies;
+    const ExecResult result = partition->ExecuteTransaction(
+        transaction->DataRequests(), caller, transaction->watched, &replies);
+    for (const WatchedKey& watch : transaction->watched) partition->Unwatch(watch.db, watch.key);
+    ReturnHome(partition, core, home_number, result, std::move(replies),
+               [finish = std::move(finish), executed = result.executed](
+                   std::vector<std::string> outcome) mutable {
+                 finish(executed, std::move(outcome));
+               });
+  });
+}
+
+}  // namespace
+
+void RunTransaction(Client* client, const Command& exec) {
+  auto transaction = std::make_shared<TransactionRequest>();
+  transaction->queued = std::move(client->queued);
+  transaction->dbs = DatabasesOf(*client, transaction->queued);
+  transaction->watched = std::move(client->watched);
+  transaction->caller = CallerOf(*client);
+  transaction->address = client->address;
+  transaction->name = client->name;
+  client->watched.clear();
+  int64_t number = client->multi_partition;
+  ResetTransaction(client);
+  for (const WatchedKey& watch : transaction->watched) {
+    if (number >= 0 && number != watch.partition) {
+      // Watched keys and changed keys have to be on one partition to be compared atomically.
+      for (const WatchedKey& w : transaction->watched) {
+        Unwatch(client, w);
+      }
+      Reject(client, &exec, kCrossSlot);
+      return;
+    }
+    number = watch.partition;
+  }
+  if (number < 0) {
+    // Nothing to compare; commands without keys run on any partition.
+    bool has_data = false;
+    for (const QueuedCommand& queued : transaction->queued) {
+      has_data |= queued.command->route != Route::kSession;
+    }
+    if (!has_data) {
+      ReplyTransaction(client, *transaction, nullptr, nullptr, {});
+      return;
+    }
+    number = 0;
+  }
+  Partition* partition = client->core->FindPartition(static_cast<uint32_t>(number));
+  if (partition == nullptr) {
+    RunRemoteTransaction(client, transaction, static_cast<uint32_t>(number));
+    return;
+  }
+  std::vector<std::string> replies;
+  const ExecResult result = partition->ExecuteTransaction(
+      transaction->DataRequests(), CallerOf(*client), transaction->watched, &replies);
+  for (const WatchedKey& watch : transaction->watched) partition->Unwatch(watch.db, watch.key);
+  if (result.executed) {
+    ReplyTransaction(client, *transaction, partition, &result, std::move(replies));
+  } else {
+    ReplyAborted(client, partition, &result);
+  }
+}
+
+void ResetTransaction(Client* client) {
+  client->in_multi = false;
+  client->multi_failed = false;
+  client->multi_partition = -1;
+  client->queued.clear();
+  client->queued_bytes = 0;
+}
+
+// ---- WATCH
+
+void UnwatchAll(Client* client) {
+  for (const WatchedKey& watch : client->watched) Unwatch(client, watch);
+  client->watched.clear();
+}
+
+void WatchKeys(Client* client, Args args, const Command& watch) {
+  Core* core = client->core;
+  Engine* engine = &core->engine();
+  std::vector<WatchedKey> wanted;
+  for (size_t i = 1; i < args.size(); ++i) {
+    WatchedKey key{client->db, std::string(args[i]), engine->PartitionOfSlot(KeySlot(args[i])), 0};
+    for (const WatchedKey& other : client->watched) {
+      if (other.partition != key.partition) {
+        Reject(client, &watch, kCrossSlot);
+        return;
+      }
+    }
+    if (!wanted.empty() && wanted[0].partition != key.partition) {
+      Reject(client, &watch, kCrossSlot);
+      return;
+    }
+    const auto same = [&key](const WatchedKey& w) { return w.db == key.db && w.key == key.key; };
+    if (std::any_of(client->watched.begin(), client->watched.end(), same) ||
+        std::any_of(wanted.begin(), wanted.end(), same)) {
+      continue;
+    }
+    wanted.push_back(std::move(key));
+  }
+  if (wanted.empty()) {
+    client->replies.Begin(nullptr)->append("+OK\r\n");
+    FinishReply(client);
+    return;
+  }
+  const uint32_t number = wanted[0].partition;
+  if (Partition* partition = core->FindPartition(number)) {
+    for (WatchedKey& key : wanted) {
+      key.revision = partition->Watch(key.db, key.key);
+      client->watched.push_back(std::move(key));
+    }
+    client->replies.Begin(nullptr)->append("+OK\r\n");
+    FinishReply(client);
+    return;
+  }
+  // The revisions come back with the answer; until then no further request is taken.
+  ++client->waiting;
+  const uint32_t home = core->number();
+  core->Post(engine->CoreOfPartition(number), [engine, number, home, id = client->id,
+                                               wanted = std::move(wanted)]() mutable {
+    Core* remote = &engine->core(engine->CoreOfPartition(number));
+    Partition* partition = remote->FindPartition(number);
+    for (WatchedKey& key : wanted) key.revision = partition->Watch(key.db, key.key);
+    remote->Post(home, [engine, home, id, wanted = std::move(wanted)]() mutable {
+      Client* owner = engine->core(home).FindClient(id);
+      if (owner == nullptr) {
+        // Gone meanwhile: nobody else would take the watches back.
+        Core* back = &engine->core(home);
+        for (const WatchedKey& key : wanted) {
+          back->Post(engine->CoreOfPartition(key.partition), [engine, key] {
+            engine->core(engine->CoreOfPartition(key.partition))
+                .FindPartition(key.partition)
+                ->Unwatch(key.db, key.key);
+          });
+        }
+        return;
+      }
+      for (WatchedKey& key : wanted) owner->watched.push_back(std::move(key));
+      --owner->waiting;
+      owner->replies.Begin(nullptr)->append("+OK\r\n");
+      FinishReply(owner);
+      owner->GateOpened();
+      if (owner->waiting == 0) owner->core->ResumeLater(owner);
+    });
+  });
+}
+
+void CancelBlocked(Client* client) {
+  if (!client->blocked) return;
+  Core* core = client->core;
+  Engine* engine = &core->engine();
+  const ReplyAddress address{core->number(), client->id, client->blocked_slot};
+  const uint32_t number = client->blocked_partition;
+  engine->blocked_clients.fetch_sub(1, std::memory_order_relaxed);
+  client->blocked = false;
+  if (Partition* partition = core->FindPartition(number)) {
+    partition->CancelBlocked(address);
+    return;
+  }
+  core->Post(engine->CoreOfPartition(number), [engine, number, address] {
+    engine->core(engine->CoreOfPartition(number)).FindPartition(number)->CancelBlocked(address);
+  });
+}
+
+}  // namespace holdfast::engine

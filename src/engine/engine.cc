@@ -1,0 +1,311 @@
+#include "engine/engine.h"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "base/check.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/rng.h"
+
+namespace holdfast::engine {
+namespace {
+
+// Raft node ids of a group are node ids; the identity gives them.
+raft::GroupConfig GroupConfigFor(uint64_t node, uint32_t partition) {
+  raft::GroupConfig config;
+  config.self = node;
+  // Clients are kept from sending more long before this; see Core::Overloaded.
+  config.max_uncommitted_bytes = UINT64_MAX / 2;
+  config.seed = node ^ (static_cast<uint64_t>(partition) << 32);
+  return config;
+}
+
+raft::EntryKind EntryKindOf(storage::WalKind kind) {
+  switch (kind) {
+    case storage::WalKind::kNoop:
+      return raft::EntryKind::kNoop;
+    case storage::WalKind::kConfiguration:
+      return raft::EntryKind::kConfiguration;
+    default:
+      return raft::EntryKind::kData;
+  }
+}
+
+// Takes an entry from the log in: it replaces whatever stood at its index and behind it. Entries
+// that the store contains are skipped. False when there is a gap.
+bool TakeEntry(raft::Restored* restored, uint64_t applied, raft::Entry entry) {
+  std::vector<raft::Entry>& tail = restored->entries;
+  while (!tail.empty() && tail.back().index >= entry.index) tail.pop_back();
+  if (entry.index <= applied) return true;
+  const uint64_t expected = tail.empty() ? applied + 1 : tail.back().index + 1;
+  if (entry.index != expected) return false;
+  tail.push_back(std::move(entry));
+  return true;
+}
+
+}  // namespace
+
+Engine::Engine(const Config& config, const CommandTable* table)
+    : config_(config), table_(table), start_monotonic_ms_(SystemClock()->MonotonicMs()) {}
+
+Engine::~Engine() {
+  if (started_ && !stopped_) {
+    for (auto& core : cores_) core->loop().Stop();
+    for (std::thread& thread : threads_) thread.join();
+  }
+}
+
+Result<std::unique_ptr<Engine>> Engine::Open(const Config& config, const CommandTable* table) {
+  std::unique_ptr<Engine> engine(new Engine(config, table));
+  RETURN_IF_ERROR(engine->Load());
+  return engine;
+}
+
+uint16_t Engine::FirstSlotOf(uint32_t partition) const {
+  // The smallest slot that PartitionOfSlot maps to it.
+  const uint64_t slots = static_cast<uint64_t>(partition) * kSlots;
+  return static_cast<uint16_t>((slots + identity_.partitions - 1) / identity_.partitions);
+}
+
+Status Engine::Load() {
+  storage::FileSystem* fs = storage::PosixFileSystem();
+  Result<storage::DataDirectory> directory = storage::OpenDataDirectory(
+      fs, config_.dir, static_cast<uint32_t>(config_.partitions));
+  if (!directory.ok()) return directory.status();
+  directory_ = std::make_unique<storage::DataDirectory>(std::move(directory).value());
+  identity_ = directory_->identity();
+  directory_path_ = directory_->path();
+
+  int64_t core_count = config_.cores;
+  if (core_count == 0) core_count = std::max(1u, std::thread::hardware_concurrency());
+  // A core object needs the number of all of them only when it runs.
+  for (int64_t i = 0; i < core_count; ++i) {
+    cores_.push_back(std::make_unique<Core>(this, static_cast<uint32_t>(i), config_));
+  }
+  std::vector<std::unique_ptr<storage::Store>> stores;
+  std::vector<data::AppliedState> applied;
+  RETURN_IF_ERROR(OpenStores(&stores, &applied));
+  std::vector<raft::Restored> restored(identity_.partitions);
+  RETURN_IF_ERROR(Replay(applied, &restored));
+  RETURN_IF_ERROR(OpenLogs());
+  return LoadPartitions(std::move(stores), applied, std::move(restored));
+}
+
+Status Engine::OpenLogs() {
+  storage::FileSystem* fs = storage::PosixFileSystem();
+  for (auto& core : cores_) {
+    const storage::WalIdentity identity{identity_.node_id, identity_.boot, core->number()};
+    storage::WalOptions options;
+    options.segment_bytes = config_.wal_segment_bytes;
+    options.sync = config_.durability == Durability::kFsync;
+    options.old_segments = recovery_.old_segments;
+    storage::HardStates mine;
+    for (const auto& [partition, state] : recovery_.hard_states) {
+      if (CoreOfPartition(partition) == core->number()) mine.emplace(partition, state);
+    }
+    Result<std::unique_ptr<storage::WalWriter>> writer =
+        storage::WalWriter::Create(fs, directory_->wal_path(), identity, options, mine);
+    if (!writer.ok()) return writer.status();
+    core->OpenLog(fs, directory_->wal_path(), std::move(writer).value());
+  }
+  return Status::Ok();
+}
+
+Status Engine::OpenStores(std::vector<std::unique_ptr<storage::Store>>* stores,
+                          std::vector<data::AppliedState>* applied) {
+  storage::FileSystem* fs = storage::PosixFileSystem();
+  RETURN_IF_ERROR(fs->CreateDirectory(directory_->path() + "/partitions"));
+  RETURN_IF_ERROR(fs->SyncDirectory(directory_->path()));
+  for (size_t i = 0; i < cores_.size(); ++i) {
+    factories_.push_back(storage::NewLevelStoreFactory(fs, storage::LevelStoreOptions()));
+  }
+  for (uint32_t p = 0; p < identity_.partitions; ++p) {
+    Result<std::unique_ptr<storage::Store>> store =
+        factories_[CoreOfPartition(p)]->Open(directory_->partition_path(p));
+    if (!store.ok()) return store.status();
+    RETURN_IF_ERROR(data::CheckOrWriteIdentity(store.value().get(), identity_.node_id, p));
+    Result<data::AppliedState> state = data::ReadApplied(store.value().get());
+    if (!state.ok()) return state.status();
+    applied->push_back(state.value());
+    stores->push_back(std::move(store).value());
+  }
+  return Status::Ok();
+}
+
+Status Engine::Replay(const std::vector<data::AppliedState>& applied,
+                      std::vector<raft::Restored>* restored) {
+  for (uint32_t p = 0; p < identity_.partitions; ++p) {
+    raft::Restored& group = (*restored)[p];
+    group.applied = {applied[p].index, applied[p].term};
+    group.membership.voters = {identity_.node_id};
+  }
+  const auto visit = [this, &applied, restored](const storage::WalRecord& record) -> Status {
+    if (record.partition >= identity_.partitions) {
+      return Status::Corruption("the log has a record of partition " +
+                                std::to_string(record.partition) + ", which this node lacks");
+    }
+    raft::Restored& group = (*restored)[record.partition];
+    if (record.kind == storage::WalKind::kHardState) return Status::Ok();
+    if (record.kind == storage::WalKind::kReset) {
+      // The entries before it are void: what follows continues behind (term, index).
+      group.entries.clear();
+      if (record.index <= applied[record.partition].index) return Status::Ok();
+      return Status::Corruption("the log of partition " + std::to_string(record.partition) +
+                                " begins behind what its store contains");
+    }
+    raft::Entry entry;
+    entry.term = record.term;
+    entry.index = record.index;
+    entry.kind = EntryKindOf(record.kind);
+    const uint64_t applied_index = applied[record.partition].index;
+    if (entry.kind != raft::EntryKind::kNoop && entry.index > applied_index) {
+      entry.payload = std::make_shared<const std::string>(record.payload);
+    }
+    if (!TakeEntry(&group, applied_index, std::move(entry))) {
+      return Status::Corruption("the log of partition " + std::to_string(record.partition) +
+                                " lacks entries before index " + std::to_string(record.index));
+    }
+    return Status::Ok();
+  };
+  Result<storage::WalRecovery> recovered =
+      storage::RecoverWal(storage::PosixFileSystem(), directory_->wal_path(), identity_.node_id,
+                          identity_.boot, visit);
+  if (!recovered.ok()) return recovered.status();
+  recovery_ = std::move(recovered).value();
+  for (uint32_t p = 0; p < identity_.partitions; ++p) {
+    const auto state = recovery_.hard_states.find(p);
+    if (state == recovery_.hard_states.end()) continue;
+    (*restored)[p].hard_state = {state->second.term, state->second.vote};
+  }
+  return Status::Ok();
+}
+
+Status Engine::LoadPartitions(std::vector<std::unique_ptr<storage::Store>> stores,
+                              const std::vector<data::AppliedState>& applied,
+                              std::vector<raft::Restored> restored) {
+  const int64_t begin_ms = SystemClock()->MonotonicMs();
+  std::vector<Status> outcomes(cores_.size());
+  std::atomic<uint64_t> records{0};
+  const auto load_core = [&](size_t core_number) -> Status {
+    Core* core = cores_[core_number].get();
+    for (auto p = static_cast<uint32_t>(core_number); p < identity_.partitions; p += cores()) {
+      Partition::Options options;
+      options.number = p;
+      options.first_slot = FirstSlotOf(p);
+      options.last_slot = static_cast<uint16_t>(
+          p + 1 == identity_.partitions ? kSlots - 1 : FirstSlotOf(p + 1) - 1);
+      options.host = core;
+      options.applied_index = applied[p].index;
+      options.seed = RandomSeed();
+      data::Keyspace::Options keyspace;
+      keyspace.first_slot = options.first_slot;
+      keyspace.last_slot = options.last_slot;
+      keyspace.hash_seed = identity_.hash_seed;
+      keyspace.clock = SystemClock();
+      keyspace.retire = [core, p](std::unique_ptr<data::Database> database) {
+        core->Retire(p, std::move(database));
+      };
+      options.keyspace = std::make_unique<data::Keyspace>(std::move(keyspace));
+      data::LoadStats stats;
+      RETURN_IF_ERROR(data::LoadKeyspace(stores[p].get(), options.keyspace.get(), &stats));
+      records += stats.records;
+      RETURN_IF_ERROR(core->AddPartition(std::make_unique<Partition>(std::move(options)),
+                                         GroupConfigFor(identity_.node_id, p),
+                                         std::move(restored[p]), std::move(stores[p])));
+    }
+    return Status::Ok();
+  };
+  std::vector<std::thread> loaders;
+  for (size_t i = 0; i < cores_.size(); ++i) {
+    loaders.emplace_back([&outcomes, &load_core, i] { outcomes[i] = load_core(i); });
+  }
+  for (std::thread& loader : loaders) loader.join();
+  for (const Status& outcome : outcomes) RETURN_IF_ERROR(outcome);
+  LogNotice("loaded {} records of {} partitions in {} ms", records.load(), identity_.partitions,
+            SystemClock()->MonotonicMs() - begin_ms);
+  return Status::Ok();
+}
+
+// ---- Running
+
+void Engine::Start() {
+  started_ = true;
+  for (auto& core : cores_) {
+    threads_.emplace_back([&core] { core->Run(); });
+  }
+  std::unique_lock lock(state_mutex_);
+  state_changed_.wait(lock, [this] { return ready_cores_ == cores_.size(); });
+}
+
+void Engine::CoreReady() {
+  const std::lock_guard lock(state_mutex_);
+  ++ready_cores_;
+  state_changed_.notify_all();
+}
+
+void Engine::RequestShutdown() {
+  if (shutdown_requested_.exchange(true)) return;
+  if (on_shutdown_requested) on_shutdown_requested();
+}
+
+bool Engine::Shutdown(int64_t timeout_ms) {
+  for (auto& core : cores_) {
+    core->PostFromAnyThread([this, &core] {
+      core->Drain([this] {
+        const std::lock_guard lock(state_mutex_);
+        ++drained_cores_;
+        state_changed_.notify_all();
+      });
+    });
+  }
+  bool drained;
+  {
+    std::unique_lock lock(state_mutex_);
+    drained = state_changed_.wait_for(lock, std::chrono::milliseconds(timeout_ms), [this] {
+      return drained_cores_ == cores_.size();
+    });
+  }
+  for (auto& core : cores_) core->loop().Stop();
+  for (std::thread& thread : threads_) thread.join();
+  stopped_ = true;
+  return drained;
+}
+
+bool Engine::AdmitClient(int64_t limit) {
+  if (clients_.fetch_add(1) < limit) return true;
+  clients_.fetch_sub(1);
+  return false;
+}
+
+// ---- Memory
+
+void Engine::SampleMemory() {
+  uint64_t keyspace = 0;
+  uint64_t waiting = 0;
+  for (const auto& core : cores_) {
+    keyspace += core->keyspace_bytes();
+    waiting += core->log_bytes();
+  }
+  const uint64_t allocated = AllocatedBytes();
+  keyspace_at_sample_.store(keyspace, std::memory_order_relaxed);
+  // Entries that wait for the disk are not data: they come and go with the write rate.
+  allocated_.store(allocated > waiting ? allocated - waiting : 0, std::memory_order_relaxed);
+  uint64_t peak = peak_memory.load(std::memory_order_relaxed);
+  if (allocated > peak) peak_memory.store(allocated, std::memory_order_relaxed);
+}
+
+uint64_t Engine::UsedMemory(const Core& asking) const {
+  uint64_t keyspace = 0;
+  for (const auto& core : cores_) {
+    keyspace += core.get() == &asking ? core->KeyspaceBytesNow() : core->keyspace_bytes();
+  }
+  const uint64_t sampled = allocated_.load(std::memory_order_relaxed);
+  const uint64_t then = keyspace_at_sample_.load(std::memory_order_relaxed);
+  // What the allocator said, moved by how the keys have grown or shrunk since.
+  if (keyspace >= then) return sampled + (keyspace - then);
+  return sampled > then - keyspace ? sampled - (then - keyspace) : 0;
+}
+
+}  // namespace holdfast::engine

@@ -1,0 +1,159 @@
+// All cores of a node, and what they have in common: the data directory, the command table, where
+// slots live.
+//
+// Start-up and shutdown run on the thread that owns the engine (main). Everything that says "any
+// thread" is immutable after Open or atomic.
+#pragma once
+
+#include <absl/functional/any_invocable.h>
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/hash.h"
+#include "base/status.h"
+#include "engine/command.h"
+#include "engine/config.h"
+#include "engine/core.h"
+#include "storage/file_system.h"
+#include "storage/identity.h"
+#include "storage/store.h"
+#include "storage/wal.h"
+
+namespace holdfast::engine {
+
+class Engine {
+ public:
+  // Opens the data directory, loads every partition and replays the log above what the stores hold.
+  // Errors have one clear line; nothing was changed in the directory then, except that it was
+  // created or a torn tail was cut. `table` outlives the engine.
+  static Result<std::unique_ptr<Engine>> Open(const Config& config, const CommandTable* table);
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  // Starts the cores' threads and returns when every partition leads.
+  void Start();
+  // A core's partitions all lead. Loop threads.
+  void CoreReady();
+  // Lets requests in flight finish (at most `timeout_ms`), flushes the stores, ends the threads.
+  // False when the timeout struck first.
+  bool Shutdown(int64_t timeout_ms);
+  // Asks the owner of the engine to shut down: sets what ShutdownRequested says and wakes it. Any
+  // thread.
+  void RequestShutdown();
+  bool shutdown_requested() const { return shutdown_requested_.load(); }
+  // Called on the requesting thread by RequestShutdown.
+  std::function<void()> on_shutdown_requested;
+
+  // ---- Set by the server before Start, for what only it can do. On a core's loop thread.
+  // Listens on config's addresses and port instead of the present ones.
+  std::function<Status(Core& core, const Config& config)> change_listeners;
+  // CONFIG REWRITE.
+  std::function<Status(const Config& config)> rewrite_config;
+  std::string config_file;  // absolute path; empty without one
+
+  // ---- Any thread.
+  const CommandTable& commands() const { return *table_; }
+  uint32_t partitions() const { return identity_.partitions; }
+  uint32_t cores() const { return static_cast<uint32_t>(cores_.size()); }
+  Core& core(uint32_t number) { return *cores_[number]; }
+  const storage::Identity& identity() const { return identity_; }
+  const std::string& directory() const { return directory_path_; }
+  uint32_t PartitionOfSlot(uint16_t slot) const {
+    return static_cast<uint32_t>((static_cast<uint64_t>(slot) * identity_.partitions) / kSlots);
+  }
+  uint16_t FirstSlotOf(uint32_t partition) const;
+  uint32_t CoreOfPartition(uint32_t partition) const { return partition % cores(); }
+  uint64_t NextSlowId() { return next_slow_id_.fetch_add(1); }
+  uint64_t NextClientId() { return next_client_id_.fetch_add(1) + 1; }
+  // Connected clients of all cores; Admit counts one more, unless there are `limit` already.
+  bool AdmitClient(int64_t limit);
+  void ReleaseClient() { clients_.fetch_sub(1); }
+  int64_t clients() const { return clients_.load(); }
+  // Memory that the process has allocated for data; see Core::UsedMemory.
+  uint64_t UsedMemory(const Core& asking) const;
+  int64_t start_monotonic_ms() const { return start_monotonic_ms_; }
+  std::atomic<int64_t> monitors{0};        // clients in MONITOR, all cores
+  std::atomic<int64_t> blocked_clients{0};
+  std::atomic<int64_t> last_save_s{0};     // unix time of the last flush to LevelDB
+  std::atomic<uint64_t> peak_memory{0};
+
+  // ---- From a core's loop thread.
+
+  // Runs `work` on every core; when all have, `done` gets the results, by core, on core `home`.
+  template <typename T>
+  void Gather(Core& home, std::function<T(Core&)> work,
+              absl::AnyInvocable<void(std::vector<T>)> done);
+
+  // Refreshes the measure behind UsedMemory; core 0's timer.
+  void SampleMemory();
+
+ private:
+  Engine(const Config& config, const CommandTable* table);
+  Status Load();
+  Status OpenStores(std::vector<std::unique_ptr<storage::Store>>* stores,
+                    std::vector<data::AppliedState>* applied);
+  Status Replay(const std::vector<data::AppliedState>& applied,
+                std::vector<raft::Restored>* restored);
+  Status OpenLogs();
+  Status LoadPartitions(std::vector<std::unique_ptr<storage::Store>> stores,
+                        const std::vector<data::AppliedState>& applied,
+                        std::vector<raft::Restored> restored);
+
+  const Config config_;
+  const CommandTable* const table_;
+  storage::Identity identity_;
+  std::string directory_path_;
+  std::unique_ptr<storage::DataDirectory> directory_;
+  storage::WalRecovery recovery_;  // until the logs are open
+  std::vector<std::unique_ptr<storage::StoreFactory>> factories_;  // one a core
+  std::vector<std::unique_ptr<Core>> cores_;
+  std::vector<std::thread> threads_;
+  std::atomic<uint64_t> next_client_id_{0};
+  std::atomic<uint64_t> next_slow_id_{0};
+  std::atomic<int64_t> clients_{0};
+  std::atomic<uint64_t> allocated_{0};          // as sampled
+  std::atomic<uint64_t> keyspace_at_sample_{0};
+  std::atomic<bool> shutdown_requested_{false};
+  int64_t start_monotonic_ms_ = 0;
+  std::mutex state_mutex_;
+  std::condition_variable state_changed_;
+  uint32_t ready_cores_ = 0;    // guarded by state_mutex_
+  uint32_t drained_cores_ = 0;  // guarded by state_mutex_
+  bool started_ = false;
+  bool stopped_ = false;
+};
+
+template <typename T>
+void Engine::Gather(Core& home, std::function<T(Core&)> work,
+                    absl::AnyInvocable<void(std::vector<T>)> done) {
+  struct State {
+    std::vector<T> results;
+    uint32_t missing;
+    absl::AnyInvocable<void(std::vector<T>)> done;
+  };
+  auto state = std::make_shared<State>();
+  state->results.resize(cores());
+  state->missing = cores();
+  state->done = std::move(done);
+  const uint32_t home_number = home.number();
+  for (uint32_t i = 0; i < cores(); ++i) {
+    home.Post(i, [this, i, home_number, state, work] {
+      // The result travels back by value; `state` is touched on the home core only.
+      core(i).Post(home_number, [state, i, result = work(core(i))]() mutable {
+        state->results[i] = std::move(result);
+        if (--state->missing == 0) state->done(std::move(state->results));
+      });
+    });
+  }
+}
+
+}  // namespace holdfast::engine

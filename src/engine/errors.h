@@ -1,0 +1,30 @@
+// Error texts that several commands share, word for word as Redis words them.
+#pragma once
+
+#include <string_view>
+
+namespace holdfast::engine {
+
+inline constexpr std::string_view kWrongType =
+    "WRONGTYPE Operation against a key holding the wrong kind of value";
+inline constexpr std::string_view kSyntaxError = "ERR syntax error";
+inline constexpr std::string_view kNotInteger = "ERR value is not an integer or out of range";
+inline constexpr std::string_view kNotFloat = "ERR value is not a valid float";
+inline constexpr std::string_view kNoSuchKey = "ERR no such key";
+inline constexpr std::string_view kOutOfRange = "ERR index out of range";
+inline constexpr std::string_view kOutOfMemory =
+    "OOM command not allowed when used memory > 'maxmemory'.";
+inline constexpr std::string_view kCrossSlot =
+    "CROSSSLOT Keys in request don't hash to the same slot";
+inline constexpr std::string_view kDiskFull =
+    "MISCONF Errors writing to disk are near: free space is below disk-reserve-bytes, so writes "
+    "are refused until there is more";
+inline constexpr std::string_view kInDoubt =
+    "INDOUBT the write was proposed but its outcome is not known";
+inline constexpr std::string_view kTryAgain =
+    "TRYAGAIN the partition has no leader yet; nothing was applied";
+inline constexpr std::string_view kFenced =
+    "FENCED a higher fencing token has written this key";
+inline constexpr std::string_view kNotOwner = "NOTOWNER the lock is held by another owner";
+
+}  // namespace holdfast::engine

@@ -1,0 +1,125 @@
+// Expiry, leases and eviction: the deletions that no client asked for. All are effects.
+#include <algorithm>
+
+#include "base/check.h"
+#include "engine/partition.h"
+
+namespace holdfast::engine {
+namespace {
+
+// Keys that one Tick deletes at most; what is left over is taken by the next turn's.
+constexpr size_t kMaxExpiredPerTick = 500;
+// Keys that one write evicts at most before it gives up.
+constexpr size_t kMaxEvictedPerWrite = 1000;
+
+}  // namespace
+
+bool Partition::ExpireKeys() {
+  size_t budget = kMaxExpiredPerTick;
+  const int64_t now_ms = host_->NowMs();
+  for (uint32_t db = 0; db < data::kLogicalDatabases; ++db) {
+    data::Database* database = keyspace_->Logical(db);
+    while (!database->expiries.empty() && database->expiries.top().deadline_ms <= now_ms) {
+      if (budget-- == 0) return true;
+      EmitDelete(db, database, database->expiries.top().object, now_ms);
+      ++host_->stats()->expired_keys;
+    }
+  }
+  return false;
+}
+
+void Partition::ExpireLeases() {
+  const int64_t monotonic_ms = host_->clock().MonotonicMs();
+  data::DeadlineHeap* leases = keyspace_->leases();
+  for (size_t i = 0; i < kMaxExpiredPerTick; ++i) {
+    if (leases->empty() || leases->top().deadline_ms > monotonic_ms) return;
+    data::Object* lock = leases->top().object;
+    data::Database* database = keyspace_->DatabaseOfLease(lock);
+    EmitDelete(keyspace_->LogicalOf(database->physical), database, lock, host_->NowMs());
+    ++host_->stats()->expired_keys;
+  }
+}
+
+int64_t Partition::Tick() {
+  if (!ready_) return 0;
+  const int64_t now_ms = host_->clock().MonotonicMs();
+  bool more = false;
+  if (host_->ActiveExpireEnabled()) more = ExpireKeys();
+  ExpireLeases();
+  ServeReadyKeys();
+  EndOverdueRequests();
+  if (more) return now_ms + 1;
+  int64_t next = blocked_.next_deadline_ms();
+  const data::DeadlineHeap& leases = std::as_const(*keyspace_).leases();
+  // Only a lock that somebody waits for has to end on time; the others are found expired.
+  if (!leases.empty() && !blocked_.empty()) {
+    next = next == 0 ? leases.top().deadline_ms : std::min(next, leases.top().deadline_ms);
+  }
+  return next;
+}
+
+data::Object* Partition::Candidate(uint32_t logical, int64_t* score) {
+  const Config& config = host_->config();
+  data::Database* database = keyspace_->Logical(logical);
+  const MaxmemoryPolicy policy = config.maxmemory_policy;
+  const bool only_volatile = policy == MaxmemoryPolicy::kVolatileLru ||
+                             policy == MaxmemoryPolicy::kVolatileTtl ||
+                             policy == MaxmemoryPolicy::kVolatileRandom;
+  const size_t keys = only_volatile ? database->expiries.size() : database->table.size();
+  if (keys == 0) return nullptr;
+  if (policy == MaxmemoryPolicy::kVolatileTtl) {
+    *score = database->expiries.top().deadline_ms;
+    return database->expiries.top().object;
+  }
+  const bool random = policy == MaxmemoryPolicy::kAllkeysRandom ||
+                      policy == MaxmemoryPolicy::kVolatileRandom;
+  const int64_t samples = random ? 1 : config.maxmemory_samples;
+  data::Object* best = nullptr;
+  for (int64_t i = 0; i < samples; ++i) {
+    data::Object* object = only_volatile ? database->expiries.at(rng_.Below(keys)).object
+                                         : database->table.Random(&rng_);
+    // The access clock wraps after 13 years; the distance to now does not care.
+    const int64_t idle = static_cast<int64_t>(AccessClock() - object->accessed);
+    if (best == nullptr || -idle < *score) {
+      best = object;
+      *score = random ? static_cast<int64_t>(rng_.Next() >> 1) : -idle;
+    }
+  }
+  return best;
+}
+
+bool Partition::EvictOne() {
+  data::Object* victim = nullptr;
+  uint32_t victim_db = 0;
+  int64_t victim_score = 0;
+  for (uint32_t db = 0; db < data::kLogicalDatabases; ++db) {
+    int64_t score = 0;
+    data::Object* object = Candidate(db, &score);
+    // A held lock is never evicted: it would be given to a second owner.
+    if (object == nullptr || object->type() == data::ObjectType::kLock) continue;
+    if (victim == nullptr || score < victim_score) {
+      victim = object;
+      victim_db = db;
+      victim_score = score;
+    }
+  }
+  if (victim == nullptr) return false;
+  EmitDelete(victim_db, keyspace_->Logical(victim_db), victim, host_->NowMs());
+  ++host_->stats()->evicted_keys;
+  return true;
+}
+
+bool Partition::EnsureMemory() {
+  const Config& config = host_->config();
+  if (config.maxmemory_bytes == 0) return true;
+  if (host_->UsedMemory() <= config.maxmemory_bytes) return true;
+  if (config.maxmemory_policy == MaxmemoryPolicy::kNoEviction) return false;
+  for (size_t i = 0; i < kMaxEvictedPerWrite; ++i) {
+    if (!EvictOne()) return host_->UsedMemory() <= config.maxmemory_bytes;
+    if (host_->UsedMemory() <= config.maxmemory_bytes) return true;
+  }
+  // Much is to be freed: this write goes through, the next ones go on evicting.
+  return true;
+}
+
+}  // namespace holdfast::engine

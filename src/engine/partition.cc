@@ -1,0 +1,449 @@
+#include "engine/partition.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+#include "base/log.h"
+
+namespace holdfast::engine {
+namespace {
+
+// A batch above this is proposed as soon as its command is done instead of at the end of the turn.
+constexpr size_t kMaxBatchBytes = size_t{4} << 20;
+
+// A reply that waits away from its client.
+class RemoteReply final : public GateWaiter {
+ public:
+  RemoteReply(PartitionHost* host, const ReplyAddress& address, std::string bytes, bool is_write)
+      : host_(host), address_(address), bytes_(std::move(bytes)), is_write_(is_write) {}
+
+  void OnGateOpen() override { host_->Deliver(address_, std::move(bytes_)); }
+  void OnGateLost() override {
+    std::string error = "-";
+    error += is_write_ ? kInDoubt : kTryAgain;
+    host_->Deliver(address_, error + "\r\n");
+  }
+
+ private:
+  PartitionHost* host_;
+  ReplyAddress address_;
+  std::string bytes_;
+  bool is_write_;
+};
+
+}  // namespace
+
+Partition::Partition(Options options)
+    : number_(options.number),
+      first_slot_(options.first_slot),
+      last_slot_(options.last_slot),
+      host_(options.host),
+      keyspace_(std::move(options.keyspace)),
+      revisions_(&options.host->clock()),
+      rng_(options.seed),
+      memory_index_(options.applied_index) {
+  revisions_.Observe(keyspace_->max_revision());
+}
+
+Partition::~Partition() = default;
+
+void Partition::Attach(replica::Replica* replica) {
+  CHECK(replica_ == nullptr);
+  replica_ = replica;
+  commit_index_ = replica->commit_index();
+  open_index_ = replica->last_index() + 1;
+}
+
+// ---- Executing
+
+std::string_view Partition::WhyRefused(uint32_t flags) {
+  if (!ready_) return kTryAgain;
+  if ((flags & kWrite) == 0) return {};
+  if (host_->DiskIsFull()) return kDiskFull;
+  if ((flags & kDenyOom) != 0 && !EnsureMemory()) return kOutOfMemory;
+  return {};
+}
+
+void Partition::Run(const Request& request, const Caller& caller, const ReplyAddress& address,
+                    std::string* out, Outcome* outcome) {
+  const int64_t begin_ns = host_->clock().MonotonicNs();
+  const size_t begin = out->size();
+  resp::Writer writer(out, caller.protocol);
+  Caller effective = caller;
+  effective.db = request.db;
+  ExecContext context(this, *request.command, request.args, effective, &writer);
+  request.command->data(context);
+  outcome->index = std::max(outcome->index, context.gate_index());
+  outcome->wrote |= context.emitted();
+  if (context.blocked()) {
+    CHECK(out->size() == begin);
+    outcome->blocked = true;
+    BlockedRequest blocked;
+    blocked.address = address;
+    blocked.command = request.command;
+    blocked.args = OwnedArgs(request.args);
+    blocked.caller = effective;
+    blocked.caller.address = blocked.caller.name = {};  // they don't outlive this call
+    blocked.db = context.blocked_db_;
+    blocked.key = std::move(context.blocked_key_);
+    if (context.blocked_timeout_ms_ > 0) {
+      blocked.deadline_ms = host_->clock().MonotonicMs() + context.blocked_timeout_ms_;
+    }
+    blocked_.Add(std::move(blocked));
+    // The core looks at the new deadline at the end of the turn.
+    host_->NeedsTurnEnd(this);
+    return;
+  }
+  host_->CommandDone(request, effective, host_->clock().MonotonicNs() - begin_ns,
+                     std::string_view(*out).substr(begin));
+}
+
+ExecResult Partition::Finish(const Outcome& outcome) {
+  ExecResult result;
+  result.is_write = outcome.wrote;
+  result.blocked = outcome.blocked;
+  result.gate.index = outcome.index > commit_index_ ? outcome.index : 0;
+  if (!outcome.wrote) {
+    // A read: leadership has to be confirmed by a round that starts after now.
+    result.gate.round = open_round_;
+    if (!round_used_) {
+      round_used_ = true;
+      host_->NeedsTurnEnd(this);
+    }
+  }
+  ServeReadyKeys();
+  if (batch_.size() > kMaxBatchBytes) ProposeBatch();
+  return result;
+}
+
+ExecResult Partition::Execute(const Request& request, const Caller& caller,
+                              const ReplyAddress& address, std::string* out) {
+  const std::string_view refusal = WhyRefused(request.command->flags);
+  if (!refusal.empty()) {
+    resp::Writer(out, caller.protocol).Error(refusal);
+    host_->CommandRejected(*request.command, refusal);
+    return {};
+  }
+  Outcome outcome;
+  Run(request, caller, address, out, &outcome);
+  return Finish(outcome);
+}
+
+ExecResult Partition::ExecuteTransaction(const std::vector<Request>& requests,
+                                         const Caller& caller,
+                                         const std::vector<WatchedKey>& watched,
+                                         std::vector<std::string>* replies) {
+  uint32_t flags = 0;
+  for (const Request& request : requests) flags |= request.command->flags;
+  replies->resize(requests.size());
+  const std::string_view refusal = WhyRefused(flags);
+  if (!refusal.empty()) {
+    for (std::string& reply : *replies) resp::Writer(&reply, caller.protocol).Error(refusal);
+    return {};
+  }
+  Outcome outcome;
+  for (const WatchedKey& watch : watched) {
+    // A watched key whose time has come is deleted here, and so is modified.
+    const data::HashedKey hashed = keyspace_->Hash(watch.key);
+    data::Database* database = keyspace_->Logical(watch.db);
+    data::Object* object = database->table.Find(hashed);
+    if (object != nullptr && IsExpired(*database, object, host_->NowMs())) {
+      EmitDelete(watch.db, database, object, host_->NowMs());
+      ++host_->stats()->expired_keys;
+      outcome.wrote = true;
+    }
+    outcome.index = std::max(outcome.index, touched_.Find(hashed.hash, commit_index_));
+    if (!watches_.Unmodified(watch.db, watch.key, watch.revision)) {
+      replies->clear();
+      ExecResult aborted = Finish(outcome);
+      aborted.executed = false;
+      return aborted;
+    }
+  }
+  Caller inside = caller;
+  inside.in_transaction = true;
+  for (size_t i = 0; i < requests.size(); ++i) {
+    Run(requests[i], inside, {}, &(*replies)[i], &outcome);
+  }
+  return Finish(outcome);
+}
+
+void Partition::ExecuteAndDeliver(const Request& request, const Caller& caller,
+                                  const ReplyAddress& address) {
+  std::string reply;
+  const ExecResult result = Execute(request, caller, address, &reply);
+  if (!result.blocked) DeliverAt(result.gate, result.is_write, address, std::move(reply));
+}
+
+void Partition::DeliverAt(const Gate& gate, bool is_write, const ReplyAddress& address,
+                          std::string bytes) {
+  WaitAt(gate, std::make_unique<RemoteReply>(host_, address, std::move(bytes), is_write));
+}
+
+void Partition::WaitAt(const Gate& gate, std::unique_ptr<GateWaiter> waiter) {
+  if (IsOpen(gate)) {
+    waiter->OnGateOpen();
+    return;
+  }
+  GateQueue::Item item;
+  item.gate = gate;
+  item.waiter = std::move(waiter);
+  gates_.Add(std::move(item), commit_index_, confirmed_round_);
+}
+
+void Partition::WakeAt(const Gate& gate, uint64_t client) {
+  CHECK(!IsOpen(gate));
+  GateQueue::Item item;
+  item.gate = gate;
+  item.client = client;
+  gates_.Add(std::move(item), commit_index_, confirmed_round_);
+}
+
+uint64_t Partition::Watch(uint32_t db, std::string_view key) {
+  const data::HashedKey hashed = keyspace_->Hash(key);
+  data::Database* database = keyspace_->Logical(db);
+  data::Object* object = database->table.Find(hashed);
+  if (object != nullptr && IsExpired(*database, object, host_->NowMs())) {
+    EmitDelete(db, database, object, host_->NowMs());
+    ++host_->stats()->expired_keys;
+    object = nullptr;
+  }
+  return watches_.Watch(db, key, object == nullptr ? 0 : object->revision());
+}
+
+bool Partition::Unblock(const ReplyAddress& address, bool with_error) {
+  std::optional<BlockedRequest> request = blocked_.Remove(address);
+  if (!request.has_value()) return false;
+  std::string reply;
+  resp::Writer writer(&reply, request->caller.protocol);
+  if (with_error) {
+    writer.Error("UNBLOCKED client unblocked via CLIENT UNBLOCK");
+  } else {
+    writer.Null();
+  }
+  host_->Deliver(request->address, std::move(reply));
+  return true;
+}
+
+// ---- Effects
+
+uint32_t Partition::AccessClock() const {
+  return static_cast<uint32_t>(host_->clock().MonotonicNs() / 100'000'000);
+}
+
+bool Partition::IsExpired(const data::Database& database, const data::Object* object,
+                          int64_t now_ms) const {
+  if (object->heap_position == data::kNotInHeap) return false;
+  if (object->type() == data::ObjectType::kLock) {
+    return keyspace_->leases()->DeadlineOf(object) <= host_->clock().MonotonicMs();
+  }
+  return database.expiries.DeadlineOf(object) <= now_ms;
+}
+
+void Partition::Append(const data::Effect& effect) {
+  if (batch_.empty()) {
+    batch_.reserve(batch_reserve_);
+    data::AppendPayloadHeader(&batch_);
+    host_->NeedsTurnEnd(this);
+  }
+  data::AppendEffect(&batch_, effect);
+  ++host_->stats()->effects;
+}
+
+void Partition::Emit(data::Effect* effect, Key* key, uint32_t logical, int64_t now_ms) {
+  const uint64_t fresh = revisions_.NextAt(now_ms);
+  if (effect->kind == data::EffectKind::kDelete) {
+    effect->meta.revision = fresh;
+  } else if (!effect->keep_revision) {
+    if (effect->meta.created == 0) effect->meta.created = fresh;
+    effect->meta.revision = fresh;
+    if (effect->meta.version < UINT32_MAX) ++effect->meta.version;
+  }
+  Append(*effect);
+  key->object = keyspace_->Apply(*effect, key->object);
+  touched_.Touch(effect->hash, open_index_, commit_index_);
+  KeyChanged(logical, effect->key, fresh);
+}
+
+void Partition::KeyChanged(uint32_t logical, std::string_view key, uint64_t revision) {
+  watches_.Touch(logical, key, revision);
+  if (!blocked_.empty() && blocked_.Waiting(logical, key) > 0) {
+    ready_keys_.emplace_back(logical, std::string(key));
+  }
+}
+
+void Partition::EmitDelete(uint32_t logical, data::Database* database, data::Object* object,
+                           int64_t now_ms) {
+  // The object goes away with the effect; its name is needed after that.
+  const std::string name(object->key());
+  Key key;
+  key.hashed = keyspace_->Hash(name);
+  key.database = database;
+  key.object = object;
+  data::Effect effect;
+  effect.kind = data::EffectKind::kDelete;
+  effect.slot = key.hashed.slot;
+  effect.database = database->physical;
+  effect.key = name;
+  effect.hash = key.hashed.hash;
+  Emit(&effect, &key, logical, now_ms);
+}
+
+void Partition::EmitDatabases(const data::DatabaseMap& map, uint32_t affected, int64_t now_ms) {
+  std::string encoded;
+  data::AppendDatabaseMap(&encoded, map);
+  data::Effect effect;
+  effect.kind = data::EffectKind::kDatabases;
+  effect.value = encoded;
+  effect.meta.revision = revisions_.NextAt(now_ms);
+  const auto exists = [this](uint32_t db) {
+    return [this, db](std::string_view key) {
+      return keyspace_->Logical(db)->table.Find(keyspace_->Hash(key)) != nullptr;
+    };
+  };
+  // A watched key is modified when it was there before or is there afterwards.
+  for (int pass = 0; pass < 2; ++pass) {
+    for (uint32_t db = 0; db < data::kLogicalDatabases; ++db) {
+      if ((affected & (1u << db)) == 0) continue;
+      watches_.TouchAll(db, effect.meta.revision, exists(db));
+    }
+    if (pass == 1) break;
+    Append(effect);
+    keyspace_->Apply(effect, nullptr);
+    all_touched_ = open_index_;
+  }
+  blocked_.ForEachKey([this, affected](uint32_t db, std::string_view key) {
+    if ((affected & (1u << db)) != 0) ready_keys_.emplace_back(db, std::string(key));
+  });
+}
+
+// ---- Blocked requests
+
+void Partition::ServeReadyKeys() {
+  if (serving_) return;
+  serving_ = true;
+  while (!ready_keys_.empty()) {
+    std::vector<std::pair<uint32_t, std::string>> keys;
+    keys.swap(ready_keys_);
+    for (const auto& [db, key] : keys) ServeReadyKey(db, key);
+  }
+  serving_ = false;
+}
+
+void Partition::ServeReadyKey(uint32_t db, const std::string& key) {
+  while (const BlockedRequest* front = blocked_.Front(db, key)) {
+    std::string reply;
+    resp::Writer writer(&reply, front->caller.protocol);
+    Caller caller = front->caller;
+    caller.retry = true;
+    ExecContext context(this, *front->command, front->args.args(), caller, &writer);
+    const int64_t begin_ns = host_->clock().MonotonicNs();
+    front->command->data(context);
+    if (context.blocked()) return;  // still first in line
+    Outcome outcome{context.gate_index(), context.emitted(), false};
+    const BlockedRequest done = blocked_.PopFront(db, key);
+    host_->CommandDone({done.command, done.args.args(), caller.db}, caller,
+                       host_->clock().MonotonicNs() - begin_ns, reply);
+    const ExecResult result = Finish(outcome);
+    DeliverAt(result.gate, result.is_write, done.address, std::move(reply));
+  }
+}
+
+void Partition::EndOverdueRequests() {
+  const int64_t now_ms = host_->clock().MonotonicMs();
+  while (std::optional<BlockedRequest> request = blocked_.PopExpired(now_ms)) {
+    std::string reply;
+    resp::Writer(&reply, request->caller.protocol).Null();
+    host_->Deliver(request->address, std::move(reply));
+  }
+}
+
+// ---- The log
+
+void Partition::ProposeBatch() {
+  if (batch_.empty()) return;
+  // The next batch is likely to be as large as this one.
+  batch_reserve_ = std::min(batch_.size() + batch_.size() / 8, kMaxBatchBytes);
+  auto payload = std::make_shared<const std::string>(std::move(batch_));
+  batch_ = std::string();
+  const raft::Proposal proposal = replica_->Propose(std::move(payload));
+  // Commands run only while the partition is ready, and the limits on uncommitted bytes are kept by
+  // not reading from clients: a refusal here would lose effects that are in memory.
+  CHECK_MSG(proposal.accepted(), "raft refused an entry whose effects are applied");
+  CHECK(proposal.index == open_index_);
+  memory_index_ = proposal.index;
+  open_index_ = proposal.index + 1;
+}
+
+void Partition::TurnEnd() {
+  ProposeBatch();
+  if (round_used_) {
+    round_used_ = false;
+    replica_->ReadRound(open_round_++);
+  }
+}
+
+void Partition::OnCommit(uint64_t commit_index, uint64_t first, uint64_t last) {
+  CHECK(commit_index >= commit_index_);
+  commit_index_ = commit_index;
+  if (first <= last) {
+    data::PersistJob job;
+    for (uint64_t index = first; index <= last; ++index) {
+      const raft::Entry& entry = replica_->EntryAt(index);
+      if (entry.kind != raft::EntryKind::kData) continue;
+      if (index > memory_index_) {
+        const Status status = keyspace_->ApplyPayload(*entry.payload);
+        if (!status.ok()) Fatal("a committed entry can't be applied: " + status.message());
+      }
+      job.bytes += entry.payload->size();
+      job.payloads.push_back(entry.payload);
+    }
+    memory_index_ = std::max(memory_index_, last);
+    job.applied_index = last;
+    job.applied_term = replica_->TermAt(last);
+    host_->Persist(this, std::move(job));
+  }
+  open_gates_.clear();
+  gates_.TakeOpen(commit_index_, confirmed_round_, &open_gates_);
+  for (GateQueue::Item& item : open_gates_) {
+    if (item.waiter != nullptr) {
+      item.waiter->OnGateOpen();
+    } else {
+      host_->WakeClient(item.client);
+    }
+  }
+  open_gates_.clear();
+}
+
+void Partition::OnReads(const raft::ReadAnswer& answer) {
+  if (!answer.confirmed()) return;
+  confirmed_round_ = std::max(confirmed_round_, answer.round);
+  OnCommit(commit_index_, 1, 0);
+}
+
+void Partition::OnStanding(const raft::Standing& standing) {
+  const bool was_ready = ready_;
+  ready_ = standing.ready;
+  if (ready_ && !was_ready) {
+    CHECK(memory_index_ == replica_->last_index() && batch_.empty());
+    open_index_ = replica_->last_index() + 1;
+    revisions_.Observe(keyspace_->max_revision());
+    keyspace_->RestartLeases();
+    LogVerbose("partition {} leads term {} from index {}", number_, standing.term, open_index_);
+    return;
+  }
+  if (ready_ || !was_ready) return;
+  // Only another node's term can end leadership; with one voter this is not reached.
+  std::vector<GateQueue::Item> lost;
+  gates_.TakeAll(&lost);
+  for (GateQueue::Item& item : lost) {
+    if (item.waiter != nullptr) {
+      item.waiter->OnGateLost();
+    } else {
+      host_->GatesLost(item.client, this);
+    }
+  }
+}
+
+}  // namespace holdfast::engine

@@ -1,0 +1,234 @@
+// One partition on its leader: executes commands on the current state, gathers their effects into
+// the open batch, proposes one entry a turn, and opens the gates of replies when it is committed.
+//
+//            Execute ──effects──▶ keyspace (at once) and open batch
+//            TurnEnd ──payload──▶ replica::Replica ──▶ log thread, peers
+//   OnCommit ◀── committed ── replica; gates open; the entry goes to the persister
+//
+// The memory runs ahead of the commit index; a reply leaves only when what it has seen or done is
+// committed and, for a read, leadership was confirmed after it arrived (DESIGN.md §2).
+//
+// Everything here runs on the loop thread of the owning core; a simulation drives it without one.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/hlc.h"
+#include "base/rng.h"
+#include "data/keyspace.h"
+#include "data/persist.h"
+#include "engine/blocking.h"
+#include "engine/command.h"
+#include "engine/config.h"
+#include "engine/context.h"
+#include "engine/gate.h"
+#include "engine/stats.h"
+#include "engine/touched_keys.h"
+#include "raft/types.h"
+#include "replica/replica.h"
+#include "txn/watch.h"
+
+namespace holdfast::engine {
+
+// One command of a transaction, or a single one.
+struct Request {
+  const Command* command;
+  Args args;
+  uint32_t db;
+};
+
+// What a partition needs of the core it lives on. Loop thread only.
+class PartitionHost {
+ public:
+  virtual ~PartitionHost() = default;
+  virtual const Config& config() const = 0;
+  virtual const Clock& clock() const = 0;
+  virtual CoreStats* stats() = 0;
+  // Wall clock, milliseconds since 1970 UTC; may be read once for several commands of a turn.
+  virtual int64_t NowMs() = 0;
+  // A command has run for `ns` nanoseconds and answered `reply`: statistics and slow log.
+  virtual void CommandDone(const Request& request, const Caller& caller, int64_t ns,
+                           std::string_view reply) = 0;
+  // A command was refused before it ran, with `error`.
+  virtual void CommandRejected(const Command& command, std::string_view error) = 0;
+  // Bytes of memory that the process uses for data, all cores together.
+  virtual uint64_t UsedMemory() const = 0;
+  // Free disk space is below disk-reserve-bytes (P43).
+  virtual bool DiskIsFull() const = 0;
+  virtual bool ActiveExpireEnabled() const = 0;
+  // Hands a finished reply to its client, on whatever core.
+  virtual void Deliver(const ReplyAddress& address, std::string bytes) = 0;
+  // Replies of this core's client may leave, or must be turned into errors.
+  virtual void WakeClient(uint64_t client) = 0;
+  virtual void GatesLost(uint64_t client, class Partition* partition) = 0;
+  // Committed entries, for the store. `job` continues where the last one ended.
+  virtual void Persist(class Partition* partition, data::PersistJob job) = 0;
+  // The partition has something to do at the end of this turn.
+  virtual void NeedsTurnEnd(class Partition* partition) = 0;
+};
+
+struct ExecResult {
+  Gate gate;
+  bool is_write = false;  // an effect was emitted
+  bool executed = true;   // false: a watched key was modified, the transaction did nothing
+  bool blocked = false;   // the reply comes later, to the address
+};
+
+class Partition : public replica::StateMachine {
+ public:
+  struct Options {
+    uint32_t number = 0;
+    uint16_t first_slot = 0;
+    uint16_t last_slot = 0;
+    PartitionHost* host = nullptr;
+    std::unique_ptr<data::Keyspace> keyspace;  // loaded up to applied_index
+    uint64_t applied_index = 0;
+    uint64_t seed = 0;
+  };
+  explicit Partition(Options options);
+  ~Partition() override;
+
+  // REQUIRES: before anything else is called; `replica` outlives the partition's use.
+  void Attach(replica::Replica* replica);
+
+  uint32_t number() const { return number_; }
+  uint16_t first_slot() const { return first_slot_; }
+  uint16_t last_slot() const { return last_slot_; }
+  // Leads, and its memory contains every entry.
+  bool ready() const { return ready_; }
+
+  // ---- Executing. Replies are appended to `out` as RESP.
+
+  // Runs one command now. When the result is blocked, nothing was appended and the reply goes to
+  // `address` later.
+  ExecResult Execute(const Request& request, const Caller& caller, const ReplyAddress& address,
+                     std::string* out);
+  // Runs the commands of a transaction as one unit: all their effects are in one entry. Gives one
+  // reply each in `replies`, unless a watched key was modified: then nothing is executed.
+  ExecResult ExecuteTransaction(const std::vector<Request>& requests,
+                                const Caller& caller, const std::vector<WatchedKey>& watched,
+                                std::vector<std::string>* replies);
+  // As Execute, with the reply delivered to `address` when its gate is open: for clients of other
+  // cores.
+  void ExecuteAndDeliver(const Request& request, const Caller& caller,
+                         const ReplyAddress& address);
+  // Delivers `bytes` to `address` when the gate is open; INDOUBT/TRYAGAIN when it can't open.
+  void DeliverAt(const Gate& gate, bool is_write, const ReplyAddress& address, std::string bytes);
+
+  // ---- Gates.
+  bool IsOpen(const Gate& gate) const {
+    return gate.index <= commit_index_ && gate.round <= confirmed_round_;
+  }
+  // The waiter is told when the gate is open, which may be at once.
+  void WaitAt(const Gate& gate, std::unique_ptr<GateWaiter> waiter);
+  // WakeClient(client) will be called once when the gate is open.
+  void WakeAt(const Gate& gate, uint64_t client);
+
+  // ---- WATCH. Returns the revision to compare at EXEC.
+  uint64_t Watch(uint32_t db, std::string_view key);
+  void Unwatch(uint32_t db, std::string_view key) { watches_.Unwatch(db, key); }
+
+  // ---- Blocked requests.
+  // Takes the request out of the line without a reply: its client is gone.
+  void CancelBlocked(const ReplyAddress& address) { blocked_.Remove(address); }
+  // CLIENT UNBLOCK: answers as at the timeout, or with an error. False when nothing waits there.
+  bool Unblock(const ReplyAddress& address, bool with_error);
+
+  // ---- Time.
+  // Proposes what the turn gathered and confirms its reads. Called once a turn when
+  // NeedsTurnEnd was.
+  void TurnEnd();
+  // Expires keys and leases, ends waiting requests whose time is up; bounded work. Returns the
+  // monotonic ms at which it wants to be called again at the latest, 0 = no wish.
+  int64_t Tick();
+
+  // ---- replica::StateMachine
+  void OnCommit(uint64_t commit_index, uint64_t first, uint64_t last) override;
+  void OnReads(const raft::ReadAnswer& answer) override;
+  void OnStanding(const raft::Standing& standing) override;
+
+  // ---- For INFO, DEBUG, SCAN and tests.
+  data::Keyspace& keyspace() { return *keyspace_; }
+  const data::Keyspace& keyspace() const { return *keyspace_; }
+  replica::Replica* replica() { return replica_; }
+  const BlockedRequests& blocked() const { return blocked_; }
+  const txn::WatchTable& watches() const { return watches_; }
+  uint64_t commit_index() const { return commit_index_; }
+  uint64_t proposed_index() const { return open_index_ - 1; }
+  PartitionHost* host() { return host_; }
+  Rng* rng() { return &rng_; }
+
+ private:
+  friend class ExecContext;
+
+  // What one command, or all commands of a transaction, have seen and done.
+  struct Outcome {
+    uint64_t index = 0;  // the last entry that a reply depends on
+    bool wrote = false;
+    bool blocked = false;
+  };
+  // Runs one command, without admission checks, and adds to `outcome`.
+  void Run(const Request& request, const Caller& caller, const ReplyAddress& address,
+           std::string* out, Outcome* outcome);
+  ExecResult Finish(const Outcome& outcome);
+  // Why a command with these flags can't be taken now; empty when it can.
+  std::string_view WhyRefused(uint32_t flags);
+  void Emit(data::Effect* effect, Key* key, uint32_t logical, int64_t now_ms);
+  void Append(const data::Effect& effect);
+  void EmitDatabases(const data::DatabaseMap& map, uint32_t affected, int64_t now_ms);
+  void EmitDelete(uint32_t logical, data::Database* database, data::Object* object,
+                  int64_t now_ms);
+  void ProposeBatch();
+  void KeyChanged(uint32_t logical, std::string_view key, uint64_t revision);
+  void ServeReadyKeys();
+  void ServeReadyKey(uint32_t db, const std::string& key);
+  bool IsExpired(const data::Database& database, const data::Object* object, int64_t now_ms) const;
+  bool ExpireKeys();
+  void ExpireLeases();
+  void EndOverdueRequests();
+  // Evicts until memory is below maxmemory. False when nothing (more) can be evicted.
+  bool EnsureMemory();
+  bool EvictOne();
+  // One victim by the policy among a few samples of database `logical`; nullptr when there is none.
+  // A smaller score is a better victim.
+  data::Object* Candidate(uint32_t logical, int64_t* score);
+  uint32_t AccessClock() const;
+
+  const uint32_t number_;
+  const uint16_t first_slot_;
+  const uint16_t last_slot_;
+  PartitionHost* const host_;
+  std::unique_ptr<data::Keyspace> keyspace_;
+  replica::Replica* replica_ = nullptr;
+  HybridLogicalClock revisions_;
+  Rng rng_;
+
+  bool ready_ = false;
+  uint64_t memory_index_;      // the last entry that the memory contains
+  uint64_t commit_index_ = 0;
+  uint64_t open_index_ = 1;    // the index that the open batch will get
+  std::string batch_;          // payload of the open batch; empty = no effect yet
+  size_t batch_reserve_ = 0;
+  bool turn_end_requested_ = false;
+
+  uint64_t open_round_ = 1;    // the read round that this turn's reads wait for
+  bool round_used_ = false;
+  uint64_t confirmed_round_ = 0;
+
+  TouchedKeys touched_;
+  uint64_t all_touched_ = 0;   // the last entry that touched whole databases
+  GateQueue gates_;
+  std::vector<GateQueue::Item> open_gates_;
+  txn::WatchTable watches_;
+  BlockedRequests blocked_;
+  std::vector<std::pair<uint32_t, std::string>> ready_keys_;  // changed keys that are waited for
+  bool serving_ = false;
+};
+
+}  // namespace holdfast::engine

@@ -1,0 +1,175 @@
+#include "engine/persister.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+#include "base/log.h"
+#include "engine/core.h"
+#include "engine/engine.h"
+
+namespace holdfast::engine {
+namespace {
+
+// Tasks that wait for the persister thread: one write or one collection a partition, and garbage.
+constexpr size_t kMaxTasks = 4096;
+// Records that one step of collecting dead ones looks at.
+constexpr size_t kCollectStep = 2000;
+
+}  // namespace
+
+Persister::Persister(Core* core)
+    : core_(core), thread_("hf-persist-" + std::to_string(core->number()), kMaxTasks) {}
+
+Persister::~Persister() { Stop(); }
+
+void Persister::Stop() { thread_.Stop(); }
+
+void Persister::AddPartition(Partition* partition, std::unique_ptr<storage::Store> store,
+                             uint64_t applied_index, bool collect_dead) {
+  auto slot = std::make_unique<Slot>();
+  slot->partition = partition;
+  slot->store = std::move(store);
+  slot->stored_index = applied_index;
+  slot->pending.applied_index = applied_index;
+  slot->collect = collect_dead;
+  slots_.push_back(std::move(slot));
+}
+
+void Persister::Add(Partition* partition, data::PersistJob job) {
+  for (auto& slot : slots_) {
+    if (slot->partition != partition) continue;
+    if (slot->pending.payloads.empty()) slot->oldest_ms = core_->clock().MonotonicMs();
+    slot->pending.bytes += job.bytes;
+    slot->pending.applied_index = job.applied_index;
+    slot->pending.applied_term = job.applied_term;
+    for (auto& payload : job.payloads) slot->pending.payloads.push_back(std::move(payload));
+    pending_bytes_ += job.bytes;
+    if (slot->pending.bytes >= core_->config().flush_max_bytes) Write(slot.get());
+    return;
+  }
+  CHECK_MSG(false, "a partition without a store");
+}
+
+void Persister::Pump(bool force) {
+  const int64_t now_ms = core_->clock().MonotonicMs();
+  for (auto& slot : slots_) {
+    const bool due = !slot->pending.payloads.empty() &&
+                     now_ms - slot->oldest_ms >= core_->config().flush_interval_ms;
+    if (force || due) Write(slot.get());
+    if (slot->collect && !slot->writing) Collect(slot.get());
+  }
+}
+
+void Persister::Write(Slot* slot) {
+  if (slot->writing || slot->pending.applied_index == slot->stored_index) return;
+  auto job = std::make_shared<data::PersistJob>(std::move(slot->pending));
+  slot->pending = data::PersistJob();
+  slot->pending.applied_index = job->applied_index;
+  slot->pending.applied_term = job->applied_term;
+  slot->writing = true;
+  ++writing_;
+  const bool posted = thread_.TryPost([this, slot, job] {
+    data::PersistStats stats;
+    const Status status = data::PersistEntries(slot->store.get(), *job, true, &stats);
+    // The log still has everything: end, and replay it into a newly opened store (P52, P53).
+    if (!status.ok()) Fatal("LevelDB write failed, ending: " + status.message());
+    core_->PostFromAnyThread([this, slot, index = job->applied_index, bytes = job->bytes, stats] {
+      Written(slot, index, bytes, stats);
+    });
+  });
+  CHECK_MSG(posted, "the persister's queue is bounded by its partitions");
+}
+
+void Persister::Written(Slot* slot, uint64_t index, size_t bytes,
+                        const data::PersistStats& stats) {
+  slot->writing = false;
+  --writing_;
+  slot->stored_index = index;
+  CHECK(pending_bytes_ >= bytes);
+  pending_bytes_ -= bytes;
+  stats_.jobs += stats.jobs;
+  stats_.effects += stats.effects;
+  stats_.records_written += stats.records_written;
+  stats_.records_deleted += stats.records_deleted;
+  stats_.records_skipped += stats.records_skipped;
+  stats_.base_reads += stats.base_reads;
+  stats_.bytes_written += stats.bytes_written;
+  last_flush_unix_s_ = core_->clock().WallMs() / 1000;
+  core_->engine().last_save_s.store(last_flush_unix_s_, std::memory_order_relaxed);
+  // The store is synced up to here: memory, log and old segments may forget it.
+  slot->partition->replica()->Compact(index);
+  core_->log().RemoveObsolete({{slot->partition->number(), index}});
+  CheckWaiters();
+  if (slot->pending.bytes >= core_->config().flush_max_bytes || !waiters_.empty()) Write(slot);
+  if (slot->collect && !slot->writing) Collect(slot);
+}
+
+void Persister::Collect(Slot* slot) {
+  if (slot->collector == nullptr) {
+    slot->collect = false;  // set again by a later flush: then another pass follows this one
+    slot->collector = std::make_shared<data::DeadRecordCollector>(
+        slot->partition->first_slot(), slot->partition->last_slot(),
+        slot->partition->keyspace().map());
+  }
+  slot->writing = true;
+  ++writing_;
+  const bool posted = thread_.TryPost([this, slot, collector = slot->collector] {
+    Result<bool> step = collector->Step(slot->store.get(), kCollectStep);
+    if (!step.ok()) Fatal("LevelDB collection failed, ending: " + step.status().message());
+    core_->PostFromAnyThread([this, slot, finished = step.value()] {
+      slot->writing = false;
+      --writing_;
+      if (finished) {
+        slot->collector = nullptr;
+      } else {
+        slot->collect = true;
+      }
+      CheckWaiters();
+    });
+  });
+  CHECK_MSG(posted, "the persister's queue is bounded by its partitions");
+}
+
+void Persister::CollectDead(Partition* partition) {
+  for (auto& slot : slots_) {
+    if (slot->partition == partition) slot->collect = true;
+  }
+}
+
+void Persister::Flush(absl::AnyInvocable<void()> done) {
+  Waiter waiter;
+  for (const auto& slot : slots_) waiter.indexes.push_back(slot->pending.applied_index);
+  waiter.done = std::move(done);
+  waiters_.push_back(std::move(waiter));
+  Pump(true);
+  CheckWaiters();
+}
+
+void Persister::CheckWaiters() {
+  for (size_t i = 0; i < waiters_.size();) {
+    bool reached = true;
+    for (size_t s = 0; s < slots_.size(); ++s) {
+      if (slots_[s]->stored_index < waiters_[i].indexes[s]) {
+        reached = false;
+        Write(slots_[s].get());
+      }
+    }
+    if (!reached) {
+      ++i;
+      continue;
+    }
+    absl::AnyInvocable<void()> done = std::move(waiters_[i].done);
+    waiters_.erase(waiters_.begin() + static_cast<ptrdiff_t>(i));
+    done();
+  }
+}
+
+void Persister::FreeLater(std::shared_ptr<void> garbage) {
+  if (!thread_.TryPost([garbage]() mutable { garbage.reset(); })) {
+    // Refused: the reference here is the last one, and frees it now.
+    LogVerbose("persister is busy; freeing on the loop");
+  }
+}
+
+}  // namespace holdfast::engine

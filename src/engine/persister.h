@@ -1,0 +1,83 @@
+// Write-behind of one core: gathers committed entries of its partitions and has the persister
+// thread write them to LevelDB, coalesced, about once a second or every flush-max-bytes.
+//
+// Loop thread of the core only. The stores are used by the persister thread alone once the core
+// runs.
+#pragma once
+
+#include <absl/functional/any_invocable.h>
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "data/persist.h"
+#include "storage/io_thread.h"
+#include "storage/store.h"
+
+namespace holdfast::engine {
+
+class Core;
+class Partition;
+
+class Persister {
+ public:
+  explicit Persister(Core* core);
+  ~Persister();
+
+  // `store` holds everything up to `applied_index`. `collect_dead`: it was found to contain records
+  // of databases that were flushed. Before the core runs.
+  void AddPartition(Partition* partition, std::unique_ptr<storage::Store> store,
+                    uint64_t applied_index, bool collect_dead);
+
+  // Committed entries that follow the last ones of this partition.
+  void Add(Partition* partition, data::PersistJob job);
+  // Starts writing what is due: called at the end of turns and by a timer. `force`: everything.
+  void Pump(bool force);
+  // Everything committed so far is written and synced, then `done` runs on the loop thread.
+  void Flush(absl::AnyInvocable<void()> done);
+
+  // Bytes of entries that are committed and not yet in the store.
+  uint64_t pending_bytes() const { return pending_bytes_; }
+  bool idle() const { return pending_bytes_ == 0 && writing_ == 0; }
+  int64_t last_flush_unix_s() const { return last_flush_unix_s_; }
+  const data::PersistStats& stats() const { return stats_; }
+  // Ends the thread. REQUIRES: the loop does not run any more.
+  void Stop();
+  // Frees something large on the persister thread, or right here when that is busy.
+  void FreeLater(std::shared_ptr<void> garbage);
+  // Dead records of this partition have to be collected (again).
+  void CollectDead(Partition* partition);
+
+ private:
+  struct Slot {
+    Partition* partition = nullptr;
+    std::unique_ptr<storage::Store> store;
+    data::PersistJob pending;
+    uint64_t stored_index = 0;
+    int64_t oldest_ms = 0;  // monotonic; when the oldest pending entry came
+    bool writing = false;
+    bool collect = false;
+    std::shared_ptr<data::DeadRecordCollector> collector;
+  };
+  struct Waiter {
+    std::vector<uint64_t> indexes;  // by slot
+    absl::AnyInvocable<void()> done;
+  };
+
+  void Write(Slot* slot);
+  void Written(Slot* slot, uint64_t index, size_t bytes, const data::PersistStats& stats);
+  void Collect(Slot* slot);
+  void CheckWaiters();
+
+  Core* const core_;
+  std::vector<std::unique_ptr<Slot>> slots_;
+  std::vector<Waiter> waiters_;
+  uint64_t pending_bytes_ = 0;
+  uint32_t writing_ = 0;
+  int64_t last_flush_unix_s_ = 0;
+  data::PersistStats stats_;
+  storage::IoThread thread_;  // last: ends before the stores go
+};
+
+}  // namespace holdfast::engine

@@ -1,0 +1,130 @@
+#include "replica/replica.h"
+
+#include <utility>
+
+#include "base/check.h"
+
+namespace holdfast::replica {
+namespace {
+
+storage::WalKind KindOf(raft::EntryKind kind) {
+  switch (kind) {
+    case raft::EntryKind::kNoop:
+      return storage::WalKind::kNoop;
+    case raft::EntryKind::kData:
+      return storage::WalKind::kData;
+    case raft::EntryKind::kConfiguration:
+      return storage::WalKind::kConfiguration;
+  }
+  CHECK_MSG(false, "an entry of an unknown kind");
+  return storage::WalKind::kNoop;
+}
+
+}  // namespace
+
+Replica::Replica(Host* host, uint32_t partition, std::unique_ptr<raft::Group> group,
+                 StateMachine* machine)
+    : host_(host), partition_(partition), group_(std::move(group)), machine_(machine) {}
+
+raft::Proposal Replica::Propose(raft::Payload payload) {
+  Step(raft::Propose{std::move(payload)});
+  CHECK(update_.proposal.has_value());
+  return *update_.proposal;
+}
+
+void Replica::ReadRound(uint64_t round) { Step(raft::ReadIndex{round}); }
+
+void Replica::Compact(uint64_t index) { Step(raft::Compact{index}); }
+
+// Records before messages, messages before applying: with one voter there are no messages, and the
+// transport that sends them comes with the nodes that receive them.
+void Replica::Step(const raft::Event& event) {
+  CHECK_MSG(!stepping_, "a state machine called back into its group");
+  stepping_ = true;
+  group_->Step(event, &update_);
+  CHECK(update_.messages.empty());
+  Persist(update_);
+  if (update_.standing.has_value()) {
+    if (update_.standing->ready) ++elections_won_;
+  }
+  machine_->OnCommit(update_.commit_index, update_.apply_first, update_.apply_last);
+  if (update_.standing.has_value()) machine_->OnStanding(*update_.standing);
+  for (const raft::ReadAnswer& answer : update_.reads) machine_->OnReads(answer);
+  stepping_ = false;
+}
+
+void Replica::Persist(const raft::Update& update) {
+  if (!update.ticket.has_value()) return;
+  if (update.hard_state.has_value()) {
+    host_->batch_.AddHardState(partition_, update.hard_state->term, update.hard_state->voted_for);
+  }
+  for (const raft::Entry& entry : update.append) {
+    host_->batch_.AddEntry(KindOf(entry.kind), partition_, entry.term, entry.index,
+                           entry.payload == nullptr ? std::string_view() : *entry.payload);
+  }
+  if (!has_unsubmitted_) {
+    has_unsubmitted_ = true;
+    host_->in_batch_.push_back(this);
+  }
+  unsubmitted_ = *update.ticket;
+}
+
+Result<Replica*> Host::Add(uint32_t partition, const raft::GroupConfig& config,
+                           raft::Restored restored, StateMachine* machine) {
+  Result<std::unique_ptr<raft::Group>> group = raft::Group::Create(config, std::move(restored));
+  if (!group.ok()) return group.status();
+  replicas_.push_back(
+      std::make_unique<Replica>(this, partition, std::move(group).value(), machine));
+  return replicas_.back().get();
+}
+
+void Host::Tick() {
+  const auto now_ms = static_cast<uint64_t>(clock_->MonotonicMs());
+  for (const auto& replica : replicas_) {
+    if (replica->group_->needs_ticks()) replica->Step(raft::Tick{now_ms});
+  }
+}
+
+bool Host::NeedsTicks() const {
+  for (const auto& replica : replicas_) {
+    if (replica->group_->needs_ticks()) return true;
+  }
+  return false;
+}
+
+bool Host::EndTurn() {
+  if (in_batch_.empty()) return false;
+  const uint64_t log_ticket = log_->Submit(std::move(batch_));
+  batch_.Clear();
+  for (Replica* replica : in_batch_) {
+    submitted_.push_back({log_ticket, replica, replica->unsubmitted_});
+    replica->has_unsubmitted_ = false;
+  }
+  in_batch_.clear();
+  return true;
+}
+
+void Host::OnDurable() {
+  const uint64_t durable = log_->durable_ticket();
+  completed_.clear();
+  while (!submitted_.empty() && submitted_.front().log_ticket <= durable) {
+    // One completion a group is enough: it covers the earlier ones.
+    bool newer = false;
+    for (Submitted& done : completed_) {
+      if (done.replica != submitted_.front().replica) continue;
+      done = submitted_.front();
+      newer = true;
+    }
+    if (!newer) completed_.push_back(submitted_.front());
+    submitted_.pop_front();
+  }
+  for (const Submitted& done : completed_) done.replica->Step(raft::Persisted{done.ticket});
+}
+
+uint64_t Host::uncommitted_bytes() const {
+  uint64_t bytes = 0;
+  for (const auto& replica : replicas_) bytes += replica->group_->uncommitted_bytes();
+  return bytes;
+}
+
+}  // namespace holdfast::replica

@@ -1,0 +1,166 @@
+#include "server/server.h"
+
+#include <pthread.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstdio>
+#include <future>
+#include <utility>
+
+#include "base/log.h"
+#include "commands/table.h"
+#include "engine/version.h"
+
+namespace holdfast::server {
+
+Server::Server(LoadedConfig loaded) : loaded_(std::move(loaded)) {}
+
+Server::~Server() {
+  // Only after a start that failed late: Run leaves nothing to stop.
+  if (engine_ != nullptr && !sides_.empty()) engine_->Shutdown(0);
+  sides_.clear();
+}
+
+Status Server::Bind(const engine::Config& config, std::vector<net::PortBinding>* bindings) const {
+  const size_t cores = engine_ == nullptr ? 1 : engine_->cores();
+  for (const std::string& host : config.bind) {
+    Result<net::PortBinding> binding =
+        net::PortBinding::Bind(host, static_cast<uint16_t>(config.port), cores);
+    if (!binding.ok()) return binding.status();
+    bindings->push_back(std::move(binding).value());
+  }
+  return Status::Ok();
+}
+
+Status Server::Start() {
+  const engine::Config& config = loaded_.config;
+  RETURN_IF_ERROR(OpenLog(config.log_level, config.log_file));
+  {
+    // A port that is taken is found before anything is loaded.
+    std::vector<net::PortBinding> probe;
+    RETURN_IF_ERROR(Bind(config, &probe));
+  }
+  LogNotice("holdfast {} starts, pid {}", engine::kVersion, getpid());
+  Result<std::unique_ptr<engine::Engine>> engine =
+      engine::Engine::Open(config, &commands::Table());
+  if (!engine.ok()) return engine.status();
+  engine_ = std::move(engine).value();
+  engine_->config_file = loaded_.file;
+  engine_->on_shutdown_requested = [this] { loop_.Stop(); };
+  engine_->change_listeners = [this](engine::Core& core, const engine::Config& changed) {
+    return ChangeListeners(core, changed);
+  };
+  engine_->rewrite_config = [this](const engine::Config& present) {
+    if (loaded_.file.empty()) {
+      return Status::InvalidArgument("The server is running without a config file");
+    }
+    return RewriteFile(loaded_.file, present);
+  };
+  std::vector<net::PortBinding> bindings;
+  RETURN_IF_ERROR(Bind(config, &bindings));
+  RETURN_IF_ERROR(WritePidFile());
+  engine_->Start();
+  sides_.resize(engine_->cores());
+  OnEveryCore([](engine::Core& core, CoreSide& side) {
+    side.sessions = std::make_unique<SessionList>(&core);
+  });
+  RETURN_IF_ERROR(ListenOn(std::move(bindings), config.tcp_backlog));
+  for (const std::string& host : config.bind) {
+    LogNotice("ready to accept connections on {}:{}", host, bindings_.front().port());
+  }
+  return Status::Ok();
+}
+
+Status Server::WritePidFile() const {
+  const std::string& path = loaded_.config.pidfile;
+  if (path.empty()) return Status::Ok();
+  std::FILE* file = std::fopen(path.c_str(), "w");
+  if (file == nullptr) return Status::FromErrno("pidfile " + path, errno);
+  std::fprintf(file, "%d\n", getpid());
+  if (std::fclose(file) != 0) return Status::FromErrno("pidfile " + path, errno);
+  return Status::Ok();
+}
+
+Status Server::ListenOn(std::vector<net::PortBinding> bindings, int64_t backlog) {
+  for (net::PortBinding& binding : bindings) {
+    RETURN_IF_ERROR(binding.Listen(static_cast<int>(backlog)));
+  }
+  bindings_ = std::move(bindings);
+  OnEveryCore([this](engine::Core& core, CoreSide& side) {
+    side.listeners.clear();
+    for (net::PortBinding& binding : bindings_) {
+      SessionList* sessions = side.sessions.get();
+      side.listeners.push_back(std::make_unique<net::Listener>(
+          &core.loop(), binding.Take(),
+          [sessions](net::Socket socket) { sessions->Accept(std::move(socket)); }));
+    }
+  });
+  return Status::Ok();
+}
+
+void Server::OnEveryCore(const std::function<void(engine::Core&, CoreSide&)>& work) {
+  for (uint32_t i = 0; i < engine_->cores(); ++i) {
+    std::promise<void> done;
+    engine_->core(i).PostFromAnyThread([this, i, &work, &done] {
+      work(engine_->core(i), sides_[i]);
+      done.set_value();
+    });
+    done.get_future().wait();
+  }
+}
+
+Status Server::ChangeListeners(engine::Core& core, const engine::Config& config) {
+  std::vector<net::PortBinding> bindings;
+  RETURN_IF_ERROR(Bind(config, &bindings));
+  for (net::PortBinding& binding : bindings) {
+    RETURN_IF_ERROR(binding.Listen(static_cast<int>(config.tcp_backlog)));
+  }
+  // From here on nothing can fail. Each core takes its sockets on its own thread, and closes the
+  // old ones: clients that are connected stay.
+  auto shared = std::make_shared<std::vector<net::PortBinding>>(std::move(bindings));
+  auto mutex = std::make_shared<std::mutex>();
+  for (uint32_t i = 0; i < engine_->cores(); ++i) {
+    core.Post(i, [this, i, shared, mutex] {
+      CoreSide& side = sides_[i];
+      SessionList* sessions = side.sessions.get();
+      side.listeners.clear();
+      for (net::PortBinding& binding : *shared) {
+        net::Socket socket;
+        {
+          const std::lock_guard lock(*mutex);
+          socket = binding.Take();
+        }
+        side.listeners.push_back(std::make_unique<net::Listener>(
+            &engine_->core(i).loop(), std::move(socket),
+            [sessions](net::Socket s) { sessions->Accept(std::move(s)); }));
+      }
+    });
+  }
+  return Status::Ok();
+}
+
+int Server::Run() {
+  {
+    net::SignalWatcher terminate(&loop_, SIGTERM, [this] { loop_.Stop(); });
+    net::SignalWatcher interrupt(&loop_, SIGINT, [this] { loop_.Stop(); });
+    loop_.Run();
+  }
+  LogNotice("shutting down");
+  OnEveryCore([](engine::Core&, CoreSide& side) {
+    side.listeners.clear();
+    side.sessions->CloseAll();
+  });
+  const bool drained = engine_->Shutdown(loaded_.config.shutdown_timeout_s * 1000);
+  if (!drained) LogWarning("shutdown timeout: some requests in flight were not answered");
+  // The loops have ended: what lives on them goes before they do.
+  sides_.clear();
+  engine_.reset();
+  if (!loaded_.config.pidfile.empty()) ::unlink(loaded_.config.pidfile.c_str());
+  LogNotice("bye");
+  FlushLog();
+  return drained ? 0 : 1;
+}
+
+}  // namespace holdfast::server

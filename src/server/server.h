@@ -1,0 +1,56 @@
+// The process: configuration, engine, listeners, signals. Main thread, except where cores accept.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+#include "engine/engine.h"
+#include "net/event_loop.h"
+#include "net/listener.h"
+#include "server/config_loader.h"
+#include "server/session.h"
+
+namespace holdfast::server {
+
+class Server {
+ public:
+  explicit Server(LoadedConfig loaded);
+  ~Server();
+
+  // Binds, loads, listens. One clear line on failure.
+  Status Start();
+  // Serves until a signal or SHUTDOWN; returns the exit code.
+  int Run();
+
+ private:
+  // What a core has for its clients.
+  struct CoreSide {
+    std::unique_ptr<SessionList> sessions;
+    std::vector<std::unique_ptr<net::Listener>> listeners;
+  };
+
+  // Binds every address of `config`, one socket a core each.
+  Status Bind(const engine::Config& config, std::vector<net::PortBinding>* bindings) const;
+  // Cores accept on these sockets instead of the present ones.
+  Status ListenOn(std::vector<net::PortBinding> bindings, int64_t backlog);
+  // Runs `work` on every core's loop and waits for all.
+  void OnEveryCore(const std::function<void(engine::Core&, CoreSide&)>& work);
+  // CONFIG SET port/bind, on a core's loop.
+  Status ChangeListeners(engine::Core& core, const engine::Config& config);
+  Status WritePidFile() const;
+
+  LoadedConfig loaded_;
+  net::EventLoop loop_;  // of the main thread: signals
+  std::unique_ptr<engine::Engine> engine_;
+  std::vector<net::PortBinding> bindings_;
+  std::vector<CoreSide> sides_;
+  std::atomic<bool> stopping_{false};
+};
+
+}  // namespace holdfast::server

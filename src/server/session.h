@@ -1,0 +1,86 @@
+// A client's connection: bytes in, requests to the dispatcher, replies out. Loop thread of its core
+// only. Owned by the Server of that core, which destroys it after OnClosed.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "engine/client.h"
+#include "engine/core.h"
+#include "net/connection.h"
+#include "resp/request_parser.h"
+
+namespace holdfast::server {
+
+class SessionList;
+
+class Session final : public engine::Client, public net::ConnectionHandler {
+ public:
+  Session(engine::Core* core, uint64_t id, net::Socket socket, SessionList* list);
+  ~Session() override;
+
+  // ---- engine::Client
+  void Flush() override;
+  void Close(std::string_view why) override;
+  void Resume() override;
+  size_t input_bytes() const override { return input_.size() - consumed_; }
+  size_t output_bytes() const override { return replies.bytes() + connection_.pending_bytes(); }
+
+  // ---- net::ConnectionHandler
+  void OnData(std::string_view bytes) override;
+  std::span<char> OnReadBuffer() override;
+  void OnDrained() override;
+  void OnClosed(net::CloseReason reason) override;
+
+  // Once a second or so: idle timeout and soft output limit.
+  void Check(int64_t now_ms);
+  // Closes an idle client, or one that waits; others when their replies are out.
+  void CloseForShutdown();
+
+ private:
+  // Takes requests from `input` until none is whole or the client has to wait; returns how many
+  // bytes were used.
+  size_t Process(std::string_view input);
+  void ProcessBuffered();
+  void Keep(std::string_view rest);
+  bool CheckOutputLimit();
+  void ProtocolError();
+  bool MayProcess() const { return waiting == 0 && !stalled_ && !closing && !close_after_reply; }
+
+  SessionList* const list_;
+  net::Connection connection_;
+  resp::RequestParser parser_;
+  // Bytes of requests that are not complete, or have to wait; [consumed_, …) is live.
+  std::string input_;
+  size_t consumed_ = 0;
+  bool offered_ = false;      // input_ was grown by OnReadBuffer, up to offer_begin_ it is real
+  size_t offer_begin_ = 0;
+  bool stalled_ = false;      // the engine is overloaded or paused: Resume will come
+  bool processing_ = false;
+  std::string out_;
+  int64_t soft_limit_since_ms_ = 0;
+};
+
+// The sessions of one core.
+class SessionList {
+ public:
+  explicit SessionList(engine::Core* core);
+  ~SessionList();
+  // A connection was accepted.
+  void Accept(net::Socket socket);
+  // Destroys a session whose connection has ended.
+  void Remove(Session* session);
+  // No session takes further requests.
+  void CloseAll();
+
+ private:
+  void CheckAll();
+
+  engine::Core* const core_;
+  absl::flat_hash_map<uint64_t, std::unique_ptr<Session>> sessions_;
+  net::Timer check_;
+};
+
+}  // namespace holdfast::server
