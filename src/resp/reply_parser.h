@@ -12,21 +12,21 @@
 namespace holdfast::resp {
 
 enum class ReplyType {
-  kSimple,      // +  string
-  kError,       // -  string
-  kInteger,     // :  integer
-  kBulk,        // $  string
-  kNull,        // _ and $-1
-  kNullArray,   // *-1
-  kArray,       // *  elements
-  kDouble,      // ,  number; string is its text
-  kBool,        // #  integer 0 or 1
-  kBigNumber,   // (  string
-  kBulkError,   // !  string
-  kVerbatim,    // =  string; format
-  kMap,         // %  elements: key, value, key, value, …
-  kSet,         // ~  elements
-  kPush,        // >  elements
+  kSimple,     // +  string
+  kError,      // -  string
+  kInteger,    // :  integer
+  kBulk,       // $  string
+  kNull,       // _ and $-1
+  kNullArray,  // *-1
+  kArray,      // *  elements
+  kDouble,     // ,  number; string is its text
+  kBool,       // #  integer 0 or 1
+  kBigNumber,  // (  string
+  kBulkError,  // !  string
+  kVerbatim,   // =  string; format
+  kMap,        // %  elements: key, value, key, value, …
+  kSet,        // ~  elements
+  kPush,       // >  elements
 };
 
 // One reply with everything inside it.
@@ -47,7 +47,8 @@ struct Reply {
   // One line for people: [1, "a", nil], {"k": 2}, (error) ERR no. Bytes that don't print are \xHH.
   std::string ToText() const;
 
-  bool operator==(const Reply&) const = default;
+  // Doubles are compared by their text, so that "nan" equals itself.
+  bool operator==(const Reply& other) const;
 };
 
 // What a reply may need at most; beyond it is a protocol error.
@@ -79,20 +80,19 @@ class ReplyParser {
   // An aggregate whose elements are being read.
   struct Frame {
     Reply reply;
-    size_t missing = 0;         // elements still to come
-    bool is_attribute = false;  // not a reply: it belongs to the one that follows
+    size_t missing = 0;                     // elements still to come
+    bool is_attribute = false;              // not a reply: it belongs to the one that follows
     std::vector<Reply> pending_attributes;  // read already, for the next element
   };
 
   ParseOutcome Fail(std::string_view what);
-  // Reads one value's line and bytes; kRequest when it is whole (an aggregate: its header).
+  // Reads one value: its line and, for a string, its bytes; for an aggregate only the header.
   ParseOutcome ReadValue(std::string_view input);
-  ParseOutcome ReadBulk(std::string_view input, char type, std::string_view line, size_t body);
-  ParseOutcome ReadAggregate(char type, std::string_view line, size_t body);
-  bool ReadScalar(char type, std::string_view line, Reply* value);
-  // Puts a whole value where it belongs and closes the aggregates that it completes; true when the
-  // outermost reply is whole.
-  bool Place(Reply value);
+  ParseOutcome ReadBulk(std::string_view input, char type, std::string_view length, size_t body);
+  ParseOutcome ReadAggregate(char type, std::string_view length, size_t body);
+  // Puts a whole value where it belongs and closes the aggregates that it completes.
+  void Place(Reply value);
+  std::vector<Reply>* PendingAttributes();
 
   ReplyLimits limits_;
   bool whole_ = false;

@@ -1,224 +1,339 @@
 #include "resp/request_parser.h"
 
 #include <algorithm>
+#include <cstring>
 
+#include "base/check.h"
 #include "base/numbers.h"
 
 namespace holdfast::resp {
 namespace {
 
-// Arguments that a header may announce before memory is set aside for them.
-constexpr int64_t kMaxReserve = 1024;
-constexpr size_t kMaxUnauthenticatedArgs = 10;
-constexpr size_t kMaxUnauthenticatedBulk = 16 * 1024;
+// Redis's limits before authentication (networking.c, processMultibulkBuffer).
+constexpr int64_t kUnauthenticatedArgs = 10;
+constexpr int64_t kUnauthenticatedBulkBytes = 16384;
+// Arguments that room is made for on the word of a client; beyond it, as they arrive.
+constexpr size_t kReservedArgs = 1024;
+// Memory up to this stays with an idle parser.
+constexpr size_t kKeptArgs = 1024;
+constexpr size_t kKeptText = 4096;
+// The shortest bound under which a header of nine digits is never too long.
+constexpr size_t kSmallestLineLimit = 32;
 
-int HexValue(char c) {
+// C's isspace() in the "C" locale, which decides where inline arguments begin.
+bool IsSpace(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
+
+// What ends an unquoted inline argument: fewer characters than IsSpace() takes.
+bool EndsWord(char c) { return c == ' ' || c == '\n' || c == '\r' || c == '\t'; }
+
+int HexDigit(char c) {
   if (c >= '0' && c <= '9') return c - '0';
   if (c >= 'a' && c <= 'f') return c - 'a' + 10;
   if (c >= 'A' && c <= 'F') return c - 'A' + 10;
   return -1;
 }
 
-bool IsBlank(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
-
-char Unescape(char c) {
-  switch (c) {
-    case 'n':
-      return '\n';
-    case 'r':
-      return '\r';
-    case 't':
-      return '\t';
-    case 'b':
-      return '\b';
-    case 'a':
-      return '\a';
-    default:
-      return c;
+// Reads the header of almost every request: one to nine digits at input[at] without a leading
+// zero, '\r', and one byte more. Anything else is left to the slow way. Sets `*next` behind it.
+inline bool ReadShortLength(std::string_view input, size_t at, int64_t* value, size_t* next) {
+  const size_t limit = std::min(input.size(), at + 10);
+  size_t i = at;
+  int64_t number = 0;
+  for (; i < limit; ++i) {
+    const auto digit = static_cast<unsigned>(static_cast<unsigned char>(input[i])) - '0';
+    if (digit > 9) break;
+    number = number * 10 + static_cast<int64_t>(digit);
   }
-}
-
-// Reads a double-quoted argument that begins behind its quote. Returns the position behind the
-// closing quote, npos when there is none or something follows it at once.
-size_t ReadDoubleQuoted(std::string_view line, size_t i, std::string* arg) {
-  while (i < line.size()) {
-    const char c = line[i];
-    if (c == '"') {
-      const bool ends = i + 1 == line.size() || IsBlank(line[i + 1]);
-      return ends ? i + 1 : std::string_view::npos;
-    }
-    if (c == '\\' && i + 3 < line.size() && line[i + 1] == 'x' && HexValue(line[i + 2]) >= 0 &&
-        HexValue(line[i + 3]) >= 0) {
-      arg->push_back(static_cast<char>(HexValue(line[i + 2]) * 16 + HexValue(line[i + 3])));
-      i += 4;
-    } else if (c == '\\' && i + 1 < line.size()) {
-      arg->push_back(Unescape(line[i + 1]));
-      i += 2;
-    } else {
-      arg->push_back(c);
-      ++i;
-    }
-  }
-  return std::string_view::npos;
-}
-
-size_t ReadSingleQuoted(std::string_view line, size_t i, std::string* arg) {
-  while (i < line.size()) {
-    if (line[i] == '\\' && i + 1 < line.size() && line[i + 1] == '\'') {
-      arg->push_back('\'');
-      i += 2;
-    } else if (line[i] == '\'') {
-      const bool ends = i + 1 == line.size() || IsBlank(line[i + 1]);
-      return ends ? i + 1 : std::string_view::npos;
-    } else {
-      arg->push_back(line[i++]);
-    }
-  }
-  return std::string_view::npos;
+  if (i == at || i - at > 9 || i + 1 >= input.size() || input[i] != '\r') return false;
+  if (input[at] == '0' && i - at > 1) return false;
+  *value = number;
+  *next = i + 2;
+  return true;
 }
 
 }  // namespace
 
-ParseOutcome RequestParser::Fail(std::string text) {
-  error_ = std::move(text);
+ParseOutcome RequestParser::Next(std::string_view input, const ParserLimits& limits) {
+  CHECK(limits.max_inline_bytes >= kSmallestLineLimit);
+  if (state_ == State::kIdle) {
+    Begin();
+    if (input.empty()) return Incomplete(input, 1);
+    state_ = input[0] == '*' ? State::kCount : State::kInline;
+  }
+  CHECK_MSG(input.size() >= seen_, "the bytes of an incomplete request were dropped");
+  switch (state_) {
+    case State::kInline:
+      return ParseInline(input, limits);
+    case State::kCount:
+      return ParseCount(input, limits);
+    case State::kBulkHeader:
+    case State::kBulkBody:
+      return ParseBulks(input, limits);
+    case State::kIdle:
+    case State::kFailed:
+      break;
+  }
   return ParseOutcome::kError;
 }
 
-ParseOutcome RequestParser::Finish(size_t consumed) {
-  consumed_ = consumed;
-  position_ = 0;
-  searched_ = 0;
-  expected_args_ = -1;
-  bulk_bytes_ = -1;
-  bytes_wanted_ = 0;
-  ends_.clear();
-  return ParseOutcome::kRequest;
-}
-
-ParseOutcome RequestParser::Next(std::string_view input, const ParserLimits& limits) {
+void RequestParser::Begin() {
+  // The last request was small, an earlier one was huge: give that one's memory back.
+  if (args_.capacity() > kKeptArgs && args_.size() < args_.capacity() / 8) {
+    std::vector<std::string_view>().swap(args_);
+    std::vector<size_t>().swap(offsets_);
+  }
+  if (unquoted_.capacity() > kKeptText && unquoted_.size() < unquoted_.capacity() / 8) {
+    std::string().swap(unquoted_);
+  }
   args_.clear();
-  if (input.empty()) {
-    bytes_wanted_ = 1;
-    return ParseOutcome::kIncomplete;
-  }
-  if (expected_args_ < 0 && input[0] != '*') return ParseInline(input, limits);
-  return ParseArgs(input, limits);
+  offsets_.clear();
+  unquoted_.clear();
+  pos_ = 0;
+  seen_ = 0;
+  StartLine();
 }
 
-ParseOutcome RequestParser::ReadHeader(std::string_view input, size_t max_line,
-                                       std::string_view too_big, std::string_view invalid,
-                                       int64_t* number) {
-  // Like Redis, the line ends at the carriage return; the byte behind it is taken unseen.
-  const size_t end = input.find('\r', std::max(position_, searched_));
-  if (end == std::string_view::npos) {
-    searched_ = input.size();
-    if (input.size() - position_ > max_line) return Fail(std::string(too_big));
-    bytes_wanted_ = 1;
-    return ParseOutcome::kIncomplete;
+void RequestParser::StartLine() {
+  scanned_ = pos_;
+  hidden_ = false;
+}
+
+ParseOutcome RequestParser::Finish(std::string_view input) {
+  for (size_t i = 0; i < offsets_.size(); ++i) {
+    args_[i] = input.substr(offsets_[i], args_[i].size());
   }
-  if (end + 1 >= input.size()) {
-    searched_ = end;
-    bytes_wanted_ = 1;
-    return ParseOutcome::kIncomplete;
-  }
-  if (!ParseInt64(input.substr(position_ + 1, end - position_ - 1), number)) {
-    return Fail(std::string(invalid));
-  }
-  position_ = end + 2;
+  state_ = State::kIdle;
   return ParseOutcome::kRequest;
 }
 
-ParseOutcome RequestParser::ParseArgs(std::string_view input, const ParserLimits& limits) {
-  if (expected_args_ < 0) {
-    int64_t count;
-    const ParseOutcome header =
-        ReadHeader(input, limits.max_inline_bytes, "Protocol error: too big mbulk count string",
-                   "Protocol error: invalid multibulk length", &count);
-    if (header != ParseOutcome::kRequest) return header;
-    if (count > static_cast<int64_t>(limits.max_args)) {
-      return Fail("Protocol error: invalid multibulk length");
-    }
-    if (!limits.authenticated && count > static_cast<int64_t>(kMaxUnauthenticatedArgs)) {
-      return Fail("Protocol error: unauthenticated multibulk length");
-    }
-    if (count <= 0) return Finish(position_);
-    expected_args_ = count;
-    ends_.reserve(static_cast<size_t>(std::min(count, kMaxReserve)));
+ParseOutcome RequestParser::Fail(std::string_view what) {
+  state_ = State::kFailed;
+  args_.clear();
+  offsets_.clear();
+  error_ = "Protocol error: ";
+  error_ += what;
+  return ParseOutcome::kError;
+}
+
+ParseOutcome RequestParser::Incomplete(std::string_view input, size_t wanted) {
+  // Each argument comes by here at most once, so the sum of this work is linear.
+  for (size_t i = offsets_.size(); i < args_.size(); ++i) {
+    offsets_.push_back(static_cast<size_t>(args_[i].data() - input.data()));
   }
-  while (static_cast<int64_t>(ends_.size()) < expected_args_) {
-    if (bulk_bytes_ < 0) {
-      if (position_ >= input.size()) {
-        bytes_wanted_ = 4;
-        return ParseOutcome::kIncomplete;
-      }
-      if (input[position_] != '$') {
-        return Fail(std::string("Protocol error: expected '$', got '") + input[position_] + "'");
-      }
-      int64_t length;
-      const ParseOutcome header =
-          ReadHeader(input, limits.max_inline_bytes, "Protocol error: too big bulk count string",
-                     "Protocol error: invalid bulk length", &length);
-      if (header != ParseOutcome::kRequest) return header;
-      if (length < 0 || length > static_cast<int64_t>(limits.max_bulk_bytes)) {
-        return Fail("Protocol error: invalid bulk length");
-      }
-      if (!limits.authenticated && length > static_cast<int64_t>(kMaxUnauthenticatedBulk)) {
-        return Fail("Protocol error: unauthenticated bulk length");
-      }
-      bulk_bytes_ = length;
+  seen_ = input.size();
+  wanted_ = wanted;
+  return ParseOutcome::kIncomplete;
+}
+
+// Looks for `terminator` in the line that begins at pos_. A line may have `max_bytes` bytes before
+// it; that is decided from those bytes alone, however many more are there.
+RequestParser::Line RequestParser::FindLineEnd(std::string_view input, char terminator,
+                                               size_t max_bytes, size_t* end) {
+  const size_t limit = std::min(input.size(), pos_ + max_bytes + 1);
+  if (!hidden_ && scanned_ < limit) {
+    const char* from = input.data() + scanned_;
+    const size_t length = limit - scanned_;
+    const auto* hit = static_cast<const char*>(std::memchr(from, terminator, length));
+    const size_t searched = hit != nullptr ? static_cast<size_t>(hit - from) : length;
+    hidden_ = std::memchr(from, '\0', searched) != nullptr;
+    scanned_ += searched;
+    if (hit != nullptr && !hidden_) {
+      *end = scanned_;
+      return Line::kWhole;
     }
-    const size_t whole = static_cast<size_t>(bulk_bytes_) + 2;
-    if (input.size() - position_ < whole) {
-      bytes_wanted_ = whole - (input.size() - position_);
-      return ParseOutcome::kIncomplete;
-    }
-    ends_.emplace_back(position_, static_cast<size_t>(bulk_bytes_));
-    position_ += whole;
-    bulk_bytes_ = -1;
   }
-  args_.reserve(ends_.size());
-  for (const auto& [offset, length] : ends_) args_.push_back(input.substr(offset, length));
-  return Finish(position_);
+  return input.size() - pos_ > max_bytes ? Line::kTooLong : Line::kPartial;
+}
+
+// Reads one line "<type><text>\r?" at pos_ into `*header`, with its type.
+RequestParser::Line RequestParser::ReadHeader(std::string_view input, size_t max_bytes,
+                                              std::string_view* header) {
+  size_t end = 0;
+  const Line line = FindLineEnd(input, '\r', max_bytes, &end);
+  if (line != Line::kWhole) return line;
+  // The byte behind '\r' belongs to the line, whatever it is. scanned_ stays in front of the '\r',
+  // so that the next call finds it at once.
+  if (end + 2 > input.size()) return Line::kPartial;
+  *header = input.substr(pos_, end - pos_);
+  return Line::kWhole;
 }
 
 ParseOutcome RequestParser::ParseInline(std::string_view input, const ParserLimits& limits) {
-  const size_t end = input.find('\n', searched_);
-  if (end == std::string_view::npos) {
-    searched_ = input.size();
-    position_ = 1;  // not idle
-    if (input.size() > limits.max_inline_bytes) {
-      return Fail("Protocol error: too big inline request");
-    }
-    bytes_wanted_ = 1;
-    return ParseOutcome::kIncomplete;
+  size_t end = 0;
+  switch (FindLineEnd(input, '\n', limits.max_inline_bytes, &end)) {
+    case Line::kPartial:
+      return Incomplete(input, 1);
+    case Line::kTooLong:
+      return Fail("too big inline request");
+    case Line::kWhole:
+      break;
   }
   std::string_view line = input.substr(0, end);
-  if (!line.empty() && line.back() == '\r') line.remove_suffix(1);
-  if (!SplitInline(line)) return Fail("Protocol error: unbalanced quotes in request");
-  for (const std::string& arg : inline_args_) args_.push_back(arg);
-  return Finish(end + 1);
+  if (line.ends_with('\r')) line.remove_suffix(1);
+  if (!SplitInline(line)) return Fail("unbalanced quotes in request");
+  pos_ = end + 1;
+  return Finish(input);
 }
 
-// Splits a line as a shell would: blanks between arguments, double quotes with escapes, single
-// quotes without.
 bool RequestParser::SplitInline(std::string_view line) {
-  inline_args_.clear();
   size_t i = 0;
   while (true) {
-    while (i < line.size() && IsBlank(line[i])) ++i;
+    while (i < line.size() && IsSpace(line[i])) ++i;
     if (i == line.size()) return true;
-    std::string arg;
-    while (i < line.size() && !IsBlank(line[i])) {
-      if (line[i] == '"' || line[i] == '\'') {
-        i = line[i] == '"' ? ReadDoubleQuoted(line, i + 1, &arg)
-                           : ReadSingleQuoted(line, i + 1, &arg);
-        if (i == std::string_view::npos) return false;
-      } else {
-        arg.push_back(line[i++]);
-      }
+    const size_t begin = i;
+    while (i < line.size() && !EndsWord(line[i]) && line[i] != '"' && line[i] != '\'') ++i;
+    if (i == line.size() || EndsWord(line[i])) {
+      args_.push_back(line.substr(begin, i - begin));
+      continue;
     }
-    inline_args_.push_back(std::move(arg));
+    // No text is longer than what it was written as: the views into unquoted_ stay valid.
+    unquoted_.reserve(line.size());
+    const size_t text = unquoted_.size();
+    unquoted_.append(line, begin, i - begin);
+    if (!AppendQuoted(line, &i)) return false;
+    args_.push_back(std::string_view(unquoted_).substr(text));
   }
+}
+
+// Appends the text between the quote at line[*at] and its partner to unquoted_. A closing quote
+// must be followed by a blank or the line's end. Sets `*at` behind it.
+bool RequestParser::AppendQuoted(std::string_view line, size_t* at) {
+  const char quote = line[*at];
+  size_t i = *at + 1;
+  for (; i < line.size(); ++i) {
+    const char c = line[i];
+    if (c == quote) {
+      *at = i + 1;
+      return i + 1 == line.size() || IsSpace(line[i + 1]);
+    }
+    if (c != '\\' || i + 1 == line.size()) {
+      unquoted_.push_back(c);
+      continue;
+    }
+    const char escaped = line[i + 1];
+    if (quote == '\'') {
+      // Between single quotes only the quote itself can be escaped.
+      if (escaped == '\'') ++i;
+      unquoted_.push_back(line[i]);
+      continue;
+    }
+    ++i;
+    if (escaped == 'x' && i + 2 < line.size() && HexDigit(line[i + 1]) >= 0 &&
+        HexDigit(line[i + 2]) >= 0) {
+      unquoted_.push_back(static_cast<char>(HexDigit(line[i + 1]) * 16 + HexDigit(line[i + 2])));
+      i += 2;
+      continue;
+    }
+    switch (escaped) {
+      case 'n':
+        unquoted_.push_back('\n');
+        break;
+      case 'r':
+        unquoted_.push_back('\r');
+        break;
+      case 't':
+        unquoted_.push_back('\t');
+        break;
+      case 'b':
+        unquoted_.push_back('\b');
+        break;
+      case 'a':
+        unquoted_.push_back('\a');
+        break;
+      default:
+        unquoted_.push_back(escaped);
+    }
+  }
+  return false;
+}
+
+ParseOutcome RequestParser::ParseCount(std::string_view input, const ParserLimits& limits) {
+  int64_t count = 0;
+  size_t next = 0;
+  bool valid = true;
+  if (!ReadShortLength(input, 1, &count, &next)) {
+    std::string_view header;
+    switch (ReadHeader(input, limits.max_inline_bytes, &header)) {
+      case Line::kPartial:
+        return Incomplete(input, 1);
+      case Line::kTooLong:
+        return Fail("too big mbulk count string");
+      case Line::kWhole:
+        break;
+    }
+    valid = ParseInt64(header.substr(1), &count);
+    next = header.size() + 2;
+  }
+  if (!valid || (count > 0 && static_cast<uint64_t>(count) > limits.max_args)) {
+    return Fail("invalid multibulk length");
+  }
+  if (count > kUnauthenticatedArgs && !limits.authenticated) {
+    return Fail("unauthenticated multibulk length");
+  }
+  pos_ = next;
+  args_missing_ = count > 0 ? static_cast<size_t>(count) : 0;
+  args_.reserve(std::min(args_missing_, kReservedArgs));
+  state_ = State::kBulkHeader;
+  StartLine();
+  return ParseBulks(input, limits);
+}
+
+ParseOutcome RequestParser::ParseBulks(std::string_view input, const ParserLimits& limits) {
+  while (true) {
+    if (state_ == State::kBulkHeader) {
+      if (args_missing_ == 0) return Finish(input);
+      int64_t length = 0;
+      size_t next = 0;
+      if (pos_ == input.size()) return Incomplete(input, 1);
+      if (input[pos_] != '$' || !ReadShortLength(input, pos_ + 1, &length, &next)) {
+        std::string_view header;
+        switch (ReadHeader(input, limits.max_inline_bytes, &header)) {
+          case Line::kPartial:
+            return Incomplete(input, 1);
+          case Line::kTooLong:
+            return Fail("too big bulk count string");
+          case Line::kWhole:
+            break;
+        }
+        // Redis blanks line ends in an error's text. A header that is empty shows its '\r'.
+        char type = input[pos_];
+        if (type != '$') {
+          if (type == '\r' || type == '\n') type = ' ';
+          return Fail(std::string("expected '$', got '") + type + "'");
+        }
+        if (!ParseInt64(header.substr(1), &length)) return Fail("invalid bulk length");
+        next = pos_ + header.size() + 2;
+      }
+      if (length < 0 || static_cast<uint64_t>(length) > limits.max_bulk_bytes) {
+        return Fail("invalid bulk length");
+      }
+      if (length > kUnauthenticatedBulkBytes && !limits.authenticated) {
+        return Fail("unauthenticated bulk length");
+      }
+      bulk_bytes_ = static_cast<size_t>(length);
+      pos_ = next;
+      state_ = State::kBulkBody;
+    }
+    const size_t present = input.size() - pos_;
+    if (present < bulk_bytes_ + 2) return Incomplete(input, bulk_bytes_ + 2 - present);
+    args_.push_back(input.substr(pos_, bulk_bytes_));
+    pos_ += bulk_bytes_ + 2;
+    --args_missing_;
+    state_ = State::kBulkHeader;
+    StartLine();
+  }
+}
+
+size_t RequestParser::memory_bytes() const {
+  return args_.capacity() * sizeof(args_[0]) + offsets_.capacity() * sizeof(offsets_[0]) +
+         unquoted_.capacity() + error_.capacity();
+}
+
+void RequestParser::ReleaseMemory() {
+  if (state_ != State::kIdle) return;
+  std::vector<std::string_view>().swap(args_);
+  std::vector<size_t>().swap(offsets_);
+  std::string().swap(unquoted_);
 }
 
 }  // namespace holdfast::resp

@@ -27,7 +27,7 @@ struct ParserLimits {
   // An argument costs at least six bytes of input, so a caller that bounds its input buffer
   // (client-query-buffer-limit) bounds the parser's memory too, to 16/6 of that.
   size_t max_args = 2147483647;
-  // Longest inline line and longest header line ("*…", "$…"), in bytes.
+  // Longest inline line and longest header line ("*…", "$…"), in bytes. REQUIRES: at least 32.
   size_t max_inline_bytes = size_t{64} * 1024;
   // Without a password given, while one is needed: at most 10 arguments of 16 KiB.
   bool authenticated = true;
@@ -43,6 +43,10 @@ enum class ParseOutcome {
 // grown to what the connection uses, allocates nothing.
 class RequestParser {
  public:
+  RequestParser() = default;
+  RequestParser(const RequestParser&) = delete;
+  RequestParser& operator=(const RequestParser&) = delete;
+
   // Looks for one whole request at the start of `input`: the bytes of the request so far, always
   // from the same request start until kRequest is returned (the caller keeps the bytes and passes
   // them again, longer; they may have moved in memory). Bytes behind the request are not looked
@@ -88,24 +92,26 @@ class RequestParser {
     kFailed,
   };
 
+  enum class Line : uint8_t { kWhole, kPartial, kTooLong };
+
   void Begin();
+  void StartLine();
   ParseOutcome Finish(std::string_view input);
   ParseOutcome Fail(std::string_view what);
   ParseOutcome Incomplete(std::string_view input, size_t wanted);
   ParseOutcome ParseInline(std::string_view input, const ParserLimits& limits);
   ParseOutcome ParseCount(std::string_view input, const ParserLimits& limits);
   ParseOutcome ParseBulks(std::string_view input, const ParserLimits& limits);
-  enum class Line : uint8_t { kWhole, kPartial, kTooLong };
-  Line FindHeaderEnd(std::string_view input, size_t max_bytes, size_t* end);
-  bool FindLineEnd(std::string_view input, char terminator, size_t window, size_t* end);
+  Line ReadHeader(std::string_view input, size_t max_bytes, std::string_view* header);
+  Line FindLineEnd(std::string_view input, char terminator, size_t max_bytes, size_t* end);
   bool SplitInline(std::string_view line);
   bool AppendQuoted(std::string_view line, size_t* at);
 
   State state_ = State::kIdle;
-  bool hidden_ = false;      // a NUL stands in the line before any terminator: it never ends
-  size_t pos_ = 0;           // bytes of the request that are parsed
-  size_t scanned_ = 0;       // bytes of the request that were searched for the line's end
-  size_t seen_ = 0;          // length of the input of the last call
+  bool hidden_ = false;  // a NUL stands in the line before any terminator: it never ends
+  size_t pos_ = 0;       // bytes of the request that are parsed
+  size_t scanned_ = 0;   // bytes of the request that were searched for the line's end
+  size_t seen_ = 0;      // length of the input of the last call
   size_t wanted_ = 0;
   size_t args_missing_ = 0;  // arguments still to come
   size_t bulk_bytes_ = 0;    // length of the argument whose header has been read

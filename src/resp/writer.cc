@@ -1,56 +1,109 @@
 #include "resp/writer.h"
 
-#include "base/check.h"
+#include <charconv>
+#include <cmath>
+#include <cstring>
+
 #include "base/numbers.h"
 
 namespace holdfast::resp {
+namespace {
 
-// The type, the number and CRLF in one append: this is most of what a reply is.
-void Writer::Header(char type, int64_t number) {
-  char buffer[1 + 20 + 2];
-  buffer[0] = type;
+// Up to this size a bulk string is put together on the stack and appended once.
+constexpr size_t kSmallBulkBytes = 96;
+// prefix, 20 digits, CR, LF
+constexpr size_t kMaxHeaderBytes = 24;
+
+// Writes <prefix><value>\r\n to `buffer` of kMaxHeaderBytes; returns its length.
+size_t FormatHeader(char prefix, int64_t value, char* buffer) {
+  buffer[0] = prefix;
   size_t n = 1;
-  if (number >= 0 && number < 10) {
-    buffer[n++] = static_cast<char>('0' + number);
+  if (value >= 0 && value < 10) {
+    buffer[n++] = static_cast<char>('0' + value);
   } else {
-    n += FormatInt64(number, buffer + 1);
+    n += FormatInt64(value, buffer + 1);
   }
-  buffer[n++] = '\r';
-  buffer[n++] = '\n';
-  out_->append(buffer, n);
+  buffer[n] = '\r';
+  buffer[n + 1] = '\n';
+  return n + 2;
 }
 
-void Writer::Simple(std::string_view text) {
-  out_->push_back('+');
-  out_->append(text);
-  out_->append("\r\n", 2);
+bool IsLineEnd(char c) { return c == '\r' || c == '\n'; }
+
+// Writes what printf's %.17g gives in the "C" locale to `buffer` of 40 bytes.
+size_t FormatSeventeenDigits(double value, char* buffer) {
+  if (std::isnan(value)) {
+    std::memcpy(buffer, "nan", 3);
+    return 3;
+  }
+  // Scores are mostly integers. %.17g prints up to 17 digits without an exponent.
+  if (std::fabs(value) < 1e17 && value == std::trunc(value) &&
+      !(value == 0 && std::signbit(value))) {
+    return FormatInt64(static_cast<int64_t>(value), buffer);
+  }
+  const auto [end, error] =
+      std::to_chars(buffer, buffer + 40, value, std::chars_format::general, 17);
+  CHECK(error == std::errc());
+  return static_cast<size_t>(end - buffer);
 }
 
-void Writer::Error(std::string_view text) {
-  out_->push_back('-');
+}  // namespace
+
+void Writer::Header(char prefix, int64_t value) {
+  char buffer[kMaxHeaderBytes];
+  out_->append(buffer, FormatHeader(prefix, value, buffer));
+}
+
+void Writer::HeaderAt(size_t mark, char prefix, size_t n) {
+  CHECK(mark <= out_->size());
+  char buffer[kMaxHeaderBytes];
+  const size_t length = FormatHeader(prefix, static_cast<int64_t>(n), buffer);
+  out_->insert(mark, buffer, length);
+}
+
+void Writer::Line(char prefix, std::string_view text) {
+  out_->push_back(prefix);
   const size_t begin = out_->size();
   out_->append(text);
+  // Error texts quote what clients sent; a line end in it would start a reply of the client's own
+  // making.
   for (size_t i = begin; i < out_->size(); ++i) {
-    if ((*out_)[i] == '\r' || (*out_)[i] == '\n') (*out_)[i] = ' ';
+    if (IsLineEnd((*out_)[i])) (*out_)[i] = ' ';
   }
   out_->append("\r\n", 2);
 }
 
-void Writer::Integer(int64_t value) { Header(':', value); }
+void Writer::Simple(std::string_view text) { Line('+', text); }
+
+void Writer::Error(std::string_view text) {
+  while (!text.empty() && IsLineEnd(text.front())) text.remove_prefix(1);
+  while (!text.empty() && IsLineEnd(text.back())) text.remove_suffix(1);
+  Line('-', text);
+}
 
 void Writer::Bulk(std::string_view bytes) {
-  Header('$', static_cast<int64_t>(bytes.size()));
-  out_->append(bytes);
-  out_->append("\r\n", 2);
+  char buffer[kMaxHeaderBytes + kSmallBulkBytes + 2];
+  const size_t header = FormatHeader('$', static_cast<int64_t>(bytes.size()), buffer);
+  if (bytes.size() > kSmallBulkBytes) {
+    out_->append(buffer, header);
+    out_->append(bytes);
+    out_->append("\r\n", 2);
+    return;
+  }
+  if (!bytes.empty()) std::memcpy(buffer + header, bytes.data(), bytes.size());
+  const size_t end = header + bytes.size();
+  buffer[end] = '\r';
+  buffer[end + 1] = '\n';
+  out_->append(buffer, end + 2);
 }
 
 void Writer::BulkInteger(int64_t value) {
-  char buffer[20];
-  Bulk({buffer, FormatInt64(value, buffer)});
+  char buffer[kMaxHeaderBytes];
+  Bulk(std::string_view(buffer, FormatInt64(value, buffer)));
 }
 
 void Writer::Null() {
-  if (protocol_ >= 3) {
+  if (resp3()) {
     out_->append("_\r\n", 3);
   } else {
     out_->append("$-1\r\n", 5);
@@ -58,68 +111,67 @@ void Writer::Null() {
 }
 
 void Writer::NullArray() {
-  if (protocol_ >= 3) {
+  if (resp3()) {
     out_->append("_\r\n", 3);
   } else {
     out_->append("*-1\r\n", 5);
   }
 }
 
-void Writer::Array(size_t elements) { Header('*', static_cast<int64_t>(elements)); }
-
-void Writer::Map(size_t pairs) {
-  if (protocol_ >= 3) {
-    Header('%', static_cast<int64_t>(pairs));
+void Writer::Map(size_t n) {
+  if (resp3()) {
+    Header('%', static_cast<int64_t>(n));
   } else {
-    Header('*', static_cast<int64_t>(pairs * 2));
+    Header('*', static_cast<int64_t>(2 * n));
   }
 }
 
-void Writer::Set(size_t elements) {
-  Header(protocol_ >= 3 ? '~' : '*', static_cast<int64_t>(elements));
+void Writer::MapAt(size_t mark, size_t n) {
+  if (resp3()) {
+    HeaderAt(mark, '%', n);
+  } else {
+    HeaderAt(mark, '*', 2 * n);
+  }
 }
 
-void Writer::Push(size_t elements) {
-  Header(protocol_ >= 3 ? '>' : '*', static_cast<int64_t>(elements));
+void Writer::NumberText(std::string_view text) {
+  if (resp3()) {
+    Line(',', text);
+  } else {
+    Bulk(text);
+  }
 }
 
 void Writer::Double(double value) {
-  const std::string text = FormatDouble(value);
-  if (protocol_ < 3) {
-    Bulk(text);
-    return;
-  }
-  out_->push_back(',');
-  out_->append(text);
-  out_->append("\r\n", 2);
+  char buffer[40];
+  NumberText(std::string_view(buffer, FormatSeventeenDigits(value, buffer)));
 }
 
+void Writer::HumanDouble(long double value) { NumberText(FormatLongDouble(value)); }
+
 void Writer::Bool(bool value) {
-  if (protocol_ >= 3) {
+  if (resp3()) {
     out_->append(value ? "#t\r\n" : "#f\r\n", 4);
   } else {
-    Header(':', value ? 1 : 0);
+    Integer(value ? 1 : 0);
   }
 }
 
 void Writer::BigNumber(std::string_view digits) {
-  if (protocol_ < 3) {
+  if (resp3()) {
+    Line('(', digits);
+  } else {
     Bulk(digits);
-    return;
   }
-  out_->push_back('(');
-  out_->append(digits);
-  out_->append("\r\n", 2);
 }
 
 void Writer::Verbatim(std::string_view format, std::string_view text) {
-  CHECK(format.size() == 3);
-  if (protocol_ < 3) {
+  if (!resp3()) {
     Bulk(text);
     return;
   }
-  Header('=', static_cast<int64_t>(text.size() + 4));
-  out_->append(format);
+  Header('=', static_cast<int64_t>(text.size()) + 4);
+  for (size_t i = 0; i < 3; ++i) out_->push_back(i < format.size() ? format[i] : ' ');
   out_->push_back(':');
   out_->append(text);
   out_->append("\r\n", 2);
