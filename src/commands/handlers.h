@@ -1,0 +1,108 @@
+// The handlers of all data commands, by the file that defines them. Loop thread of the core that
+// owns the partition of the keys. Each writes exactly one reply, or blocks; see engine/context.h.
+#pragma once
+
+namespace holdfast::engine {
+class ExecContext;
+}  // namespace holdfast::engine
+
+namespace holdfast::commands {
+
+// bitfield.cc
+void Bitfield(engine::ExecContext& ctx);
+void BitfieldRo(engine::ExecContext& ctx);
+
+// bitops.cc
+void Bitcount(engine::ExecContext& ctx);
+void Bitop(engine::ExecContext& ctx);
+void Bitpos(engine::ExecContext& ctx);
+void Getbit(engine::ExecContext& ctx);
+void Setbit(engine::ExecContext& ctx);
+
+// cas.cc
+void Cas(engine::ExecContext& ctx);
+void Casrev(engine::ExecContext& ctx);
+void Delex(engine::ExecContext& ctx);
+void Delifeq(engine::ExecContext& ctx);
+void Digest(engine::ExecContext& ctx);
+void Extend(engine::ExecContext& ctx);
+void Getrev(engine::ExecContext& ctx);
+void Msetex(engine::ExecContext& ctx);
+
+// databases.cc
+void Dbsize(engine::ExecContext& ctx);
+void Flushall(engine::ExecContext& ctx);
+void Flushdb(engine::ExecContext& ctx);
+void Keys(engine::ExecContext& ctx);
+void Randomkey(engine::ExecContext& ctx);
+void Scan(engine::ExecContext& ctx);
+void Swapdb(engine::ExecContext& ctx);
+
+// dump_restore.cc
+void Dump(engine::ExecContext& ctx);
+void Restore(engine::ExecContext& ctx);
+
+// expiry.cc
+void Expire(engine::ExecContext& ctx);
+void Expireat(engine::ExecContext& ctx);
+void Expiretime(engine::ExecContext& ctx);
+void Persist(engine::ExecContext& ctx);
+void Pexpire(engine::ExecContext& ctx);
+void Pexpireat(engine::ExecContext& ctx);
+void Pexpiretime(engine::ExecContext& ctx);
+void Pttl(engine::ExecContext& ctx);
+void Ttl(engine::ExecContext& ctx);
+
+// keys.cc
+void Copy(engine::ExecContext& ctx);
+void Del(engine::ExecContext& ctx);
+void Exists(engine::ExecContext& ctx);
+void Move(engine::ExecContext& ctx);
+void Rename(engine::ExecContext& ctx);
+void Renamenx(engine::ExecContext& ctx);
+void Touch(engine::ExecContext& ctx);
+void Type(engine::ExecContext& ctx);
+
+// lcs.cc
+void Lcs(engine::ExecContext& ctx);
+
+// locks.cc
+void Lock(engine::ExecContext& ctx);
+void Lockinfo(engine::ExecContext& ctx);
+void Unlock(engine::ExecContext& ctx);
+
+// object.cc
+void MemoryUsage(engine::ExecContext& ctx);
+void ObjectEncoding(engine::ExecContext& ctx);
+void ObjectFreq(engine::ExecContext& ctx);
+void ObjectIdletime(engine::ExecContext& ctx);
+void ObjectRefcount(engine::ExecContext& ctx);
+
+// sequences.cc
+void Seqcreate(engine::ExecContext& ctx);
+void Seqinfo(engine::ExecContext& ctx);
+void Seqnext(engine::ExecContext& ctx);
+
+// strings.cc
+void Append(engine::ExecContext& ctx);
+void Decr(engine::ExecContext& ctx);
+void Decrby(engine::ExecContext& ctx);
+void Get(engine::ExecContext& ctx);
+void Getdel(engine::ExecContext& ctx);
+void Getex(engine::ExecContext& ctx);
+void Getrange(engine::ExecContext& ctx);  // and SUBSTR
+void Getset(engine::ExecContext& ctx);
+void Incr(engine::ExecContext& ctx);
+void Incrby(engine::ExecContext& ctx);
+void Incrbyfloat(engine::ExecContext& ctx);
+void Mget(engine::ExecContext& ctx);
+void Mset(engine::ExecContext& ctx);
+void Msetnx(engine::ExecContext& ctx);
+void Psetex(engine::ExecContext& ctx);
+void Set(engine::ExecContext& ctx);
+void Setex(engine::ExecContext& ctx);
+void Setnx(engine::ExecContext& ctx);
+void Setrange(engine::ExecContext& ctx);
+void Strlen(engine::ExecContext& ctx);
+
+}  // namespace holdfast::commands

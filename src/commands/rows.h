@@ -1,0 +1,17 @@
+// The rows of the command table, by family. table.cc joins them. Any thread.
+#pragma once
+
+#include <span>
+
+#include "engine/command.h"
+
+namespace holdfast::commands {
+
+std::span<const engine::Command> ConnectionRows();   // table_connection.cc
+std::span<const engine::Command> HoldfastRows();     // table_holdfast.cc: beyond Redis
+std::span<const engine::Command> KeyRows();          // table_keys.cc: keys of any type, databases
+std::span<const engine::Command> ServerRows();       // table_server.cc
+std::span<const engine::Command> StringRows();       // table_strings.cc: strings and their bits
+std::span<const engine::Command> TransactionRows();  // table_transactions.cc
+
+}  // namespace holdfast::commands
