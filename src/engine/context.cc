@@ -63,7 +63,10 @@ int64_t ExecContext::LeaseRemainingMs(const Key& key) const {
 }
 
 void ExecContext::Emit(data::Effect* effect, Key* key, uint32_t logical) {
+  const bool is_new = key->object == nullptr;
   partition_->Emit(effect, key, logical, now_ms_);
+  // A lookup marks the access of a key that is there; one that comes now was never looked up.
+  if (is_new && key->object != nullptr) key->object->accessed = partition_->AccessClock();
   emitted_ = true;
   gate_index_ = partition_->open_index_;
 }
@@ -83,11 +86,12 @@ data::Effect EffectOn(data::EffectKind kind, const Key& key) {
 }  // namespace
 
 uint64_t ExecContext::Put(Key* key, data::ObjectType type, std::string_view value, Expiry expiry,
-                          bool raw, uint64_t fence) {
+                          bool raw, uint64_t fence, bool keep_revision) {
   data::Effect effect = EffectOn(data::EffectKind::kPut, *key);
   // A new type is a new object: its created revision is the lock's token, the collection's
   // generation.
   const bool continues = key->object != nullptr && key->object->type() == type;
+  effect.keep_revision = keep_revision && continues;
   if (continues) effect.meta = data::Keyspace::MetaOf(*key->database, key->object);
   effect.meta.type = type;
   effect.meta.raw = raw;

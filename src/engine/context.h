@@ -95,9 +95,10 @@ class ExecContext {
   // ---- Changing. Each gives the key a new revision and version and returns the revision.
 
   // Creates the key or replaces its value (and type). `raw`: see data::Meta. The fence of an
-  // existing key is kept, and raised to `fence`.
+  // existing key is kept, and raised to `fence`. With `keep_revision`, revision and version of an
+  // existing key of this type stay.
   uint64_t Put(Key* key, data::ObjectType type, std::string_view value, Expiry expiry,
-               bool raw = false, uint64_t fence = 0);
+               bool raw = false, uint64_t fence = 0, bool keep_revision = false);
   // Rewrites a part of an existing string and marks it raw: the value becomes `new_size` bytes long
   // (cut, or zero bytes added), then `bytes` are written at `offset`. Keeps expiry.
   uint64_t Patch(Key* key, size_t offset, std::string_view bytes, size_t new_size);
