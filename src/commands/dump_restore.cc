@@ -1,0 +1,107 @@
+// DUMP and RESTORE: values in Redis's own form. A lock has none: its fencing token would lie.
+#include <string>
+
+#include "base/numbers.h"
+#include "commands/handlers.h"
+#include "commands/object.h"
+#include "commands/options.h"
+#include "data/dump.h"
+#include "engine/context.h"
+
+namespace holdfast::commands {
+namespace {
+
+using data::ObjectType;
+using engine::ExecContext;
+using engine::Expiry;
+using engine::Key;
+
+struct RestoreOptions {
+  bool replace = false;
+  bool absolute = false;
+  int64_t idle_s = -1;
+  int64_t frequency = -1;  // checked and dropped: there is no LFU here
+};
+
+bool ParseRestoreOptions(ExecContext& ctx, RestoreOptions* options) {
+  for (size_t i = 4; i < ctx.args.size(); ++i) {
+    const bool has_value = i + 1 < ctx.args.size();
+    if (EqualsIgnoreCase(ctx.args[i], "REPLACE")) {
+      options->replace = true;
+    } else if (EqualsIgnoreCase(ctx.args[i], "ABSTTL")) {
+      options->absolute = true;
+    } else if (EqualsIgnoreCase(ctx.args[i], "IDLETIME") && has_value && options->frequency < 0) {
+      if (!ctx.ParseInt(++i, &options->idle_s)) return false;
+      if (options->idle_s >= 0) continue;
+      ctx.Error("ERR Invalid IDLETIME value, must be >= 0");
+      return false;
+    } else if (EqualsIgnoreCase(ctx.args[i], "FREQ") && has_value && options->idle_s < 0) {
+      if (!ctx.ParseInt(++i, &options->frequency)) return false;
+      if (options->frequency >= 0 && options->frequency <= 255) continue;
+      ctx.Error("ERR Invalid FREQ value, must be >= 0 and <= 255");
+      return false;
+    } else {
+      ctx.Error(engine::kSyntaxError);
+      return false;
+    }
+  }
+  return true;
+}
+
+// The expiry time that RESTORE asks for; 0 = none.
+bool ParseRestoreTime(ExecContext& ctx, bool absolute, int64_t* at_ms) {
+  if (!ctx.ParseInt(2, at_ms)) return false;
+  if (*at_ms < 0) {
+    ctx.Error("ERR Invalid TTL value, must be >= 0");
+    return false;
+  }
+  if (*at_ms == 0 || absolute || !__builtin_add_overflow(*at_ms, ctx.now_ms(), at_ms)) return true;
+  ErrorExpireTime(ctx);
+  return false;
+}
+
+}  // namespace
+
+void Dump(ExecContext& ctx) {
+  const Key key = ctx.FindForRead(ctx.args[1]);
+  if (!IsNotLock(ctx, key)) return;
+  if (!key) {
+    ctx.reply.Null();
+    return;
+  }
+  const data::Meta meta = data::Keyspace::MetaOf(*key.database, key.object);
+  ctx.reply.Bulk(data::EncodeDump(meta, key.object->value()));
+}
+
+void Restore(ExecContext& ctx) {
+  RestoreOptions options;
+  if (!ParseRestoreOptions(ctx, &options)) return;
+  Key key = ctx.FindForWrite(ctx.args[1]);
+  if (key && !options.replace) {
+    ctx.Error("BUSYKEY Target key name already exists.");
+    return;
+  }
+  if (!IsNotLock(ctx, key)) return;
+  int64_t at_ms;
+  if (!ParseRestoreTime(ctx, options.absolute, &at_ms)) return;
+  ObjectType type;
+  std::string value;
+  const Status status = data::DecodeDump(ctx.args[3], &type, &value);
+  if (!status.ok()) {
+    ctx.Error("ERR " + status.message());
+    return;
+  }
+  if (type == ObjectType::kLock) {
+    ctx.Error(engine::kWrongType);
+    return;
+  }
+  if (at_ms != 0 && at_ms <= ctx.now_ms()) {
+    if (key) ctx.Delete(&key);
+  } else {
+    ctx.Put(&key, type, value, at_ms == 0 ? Expiry::Clear() : Expiry::At(at_ms));
+    if (options.idle_s >= 0) SetIdleSeconds(ctx, key, options.idle_s);
+  }
+  ctx.reply.Ok();
+}
+
+}  // namespace holdfast::commands

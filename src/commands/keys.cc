@@ -1,0 +1,167 @@
+// Keys of any type.
+#include <string>
+
+#include "base/numbers.h"
+#include "commands/handlers.h"
+#include "commands/keys.h"
+#include "commands/options.h"
+#include "engine/context.h"
+
+namespace holdfast::commands {
+namespace {
+
+using engine::ExecContext;
+using engine::Expiry;
+using engine::Key;
+
+constexpr std::string_view kSameObject = "ERR source and destination objects are the same";
+
+// Writes what `source` holds to `target`, with its expiry time and fence, over whatever is there.
+void Duplicate(ExecContext& ctx, const Key& source, Key* target) {
+  const int64_t expire_at_ms = ctx.ExpireAt(source);
+  ctx.Put(target, source.object->type(), source.object->value(),
+          expire_at_ms == 0 ? Expiry::Clear() : Expiry::At(expire_at_ms), source.object->raw(),
+          source.object->fence());
+}
+
+// DEL and UNLINK: freeing a value never stalls here, so that there is one way.
+int64_t DeleteAll(ExecContext& ctx) {
+  int64_t deleted = 0;
+  for (const std::string_view name : ctx.args.subspan(1)) {
+    Key key = ctx.FindForWrite(name);
+    if (!key) continue;
+    ctx.Delete(&key);
+    ++deleted;
+  }
+  return deleted;
+}
+
+void RenameKey(ExecContext& ctx, bool only_if_free) {
+  Key source = ctx.FindForWrite(ctx.args[1]);
+  if (!source) {
+    ctx.Error(engine::kNoSuchKey);
+    return;
+  }
+  if (!IsNotLock(ctx, source)) return;
+  const bool same = ctx.args[1] == ctx.args[2];
+  Key target = same ? source : ctx.FindForWrite(ctx.args[2]);
+  if (only_if_free && target) {
+    ctx.reply.Integer(0);
+    return;
+  }
+  if (!same) {
+    if (!IsNotLock(ctx, target)) return;
+    Duplicate(ctx, source, &target);
+    ctx.Delete(&source);
+  }
+  if (only_if_free) {
+    ctx.reply.Integer(1);
+  } else {
+    ctx.reply.Ok();
+  }
+}
+
+struct CopyOptions {
+  uint32_t db = 0;
+  bool replace = false;
+};
+
+bool ParseCopyOptions(ExecContext& ctx, CopyOptions* options) {
+  options->db = ctx.caller.db;
+  for (size_t i = 3; i < ctx.args.size(); ++i) {
+    if (EqualsIgnoreCase(ctx.args[i], "REPLACE")) {
+      options->replace = true;
+    } else if (EqualsIgnoreCase(ctx.args[i], "DB") && i + 1 < ctx.args.size()) {
+      if (!ParseDatabase(ctx, ++i, {}, &options->db)) return false;
+    } else {
+      ctx.Error(engine::kSyntaxError);
+      return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace
+
+bool ParseDatabase(ExecContext& ctx, size_t i, std::string_view error, uint32_t* db) {
+  int64_t number;
+  if (!ctx.ParseInt(i, &number, error.empty() ? engine::kNotInteger : error)) return false;
+  if (number < INT32_MIN || number > INT32_MAX) {
+    ctx.Error(error.empty() ? "ERR value is out of range, value must between -2147483648 and "
+                              "2147483647"
+                            : error);
+    return false;
+  }
+  if (number < 0 || number >= int64_t{data::kLogicalDatabases}) {
+    ctx.Error("ERR DB index is out of range");
+    return false;
+  }
+  *db = static_cast<uint32_t>(number);
+  return true;
+}
+
+void Del(ExecContext& ctx) { ctx.reply.Integer(DeleteAll(ctx)); }
+
+void Exists(ExecContext& ctx) {
+  int64_t found = 0;
+  for (const std::string_view name : ctx.args.subspan(1)) found += ctx.Peek(name) ? 1 : 0;
+  ctx.reply.Integer(found);
+}
+
+void Touch(ExecContext& ctx) {
+  int64_t found = 0;
+  for (const std::string_view name : ctx.args.subspan(1)) found += ctx.FindForRead(name) ? 1 : 0;
+  ctx.reply.Integer(found);
+}
+
+void Type(ExecContext& ctx) {
+  const Key key = ctx.Peek(ctx.args[1]);
+  ctx.reply.Simple(key ? data::TypeName(key.object->type()) : "none");
+}
+
+void Rename(ExecContext& ctx) { RenameKey(ctx, false); }
+void Renamenx(ExecContext& ctx) { RenameKey(ctx, true); }
+
+void Copy(ExecContext& ctx) {
+  CopyOptions options;
+  if (!ParseCopyOptions(ctx, &options)) return;
+  if (options.db == ctx.caller.db && ctx.args[1] == ctx.args[2]) {
+    ctx.Error(kSameObject);
+    return;
+  }
+  const Key source = ctx.FindForRead(ctx.args[1]);
+  if (!source) {
+    ctx.reply.Integer(0);
+    return;
+  }
+  if (!IsNotLock(ctx, source)) return;
+  Key target = ctx.FindForWriteIn(options.db, ctx.args[2]);
+  if (target && !options.replace) {
+    ctx.reply.Integer(0);
+    return;
+  }
+  if (!IsNotLock(ctx, target)) return;
+  Duplicate(ctx, source, &target);
+  ctx.reply.Integer(1);
+}
+
+void Move(ExecContext& ctx) {
+  uint32_t db;
+  if (!ParseDatabase(ctx, 2, {}, &db)) return;
+  if (db == ctx.caller.db) {
+    ctx.Error(kSameObject);
+    return;
+  }
+  Key source = ctx.FindForWrite(ctx.args[1]);
+  if (source && !IsNotLock(ctx, source)) return;
+  Key target = ctx.FindForWriteIn(db, ctx.args[1]);
+  if (!source || target) {
+    ctx.reply.Integer(0);
+    return;
+  }
+  Duplicate(ctx, source, &target);
+  ctx.Delete(&source);
+  ctx.reply.Integer(1);
+}
+
+}  // namespace holdfast::commands

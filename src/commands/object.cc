@@ -1,0 +1,98 @@
+// OBJECT and MEMORY USAGE: what is known of a key besides its value.
+#include "commands/object.h"
+
+#include <algorithm>
+#include <string>
+
+#include "base/numbers.h"
+#include "commands/handlers.h"
+#include "engine/partition.h"
+
+namespace holdfast::commands {
+namespace {
+
+using data::Object;
+using data::ObjectType;
+using engine::ExecContext;
+using engine::Key;
+
+// Object::accessed counts these.
+constexpr int64_t kTicksPerSecond = 10;
+constexpr int64_t kNsPerTick = 100'000'000;
+// The longest string that Redis keeps in one allocation with its header.
+constexpr size_t kMaxEmbedded = 44;
+// What a key takes of the table: its word in a segment, and the segment's free room.
+constexpr size_t kTableBytesPerKey = 16;
+
+uint32_t AccessClock(ExecContext& ctx) {
+  return static_cast<uint32_t>(ctx.partition().host()->clock().MonotonicNs() / kNsPerTick);
+}
+
+// The names that clients know from Redis, although a string is kept in one way only here.
+std::string_view EncodingOf(const Object& object) {
+  if (object.type() != ObjectType::kString) return data::TypeName(object.type());
+  if (object.raw()) return "raw";
+  int64_t number;
+  if (ParseInt64(object.value(), &number)) return "int";
+  return object.value_size() <= kMaxEmbedded ? "embstr" : "raw";
+}
+
+// The key that OBJECT is about, or null replied.
+Key FindOrNull(ExecContext& ctx) {
+  const Key key = ctx.Peek(ctx.args[2]);
+  if (!key) ctx.reply.Null();
+  return key;
+}
+
+}  // namespace
+
+int64_t IdleSeconds(ExecContext& ctx, const Key& key) {
+  // The clock wraps after 13 years; the distance doesn't care.
+  return (AccessClock(ctx) - key.object->accessed) / kTicksPerSecond;
+}
+
+void SetIdleSeconds(ExecContext& ctx, const Key& key, int64_t seconds) {
+  const uint32_t now = AccessClock(ctx);
+  const int64_t ticks = std::min<int64_t>(seconds, now / kTicksPerSecond) * kTicksPerSecond;
+  key.object->accessed = now - static_cast<uint32_t>(ticks);
+}
+
+void ObjectEncoding(ExecContext& ctx) {
+  if (const Key key = FindOrNull(ctx)) ctx.reply.Bulk(EncodingOf(*key.object));
+}
+
+void ObjectFreq(ExecContext& ctx) {
+  if (!FindOrNull(ctx)) return;
+  ctx.Error(
+      "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that "
+      "when switching between policies at runtime LRU and LFU data will take some time to adjust.");
+}
+
+void ObjectIdletime(ExecContext& ctx) {
+  if (const Key key = FindOrNull(ctx)) ctx.reply.Integer(IdleSeconds(ctx, key));
+}
+
+void ObjectRefcount(ExecContext& ctx) {
+  // Nothing is shared here.
+  if (FindOrNull(ctx)) ctx.reply.Integer(1);
+}
+
+void MemoryUsage(ExecContext& ctx) {
+  for (size_t i = 3; i < ctx.args.size(); i += 2) {
+    if (!EqualsIgnoreCase(ctx.args[i], "SAMPLES") || i + 1 >= ctx.args.size()) {
+      ctx.Error(engine::kSyntaxError);
+      return;
+    }
+    int64_t samples;  // there is nothing inside a value to take samples of
+    if (!ctx.ParseInt(i + 1, &samples)) return;
+    if (samples < 0) {
+      ctx.Error(engine::kSyntaxError);
+      return;
+    }
+  }
+  if (const Key key = FindOrNull(ctx)) {
+    ctx.reply.Integer(static_cast<int64_t>(key.object->MemoryBytes() + kTableBytesPerKey));
+  }
+}
+
+}  // namespace holdfast::commands
