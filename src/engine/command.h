@@ -118,6 +118,8 @@ struct Command {
   std::string_view summary;
   // The arguments, in the notation of Redis's documentation, e.g. "key value [NX | XX]".
   std::string_view syntax;
+  // Redis's command tips, separated by blanks, e.g. "nondeterministic_output".
+  std::string_view tips;
   std::span<const Command> subcommands;
   // Lines of the HELP subcommand, for containers.
   std::span<const std::string_view> help;

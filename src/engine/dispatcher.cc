@@ -156,6 +156,7 @@ void RunSession(Client* client, const Command& command, Args args) {
     client->replies.Begin(nullptr)->append(reply);
     FinishReply(client);
   }
+  if (context.accounts_itself) return;
   client->core->CommandDone({&command, args, client->db}, CallerOf(*client),
                             client->core->clock().MonotonicNs() - begin_ns, reply);
 }

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/rng.h"
+#include "replica/replay.h"
 
 namespace holdfast::engine {
 namespace {
@@ -20,29 +21,6 @@ raft::GroupConfig GroupConfigFor(uint64_t node, uint32_t partition) {
   config.max_uncommitted_bytes = UINT64_MAX / 2;
   config.seed = node ^ (static_cast<uint64_t>(partition) << 32);
   return config;
-}
-
-raft::EntryKind EntryKindOf(storage::WalKind kind) {
-  switch (kind) {
-    case storage::WalKind::kNoop:
-      return raft::EntryKind::kNoop;
-    case storage::WalKind::kConfiguration:
-      return raft::EntryKind::kConfiguration;
-    default:
-      return raft::EntryKind::kData;
-  }
-}
-
-// Takes an entry from the log in: it replaces whatever stood at its index and behind it. Entries
-// that the store contains are skipped. False when there is a gap.
-bool TakeEntry(raft::Restored* restored, uint64_t applied, raft::Entry entry) {
-  std::vector<raft::Entry>& tail = restored->entries;
-  while (!tail.empty() && tail.back().index >= entry.index) tail.pop_back();
-  if (entry.index <= applied) return true;
-  const uint64_t expected = tail.empty() ? applied + 1 : tail.back().index + 1;
-  if (entry.index != expected) return false;
-  tail.push_back(std::move(entry));
-  return true;
 }
 
 }  // namespace
@@ -87,7 +65,7 @@ Status Engine::Load() {
   std::vector<std::unique_ptr<storage::Store>> stores;
   std::vector<data::AppliedState> applied;
   RETURN_IF_ERROR(OpenStores(&stores, &applied));
-  std::vector<raft::Restored> restored(identity_.partitions);
+  std::vector<raft::Restored> restored;
   RETURN_IF_ERROR(Replay(applied, &restored));
   RETURN_IF_ERROR(OpenLogs());
   return LoadPartitions(std::move(stores), applied, std::move(restored));
@@ -136,49 +114,15 @@ Status Engine::OpenStores(std::vector<std::unique_ptr<storage::Store>>* stores,
 
 Status Engine::Replay(const std::vector<data::AppliedState>& applied,
                       std::vector<raft::Restored>* restored) {
-  for (uint32_t p = 0; p < identity_.partitions; ++p) {
-    raft::Restored& group = (*restored)[p];
-    group.applied = {applied[p].index, applied[p].term};
-    group.membership.voters = {identity_.node_id};
-  }
-  const auto visit = [this, &applied, restored](const storage::WalRecord& record) -> Status {
-    if (record.partition >= identity_.partitions) {
-      return Status::Corruption("the log has a record of partition " +
-                                std::to_string(record.partition) + ", which this node lacks");
-    }
-    raft::Restored& group = (*restored)[record.partition];
-    if (record.kind == storage::WalKind::kHardState) return Status::Ok();
-    if (record.kind == storage::WalKind::kReset) {
-      // The entries before it are void: what follows continues behind (term, index).
-      group.entries.clear();
-      if (record.index <= applied[record.partition].index) return Status::Ok();
-      return Status::Corruption("the log of partition " + std::to_string(record.partition) +
-                                " begins behind what its store contains");
-    }
-    raft::Entry entry;
-    entry.term = record.term;
-    entry.index = record.index;
-    entry.kind = EntryKindOf(record.kind);
-    const uint64_t applied_index = applied[record.partition].index;
-    if (entry.kind != raft::EntryKind::kNoop && entry.index > applied_index) {
-      entry.payload = std::make_shared<const std::string>(record.payload);
-    }
-    if (!TakeEntry(&group, applied_index, std::move(entry))) {
-      return Status::Corruption("the log of partition " + std::to_string(record.partition) +
-                                " lacks entries before index " + std::to_string(record.index));
-    }
-    return Status::Ok();
-  };
-  Result<storage::WalRecovery> recovered =
-      storage::RecoverWal(storage::PosixFileSystem(), directory_->wal_path(), identity_.node_id,
-                          identity_.boot, visit);
+  std::vector<raft::LogPosition> positions;
+  for (const data::AppliedState& state : applied) positions.push_back({state.index, state.term});
+  replica::LogReplay replay(identity_.node_id, positions);
+  Result<storage::WalRecovery> recovered = storage::RecoverWal(
+      storage::PosixFileSystem(), directory_->wal_path(), identity_.node_id, identity_.boot,
+      [&replay](const storage::WalRecord& record) { return replay.Take(record); });
   if (!recovered.ok()) return recovered.status();
   recovery_ = std::move(recovered).value();
-  for (uint32_t p = 0; p < identity_.partitions; ++p) {
-    const auto state = recovery_.hard_states.find(p);
-    if (state == recovery_.hard_states.end()) continue;
-    (*restored)[p].hard_state = {state->second.term, state->second.vote};
-  }
+  *restored = replay.Finish(recovery_.hard_states);
   return Status::Ok();
 }
 

@@ -33,6 +33,10 @@ class SessionContext {
   // The reply comes later: nothing may be written to `reply`. No further request of this client
   // runs before core.Deliver(address, bytes) was called, on any core.
   ReplyAddress Defer();
+
+  // Set by a handler whose command isn't over when it returns: it calls core.CommandDone itself
+  // when it is, so that statistics and slow log see the whole of it.
+  bool accounts_itself = false;
 };
 
 }  // namespace holdfast::engine

@@ -83,6 +83,7 @@ void CoreStats::Merge(const CoreStats& other) {
   expired_keys += other.expired_keys;
   evicted_keys += other.evicted_keys;
   effects += other.effects;
+  effects_at_save += other.effects_at_save;
   reads += other.reads;
   writes += other.writes;
   query_buffer_limit_disconnections += other.query_buffer_limit_disconnections;
@@ -92,9 +93,12 @@ void CoreStats::Merge(const CoreStats& other) {
 }
 
 void CoreStats::Reset() {
-  const size_t n = commands.size();
-  *this = CoreStats();
-  commands.resize(n);
+  CoreStats fresh;
+  fresh.commands.resize(commands.size());
+  // No statistics but positions: what was changed since the last save stays known.
+  fresh.effects = effects;
+  fresh.effects_at_save = effects_at_save;
+  *this = std::move(fresh);
 }
 
 }  // namespace holdfast::engine

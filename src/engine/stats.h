@@ -53,6 +53,7 @@ struct CoreStats {
   uint64_t expired_keys = 0;
   uint64_t evicted_keys = 0;
   uint64_t effects = 0;  // modifications since the start
+  uint64_t effects_at_save = 0;  // of these, how many the last SAVE or BGSAVE has covered
   uint64_t reads = 0;    // read system calls
   uint64_t writes = 0;   // write system calls
   uint64_t query_buffer_limit_disconnections = 0;
