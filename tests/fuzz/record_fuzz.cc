@@ -1,0 +1,160 @@
+// Arbitrary bytes as records, system records, entry payloads and DUMP payloads: nothing crashes,
+// what decodes encodes to the same bytes, and a payload that the keyspace takes survives the store.
+//
+// The first byte of the input chooses what the rest is.
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "data/dump.h"
+#include "data/effect.h"
+#include "data/keyspace.h"
+#include "data/persist.h"
+#include "data/record.h"
+#include "storage/mem_store.h"
+
+#include "../unit/data/world.h"
+
+namespace holdfast::data {
+namespace {
+
+// Larger values are legal, and waste the fuzzer's time.
+constexpr uint64_t kMaxPatchedSize = 1 << 16;
+
+void FuzzKey(std::string_view bytes) {
+  uint16_t slot;
+  uint32_t database;
+  std::string_view key;
+  if (!ParseMetaKey(bytes, &slot, &database, &key)) return;
+  std::string again;
+  AppendMetaKey(&again, slot, database, key);
+  CHECK(again == bytes);
+}
+
+void FuzzMeta(std::string_view bytes) {
+  Meta meta;
+  std::string_view value;
+  if (!ParseMeta(bytes, &meta, &value).ok()) return;
+  std::string again;
+  AppendMeta(&again, meta);
+  again.append(value);
+  CHECK(again == bytes);
+}
+
+void FuzzSystem(std::string_view bytes) {
+  DatabaseMap map;
+  if (ParseDatabaseMap(bytes, &map).ok()) {
+    std::string again;
+    AppendDatabaseMap(&again, map);
+    CHECK(again == bytes);
+  }
+  AppliedState applied;
+  if (DecodeApplied(bytes, &applied).ok()) CHECK(EncodeApplied(applied) == bytes);
+  uint64_t node_id;
+  uint32_t partition;
+  if (DecodeStoreIdentity(bytes, &node_id, &partition).ok()) {
+    CHECK(EncodeStoreIdentity(node_id, partition) == bytes);
+  }
+}
+
+void FuzzValue(std::string_view bytes) {
+  LockValue lock;
+  if (DecodeLock(bytes, &lock)) CHECK(EncodeLock(lock) == bytes);
+  SequenceValue sequence;
+  if (DecodeSequence(bytes, &sequence)) CHECK(EncodeSequence(sequence) == bytes);
+}
+
+void FuzzDump(std::string_view bytes) {
+  Meta meta;
+  std::string value;
+  if (!DecodeDump(bytes, &meta.type, &value).ok()) return;
+  // Other encoders choose other forms (LZF), so only the outcome must be the same.
+  ObjectType type;
+  std::string again;
+  CHECK(DecodeDump(EncodeDump(meta, value), &type, &again).ok());
+  CHECK(type == meta.type && again == value);
+}
+
+void FuzzLoad(std::string_view bytes) {
+  if (bytes.empty()) return;
+  const size_t key_size = std::min<size_t>(static_cast<uint8_t>(bytes[0]), bytes.size() - 1);
+  Keyspace::Options options;
+  options.clock = SystemClock();
+  Keyspace keyspace(options);
+  bool dead;
+  if (!keyspace.Load(bytes.substr(1, key_size), bytes.substr(1 + key_size), &dead).ok()) return;
+  size_t keys = 0;
+  for (uint32_t i = 0; i < kLogicalDatabases; ++i) keys += keyspace.Logical(i)->table.size();
+  CHECK(keys == (dead ? 0 : 1));
+}
+
+// What the keyspace took, the store takes, and gives back.
+void FuzzStore(std::string_view payload, const Keyspace& keyspace,
+               const Keyspace::Options& options) {
+  storage::MemStoreDisk disk;
+  const std::unique_ptr<storage::Store> store = disk.Open("store").value();
+  PersistJob job;
+  job.payloads.push_back(std::make_shared<const std::string>(payload));
+  job.applied_index = 1;
+  CHECK(PersistEntries(store.get(), job, false, nullptr).ok());
+  Keyspace loaded(options);
+  CHECK(LoadKeyspace(store.get(), &loaded, nullptr).ok());
+  bool consistent;
+  const State before = ReadOut(keyspace, &consistent);
+  CHECK(consistent);
+  const State after = ReadOut(loaded, &consistent);
+  CHECK(consistent && before == after && keyspace.map() == loaded.map());
+}
+
+void FuzzPayload(std::string_view bytes) {
+  std::string again;
+  AppendPayloadHeader(&again);
+  bool huge = false;
+  const Status status = ForEachEffect(bytes, [&](const Effect& effect) {
+    AppendEffect(&again, effect);
+    huge = huge || effect.new_size > kMaxPatchedSize;
+    return Status::Ok();
+  });
+  if (status.ok()) CHECK(again == bytes);
+  if (huge) return;
+  Keyspace::Options options;
+  options.clock = SystemClock();
+  Keyspace keyspace(options);
+  if (!keyspace.ApplyPayload(bytes).ok()) return;
+  CHECK(status.ok());
+  FuzzStore(bytes, keyspace, options);
+}
+
+void Fuzz(std::string_view input) {
+  if (input.empty()) return;
+  const std::string_view rest = input.substr(1);
+  switch (static_cast<uint8_t>(input[0]) % 8) {
+    case 0:
+      return FuzzKey(rest);
+    case 1:
+      return FuzzMeta(rest);
+    case 2:
+      return FuzzSystem(rest);
+    case 3:
+      return FuzzValue(rest);
+    case 4:
+      return FuzzDump(rest);
+    case 5:
+      return FuzzLoad(rest);
+    default:
+      return FuzzPayload(rest);
+  }
+}
+
+}  // namespace
+}  // namespace holdfast::data
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  holdfast::data::Fuzz({reinterpret_cast<const char*>(data), size});
+  return 0;
+}
