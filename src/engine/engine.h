@@ -91,7 +91,7 @@ class Engine {
   int64_t start_monotonic_ms() const { return start_monotonic_ms_; }
   std::atomic<int64_t> monitors{0};        // clients in MONITOR, all cores
   std::atomic<int64_t> blocked_clients{0};
-  std::atomic<int64_t> last_save_s{0};     // unix time of the last SAVE or BGSAVE, or of the start
+  std::atomic<int64_t> last_save_s{0};     // unix time of the last flush to LevelDB
   std::atomic<bool> saving{false};         // a SAVE or BGSAVE is under way
   std::atomic<bool> last_save_ok{true};
   std::atomic<uint64_t> peak_memory{0};

@@ -5,6 +5,7 @@
 // Entries at or below the commit index are forgotten lazily. Loop thread of the owning core only.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
