@@ -95,6 +95,12 @@ void Restore(ExecContext& ctx) {
     ctx.Error(engine::kWrongType);
     return;
   }
+  data::SequenceValue sequence;
+  if (type == ObjectType::kSequence &&
+      (!data::DecodeSequence(value, &sequence) || sequence.increment <= 0)) {
+    ctx.Error("ERR Bad data format");
+    return;
+  }
   if (at_ms != 0 && at_ms <= ctx.now_ms()) {
     if (key) ctx.Delete(&key);
   } else {

@@ -13,6 +13,8 @@ bool AppendKeys(const KeySpec& spec, Args args, std::vector<int>* positions) {
     case KeySpec::Kind::kRange: {
       const int last = spec.last < 0 ? argc + spec.last : spec.last;
       if (spec.first >= argc || last >= argc) return false;
+      // A key whose value is missing (MSET k v k): what comes with a key is read with it.
+      if (spec.last < 0 && (last - spec.first + 1) % spec.step != 0) return false;
       for (int i = spec.first; i <= last; i += spec.step) positions->push_back(i);
       return true;
     }

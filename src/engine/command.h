@@ -102,30 +102,30 @@ enum class Route : uint8_t {
 enum class Merge : uint8_t { kNone, kSumIntegers, kArrayInKeyOrder, kConcatArrays, kFirstOk, kFirstNonNil };
 
 struct Command {
-  std::string_view name;  // lower case
+  std::string_view name = {};  // lower case
   int arity = 0;          // number of arguments with the name; negative: at least that many
   uint32_t flags = 0;
-  KeySpec keys;
-  KeySpec more_keys;  // second specification, e.g. BITOP's sources
+  KeySpec keys = {};
+  KeySpec more_keys = {};  // second specification, e.g. BITOP's sources
   Route route = Route::kSession;
   Merge merge = Merge::kNone;
   DataHandler data = nullptr;
   SessionHandler session = nullptr;
   uint32_t acl = 0;
-  std::string_view since;
-  std::string_view group;
-  std::string_view complexity;
-  std::string_view summary;
+  std::string_view since = {};
+  std::string_view group = {};
+  std::string_view complexity = {};
+  std::string_view summary = {};
   // The arguments, in the notation of Redis's documentation, e.g. "key value [NX | XX]".
-  std::string_view syntax;
+  std::string_view syntax = {};
   // Redis's command tips, separated by blanks, e.g. "nondeterministic_output".
-  std::string_view tips;
-  std::span<const Command> subcommands;
+  std::string_view tips = {};
+  std::span<const Command> subcommands = {};
   // Lines of the HELP subcommand, for containers.
-  std::span<const std::string_view> help;
+  std::span<const std::string_view> help = {};
 
   // Set by the table: the container's name for a subcommand, else empty; the number of the row.
-  std::string_view parent;
+  std::string_view parent = {};
   uint32_t id = 0;
 
   bool has(CommandFlag flag) const { return (flags & flag) != 0; }

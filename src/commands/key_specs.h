@@ -1,0 +1,25 @@
+// Key specifications for the rows of the command table.
+#pragma once
+
+#include <cstdint>
+
+#include "engine/command.h"
+
+namespace holdfast::commands {
+
+// One key: the argument `at`.
+constexpr engine::KeySpec KeyAt(int at, uint32_t flags) {
+  return {engine::KeySpec::Kind::kRange, at, at, 1, flags};
+}
+
+// Keys from the argument `first` to `last` (negative: counted from the end), `step` apart.
+constexpr engine::KeySpec KeysFrom(int first, int last, int step, uint32_t flags) {
+  return {engine::KeySpec::Kind::kRange, first, last, step, flags};
+}
+
+// As many keys as the argument `number` says, from the one behind it on, `step` apart.
+constexpr engine::KeySpec CountedKeys(int number, int step, uint32_t flags) {
+  return {engine::KeySpec::Kind::kNumKeys, number, 0, step, flags};
+}
+
+}  // namespace holdfast::commands
