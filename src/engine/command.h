@@ -99,11 +99,18 @@ enum class Route : uint8_t {
 };
 
 // How the replies of several partitions become one.
-enum class Merge : uint8_t { kNone, kSumIntegers, kArrayInKeyOrder, kConcatArrays, kFirstOk, kFirstNonNil };
+enum class Merge : uint8_t {
+  kNone,
+  kSumIntegers,
+  kArrayInKeyOrder,
+  kConcatArrays,
+  kFirstOk,
+  kFirstNonNil
+};
 
 struct Command {
   std::string_view name = {};  // lower case
-  int arity = 0;          // number of arguments with the name; negative: at least that many
+  int arity = 0;               // number of arguments with the name; negative: at least that many
   uint32_t flags = 0;
   KeySpec keys = {};
   KeySpec more_keys = {};  // second specification, e.g. BITOP's sources
