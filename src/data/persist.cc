@@ -42,24 +42,26 @@ class Coalescer {
   explicit Coalescer(storage::Store* store) : store_(store) {}
 
   Status Add(const Effect& effect);
-  // Appends the outcome. Records in the order in which they were first touched: the same job gives
-  // the same batch everywhere.
-  void Build(storage::StoreBatch* batch, PersistStats* stats) const;
+  // Writes the outcome and the position in one batch, and starts over. Records go in the order in
+  // which they were first touched: the same job gives the same batches everywhere.
+  Status Write(const AppliedState& position, bool sync);
 
-  uint64_t effects() const { return effects_; }
-  uint64_t base_reads() const { return base_reads_; }
+  // Roughly the memory of values that were read or rebuilt.
+  size_t merged_bytes() const { return merged_bytes_; }
+  const PersistStats& stats() const { return stats_; }
 
  private:
   Pending* Touch(const Effect& effect, bool* fresh);
   Status Merge(const Effect& effect, Pending* pending, bool fresh);
   Status ReadBase(Pending* pending, Merged* merged);
+  void Build(storage::StoreBatch* batch);
 
   storage::Store* store_;
   std::vector<Pending> records_;
   absl::flat_hash_map<std::string_view, size_t> by_key_;  // index into records_
   std::string_view databases_;  // the last "databases" effect's map; empty without one
-  uint64_t effects_ = 0;
-  uint64_t base_reads_ = 0;
+  size_t merged_bytes_ = 0;
+  PersistStats stats_;
 };
 
 Pending* Coalescer::Touch(const Effect& effect, bool* fresh) {
@@ -74,7 +76,7 @@ Pending* Coalescer::Touch(const Effect& effect, bool* fresh) {
 }
 
 Status Coalescer::Add(const Effect& effect) {
-  ++effects_;
+  ++stats_.effects;
   if (effect.kind == EffectKind::kDatabases) {
     databases_ = effect.value;
     return Status::Ok();
@@ -102,7 +104,7 @@ Status Coalescer::Add(const Effect& effect) {
 }
 
 Status Coalescer::ReadBase(Pending* pending, Merged* merged) {
-  ++base_reads_;
+  ++stats_.base_reads;
   Status status = store_->Get(pending->record_key, &merged->value);
   if (status.code() == Code::kNotFound) {
     return Status::Corruption("an effect changes a part of a record that the store lacks");
@@ -112,6 +114,7 @@ Status Coalescer::ReadBase(Pending* pending, Merged* merged) {
   RETURN_IF_ERROR(ParseMeta(merged->value, &merged->meta, &value));
   merged->value.erase(0, merged->value.size() - value.size());
   merged->owned = true;
+  merged_bytes_ += merged->value.size();
   return Status::Ok();
 }
 
@@ -137,6 +140,10 @@ Status Coalescer::Merge(const Effect& effect, Pending* pending, bool fresh) {
   if (!merged->owned) {
     merged->value = merged->kept;
     merged->owned = true;
+    merged_bytes_ += merged->value.size();
+  }
+  if (effect.new_size > merged->value.size()) {
+    merged_bytes_ += effect.new_size - merged->value.size();
   }
   merged->value.resize(effect.new_size);
   // An empty view may have a null pointer, which replace() must not see.
@@ -146,7 +153,19 @@ Status Coalescer::Merge(const Effect& effect, Pending* pending, bool fresh) {
   return Status::Ok();
 }
 
-void Coalescer::Build(storage::StoreBatch* batch, PersistStats* stats) const {
+Status Coalescer::Write(const AppliedState& position, bool sync) {
+  storage::StoreBatch batch;
+  Build(&batch);
+  batch.Put(kAppliedRecord, EncodeApplied(position));
+  records_.clear();
+  by_key_.clear();
+  databases_ = {};
+  merged_bytes_ = 0;
+  ++stats_.batches;
+  return store_->Write(batch, sync);
+}
+
+void Coalescer::Build(storage::StoreBatch* batch) {
   // Physical numbers are never used again, so a database that is dead at the end of the job was
   // dead ever since its last record in it: what the job did to it doesn't matter.
   DatabaseMap live;
@@ -154,19 +173,19 @@ void Coalescer::Build(storage::StoreBatch* batch, PersistStats* stats) const {
   if (remapped) {
     CHECK(ParseDatabaseMap(databases_, &live).ok());  // ForEachEffect has parsed it
     batch->Put(kDatabasesRecord, databases_);
-    ++stats->records_written;
-    stats->bytes_written += kDatabasesRecord.size() + databases_.size();
+    ++stats_.records_written;
+    stats_.bytes_written += kDatabasesRecord.size() + databases_.size();
   }
   std::string scratch;
   for (const Pending& pending : records_) {
     if (remapped && !live.IsLive(pending.database)) {
-      ++stats->records_skipped;
+      ++stats_.records_skipped;
       continue;
     }
     if (pending.deleted) {
       batch->Delete(pending.record_key);
-      ++stats->records_deleted;
-      stats->bytes_written += pending.record_key.size();
+      ++stats_.records_deleted;
+      stats_.bytes_written += pending.record_key.size();
       continue;
     }
     std::string_view record = pending.record;
@@ -177,8 +196,8 @@ void Coalescer::Build(storage::StoreBatch* batch, PersistStats* stats) const {
       record = scratch;
     }
     batch->Put(pending.record_key, record);
-    ++stats->records_written;
-    stats->bytes_written += pending.record_key.size() + record.size();
+    ++stats_.records_written;
+    stats_.bytes_written += pending.record_key.size() + record.size();
   }
 }
 
@@ -194,22 +213,23 @@ Result<bool> GetSystem(storage::Store* store, std::string_view name, std::string
 
 Status PersistEntries(storage::Store* store, const PersistJob& job, bool sync,
                       PersistStats* stats) {
+  CHECK(job.positions.empty() || job.positions.size() == job.payloads.size());
   Coalescer coalescer(store);
-  for (const auto& payload : job.payloads) {
-    CHECK(payload != nullptr);
+  for (size_t i = 0; i < job.payloads.size(); ++i) {
+    CHECK(job.payloads[i] != nullptr);
     RETURN_IF_ERROR(ForEachEffect(
-        *payload, [&coalescer](const Effect& effect) { return coalescer.Add(effect); }));
+        *job.payloads[i], [&coalescer](const Effect& effect) { return coalescer.Add(effect); }));
+    // The last batch carries the job's own position, and the sync that covers the earlier ones.
+    if (!job.positions.empty() && i + 1 < job.payloads.size() &&
+        coalescer.merged_bytes() > kMaxMergedBytes) {
+      RETURN_IF_ERROR(coalescer.Write(job.positions[i], /*sync=*/false));
+    }
   }
-  PersistStats added;
-  added.jobs = 1;
-  added.effects = coalescer.effects();
-  added.base_reads = coalescer.base_reads();
-  storage::StoreBatch batch;
-  coalescer.Build(&batch, &added);
-  batch.Put(kAppliedRecord, EncodeApplied({job.applied_index, job.applied_term}));
-  RETURN_IF_ERROR(store->Write(batch, sync));
+  RETURN_IF_ERROR(coalescer.Write({job.applied_index, job.applied_term}, sync));
   if (stats != nullptr) {
-    stats->jobs += added.jobs;
+    const PersistStats& added = coalescer.stats();
+    ++stats->jobs;
+    stats->batches += added.batches;
     stats->effects += added.effects;
     stats->records_written += added.records_written;
     stats->records_deleted += added.records_deleted;

@@ -23,6 +23,13 @@
 
 namespace holdfast::data {
 
+// An entry of the log, and so the state after it; 0, 0 before the first.
+struct AppliedState {
+  uint64_t index = 0;
+  uint64_t term = 0;
+  bool operator==(const AppliedState&) const = default;
+};
+
 // What is handed to the persister thread at once.
 struct PersistJob {
   // Payloads of committed data entries, in log order: all of those above the index that the store
@@ -31,11 +38,19 @@ struct PersistJob {
   uint64_t applied_index = 0;
   uint64_t applied_term = 0;
   size_t bytes = 0;  // of all payloads, for whoever bounds the queue
+  // Which entry each payload belongs to. May be left empty; with it, a job that needs much more
+  // memory than its payloads is written in several batches.
+  std::vector<AppliedState> positions;
 };
+
+// How many bytes of partly changed values PersistEntries collects before it writes them, when the
+// job says which entries they belong to. A small EXPIRE may rewrite a large value.
+inline constexpr size_t kMaxMergedBytes = size_t{64} << 20;
 
 // Added to by each PersistEntries that succeeds.
 struct PersistStats {
   uint64_t jobs = 0;
+  uint64_t batches = 0;
   uint64_t effects = 0;
   uint64_t records_written = 0;
   uint64_t records_deleted = 0;
@@ -44,21 +59,16 @@ struct PersistStats {
   uint64_t bytes_written = 0;    // keys and values
 };
 
-// Writes the outcome of a job, each record at most once, and the applied index as one batch; with
-// `sync` it is durable when OK is returned. `stats` may be null.
-// On failure nothing was written, or the store is dead and its outcome unknown (store.h):
+// Writes the outcome of a job, each record at most once, and the applied index as one batch (or
+// several such batches, see PersistJob::positions); with `sync` it is durable when OK is returned.
+// `stats` may be null. On failure nothing (or only whole earlier batches) was written, or the store
+// is dead and its outcome unknown (store.h):
 //  - Corruption: a payload can't be read, or changes a part of a record that isn't there.
 //  - Unsupported: a payload of a newer format.
 //  - what Store::Write and Store::Get return.
-// Memory: the payloads, plus the whole value of every record that was changed in part.
 Status PersistEntries(storage::Store* store, const PersistJob& job, bool sync, PersistStats* stats);
 
 // The last entry whose effects a store holds; 0, 0 in a new store.
-struct AppliedState {
-  uint64_t index = 0;
-  uint64_t term = 0;
-  bool operator==(const AppliedState&) const = default;
-};
 Result<AppliedState> ReadApplied(storage::Store* store);
 
 // The "applied" record's value: format(1) index(u64 LE) term(u64 LE). For snapshots and tests.
