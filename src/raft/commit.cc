@@ -8,7 +8,10 @@ namespace holdfast::raft {
 
 uint64_t Group::Core::QuorumDurableIndex() {
   return ReachedByQuorum(
-      membership_, [this](NodeId node) { return node == config_.self ? durable_index_ : 0; },
+      membership_,
+      [this](NodeId node) {
+        return node == config_.self ? durable_index_ : FindPeer(node)->progress.match();
+      },
       &scratch_);
 }
 

@@ -23,10 +23,31 @@ void Group::Core::AppendToLog(const Entry& entry) {
   out_->append.push_back(entry);
 }
 
+// What is truncated is replaced within the same Step, so the disk hears of it by the append.
+void Group::Core::TruncateLogFrom(uint64_t index) {
+  CHECK_MSG(index > commit_index_, "a committed entry would be truncated");
+  CHECK(out_->append.empty());
+  log_.TruncateFrom(index);
+  durable_index_ = std::min(durable_index_, index - 1);
+}
+
 void Group::Core::IssueTicket() {
   if (!out_->hard_state.has_value() && out_->append.empty()) return;
   out_->ticket =
       Ticket{.sequence = ++issued_sequence_, .hard_state = hard_state_, .last = log_.last()};
+  if (out_->hard_state.has_value()) hard_state_sequence_ = issued_sequence_;
+  if (!out_->append.empty()) append_sequence_ = issued_sequence_;
+}
+
+uint64_t Group::Core::AfterHardState() const {
+  const uint64_t sequence =
+      out_->hard_state.has_value() ? issued_sequence_ + 1 : hard_state_sequence_;
+  return sequence > durable_sequence_ ? sequence : 0;
+}
+
+uint64_t Group::Core::AfterLog() const {
+  const uint64_t sequence = out_->append.empty() ? append_sequence_ : issued_sequence_ + 1;
+  return std::max(sequence > durable_sequence_ ? sequence : 0, AfterHardState());
 }
 
 // Requests complete in order, so a ticket vouches for all earlier ones, and it names the end of the

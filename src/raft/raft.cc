@@ -93,12 +93,13 @@ Status ValidateRestored(const Restored& restored) {
 }
 
 // Where the log in memory begins. When the entries reach down to the applied one or below, the
-// first of them serves as the base: its predecessor's term is not known.
+// first of them serves as the base, because its predecessor's term is not known.
 LogPosition BaseOf(const Restored& restored) {
-  if (restored.entries.empty() || restored.entries.front().index == restored.applied.index + 1) {
-    return restored.applied;
-  }
-  return {restored.entries.front().index, restored.entries.front().term};
+  if (restored.entries.empty()) return restored.applied;
+  const Entry& first = restored.entries.front();
+  if (first.index == restored.applied.index + 1) return restored.applied;
+  if (first.index == 1) return {};
+  return {.index = first.index, .term = first.term};
 }
 
 }  // namespace
@@ -108,10 +109,6 @@ LogPosition BaseOf(const Restored& restored) {
 Result<std::unique_ptr<Group>> Group::Create(const GroupConfig& config, Restored restored) {
   RETURN_IF_ERROR(ValidateConfig(config));
   RETURN_IF_ERROR(ValidateRestored(restored));
-  if (restored.membership.voters.size() != 1 || restored.membership.voters[0] != config.self ||
-      !restored.membership.outgoing.empty() || !restored.membership.learners.empty()) {
-    return Status::Unsupported("raft: this version runs groups of one voter");
-  }
   auto core = std::make_unique<Core>(config, restored);
   return std::unique_ptr<Group>(new Group(std::move(core)));
 }
@@ -147,6 +144,7 @@ Group::Core::Core(const GroupConfig& config, const Restored& restored)
       membership_(restored.membership),
       log_(BaseOf(restored)),
       hard_state_(restored.hard_state),
+      rng_(config.seed),
       durable_hard_state_(restored.hard_state),
       commit_index_(restored.applied.index),
       applied_index_(restored.applied.index),
@@ -155,6 +153,11 @@ Group::Core::Core(const GroupConfig& config, const Restored& restored)
     if (entry.index > log_.last_index()) log_.Append(entry);
   }
   durable_index_ = log_.last_index();
+  is_voter_ = IsVoter(config_.self);
+  alone_is_quorum_ = TallyOfQuorum(membership_, [this](NodeId node) {
+                       return node == config_.self ? Vote::kGranted : Vote::kRejected;
+                     }) == Tally::kWon;
+  ResetElectionTimer();
   CheckInvariants();
 }
 
@@ -175,7 +178,11 @@ void Group::Core::On(const Tick& tick) {
       ticked_ ? std::min(tick.now_ms - now_ms_, config_.heartbeat_interval_ms) : 0;
   ticked_ = true;
   now_ms_ = tick.now_ms;
-  TickElection(elapsed_ms);
+  if (role_ == Role::kLeader) {
+    TickLeader(elapsed_ms);
+  } else {
+    TickElection(elapsed_ms);
+  }
 }
 
 void Group::Core::On(const Propose& propose) { out_->proposal = AppendProposal(propose.payload); }
@@ -188,9 +195,6 @@ void Group::Core::On(const Compact& compact) {
   CHECK_MSG(compact.index <= applied_index_, "compacting entries that nobody has applied");
   if (compact.index >= log_.first_index()) log_.CompactThrough(compact.index);
 }
-
-// A group of one voter has no peers: whoever sends this means another group.
-void Group::Core::On(const Message&) {}
 
 void Group::Core::FinishUpdate(const Standing& before) {
   IssueTicket();
@@ -216,7 +220,7 @@ void Group::Core::CheckInvariants() const {
   CHECK(durable_sequence_ <= issued_sequence_);
   CHECK(hard_state_.term >= log_.last().term);
   CHECK(hard_state_.term >= durable_hard_state_.term);
-  if (AloneIsQuorum()) {
+  if (alone_is_quorum_) {
     CHECK_MSG(commit_index_ <= durable_index_, "committed before the only disk had it");
   }
   if (role_ == Role::kLeader) {
@@ -227,6 +231,7 @@ void Group::Core::CheckInvariants() const {
   } else {
     CHECK(leader_ != config_.self);
     CHECK_MSG(reads_.empty(), "only a leader has reads that wait");
+    CHECK(peers_.empty());
   }
 }
 

@@ -99,9 +99,10 @@ struct Restored {
   HardState hard_state;
   // The last entry contained in the durable state machine; everything up to it is committed.
   LogPosition applied;
-  // The durable log, without gaps. Begins anywhere up to applied.index + 1 (entries at or below
-  // `applied` are kept for followers that lag) and may end anywhere from `applied.index` on; empty
-  // means that nothing is above `applied`.
+  // The durable log, without gaps. Begins anywhere up to applied.index + 1 and ends anywhere from
+  // applied.index on; empty means that nothing is above `applied`. Entries at or below `applied`
+  // are kept for followers that lag; the first of them only lends its term to the one behind it,
+  // unless it is the first ever.
   std::vector<Entry> entries;
   // As of `applied`; for a group that never ran, its founding members.
   Membership membership;

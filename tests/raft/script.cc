@@ -266,7 +266,7 @@ Lines Scenario::CompactLog(const Arguments& a) {
   const auto index = a.size() == 2 ? ParseNumber(a[1]) : std::nullopt;
   if (!id.has_value() || !index.has_value()) return Error("compact ID INDEX");
   if (*index > world_.At(*id).disk.applied.index) return Error("compact of what is not flushed");
-  Lines output = Render(*id, [&]() -> const Update& { return world_.Compact(*id, *index); });
+  Lines output = Render(*id, [&]() -> const Update& { return world_.CompactLog(*id, *index); });
   return output.empty() ? Lines{"-"} : output;
 }
 

@@ -119,14 +119,14 @@ void World::Flush(NodeId id, uint64_t index) {
   }
 }
 
-const Update& World::Compact(NodeId id, uint64_t index) {
+const Update& World::CompactLog(NodeId id, uint64_t index) {
   Disk& disk = nodes_.at(id).disk;
   CHECK(index <= disk.applied.index);
   while (!disk.entries.empty() && disk.entries.front().index <= index) {
     disk.base = {disk.entries.front().index, disk.entries.front().term};
     disk.entries.erase(disk.entries.begin());
   }
-  return Step(id, raft::Compact{index});
+  return Step(id, Compact{index});
 }
 
 bool World::Settle() {

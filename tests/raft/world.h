@@ -74,7 +74,7 @@ class World {
   // The durable state machine now contains everything up to `index`.
   void Flush(NodeId id, uint64_t index);
   // Removes the log up to `index` from memory and disk. REQUIRES: it was flushed.
-  const Update& Compact(NodeId id, uint64_t index);
+  const Update& CompactLog(NodeId id, uint64_t index);
 
   // Messages on their way, oldest first.
   std::deque<Message>& Queue(NodeId from, NodeId to) { return network_[{from, to}]; }

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <functional>
+#include <map>
 #include <string>
 
 #include "raft/raft.h"
@@ -224,6 +225,65 @@ TEST_CASE("P22 raft group: a proposal is known by term and index, not by index")
   CHECK(group->FateOf(proposal.term, proposal.index) == Fate::kCommitted);
   CHECK(group->FateOf(proposal.term + 1, proposal.index) == Fate::kLost);
   CHECK(group->FateOf(proposal.term, proposal.index + 1) == Fate::kLost);
+}
+
+// Hundreds of groups start together with their node.
+TEST_CASE("P20 raft group: election timeouts are spread over a whole timeout") {
+  GroupConfig config = Config();
+  config.election_timeout_ms = 300;
+  config.heartbeat_interval_ms = 10;
+  Restored restored = Fresh();
+  restored.membership.voters = {1, 2, 3};
+  std::map<uint64_t, int> groups_at;  // by time of the first pre-vote
+  Update update;
+  for (uint64_t seed = 1; seed <= 600; ++seed) {
+    config.seed = seed;
+    const auto group = MustCreate(config, restored);
+    uint64_t now_ms = 1000;
+    group->Step(Tick{now_ms}, &update);
+    while (update.messages.empty()) {
+      now_ms += 10;
+      group->Step(Tick{now_ms}, &update);
+      REQUIRE(now_ms <= 1000 + 2 * 300);
+    }
+    ++groups_at[now_ms - 1000];
+  }
+  CHECK(groups_at.begin()->first >= 300);
+  CHECK(groups_at.size() >= 29);                                     // of 31 possible ticks
+  for (const auto& [at_ms, groups] : groups_at) CHECK(groups < 60);  // 20 on average
+}
+
+TEST_CASE("raft group: needs ticks unless it is a lone leader without followers") {
+  Update update;
+  Restored restored = Fresh();
+  auto group = MustCreate(Config(), restored);
+  CHECK(group->needs_ticks());
+  Lead(group.get(), &update);
+  CHECK_FALSE(group->needs_ticks());
+  restored.membership.learners = {2};
+  group = MustCreate(Config(), restored);
+  Lead(group.get(), &update);
+  CHECK(group->needs_ticks());
+}
+
+TEST_CASE("raft group: an outbox keeps the memory of its messages and shows none of it") {
+  Outbox outbox;
+  Outgoing& first = outbox.Add();
+  first.after = 7;
+  first.message.term = 3;
+  first.message.rejected = true;
+  first.message.entries.resize(100);
+  const Entry* const memory = first.message.entries.data();
+  outbox.Clear();
+  CHECK(outbox.empty());
+  const Outgoing& again = outbox.Add();
+  CHECK(outbox.size() == 1);
+  CHECK(again.after == 0);
+  CHECK(again.message.term == 0);
+  CHECK_FALSE(again.message.rejected);
+  CHECK(again.message.entries.empty());
+  CHECK(again.message.entries.capacity() >= 100);
+  CHECK(again.message.entries.data() == memory);
 }
 
 }  // namespace

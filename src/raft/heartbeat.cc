@@ -1,0 +1,79 @@
+// A leader shows itself, and looks whether a quorum still sees it.
+#include <algorithm>
+
+#include "base/check.h"
+#include "raft/core.h"
+
+namespace holdfast::raft {
+
+void Group::Core::TickLeader(uint64_t elapsed_ms) {
+  CHECK(role_ == Role::kLeader);
+  quorum_elapsed_ms_ += elapsed_ms;
+  if (quorum_elapsed_ms_ >= config_.election_timeout_ms) {
+    quorum_elapsed_ms_ = 0;
+    if (!QuorumIsActive()) {
+      // Others may have elected somebody; whoever waits here should ask elsewhere.
+      BecomeFollower(hard_state_.term, kNoNode);
+      return;
+    }
+    for (Peer& peer : peers_) peer.active = false;
+  }
+  heartbeat_elapsed_ms_ += elapsed_ms;
+  if (heartbeat_elapsed_ms_ < config_.heartbeat_interval_ms) return;
+  heartbeat_elapsed_ms_ = 0;
+  for (Peer& peer : peers_) {
+    const uint64_t match = peer.progress.match();
+    peer.stuck = match < log_.last_index() && match == peer.match_at_heartbeat;
+    peer.match_at_heartbeat = match;
+  }
+  SendHeartbeats();
+}
+
+void Group::Core::SendHeartbeats() {
+  CHECK(role_ == Role::kLeader);
+  for (const Peer& peer : peers_) {
+    Message& heartbeat = Send(MessageKind::kHeartbeat, peer.id).message;
+    // The follower's log is known to be the leader's only up to `match`.
+    heartbeat.commit = std::min(commit_index_, peer.progress.match());
+    // The newest round that waits stands for all before it.
+    heartbeat.round = reads_.empty() ? 0 : reads_.back();
+  }
+}
+
+bool Group::Core::QuorumIsActive() const {
+  return TallyOfQuorum(membership_, [this](NodeId node) {
+           if (node == config_.self) return Vote::kGranted;
+           for (const Peer& peer : peers_) {
+             if (peer.id == node && peer.active) return Vote::kGranted;
+           }
+           return Vote::kRejected;
+         }) == Tally::kWon;
+}
+
+void Group::Core::OnHeartbeat(const Message& message) {
+  HearLeader(message.from);
+  // A leader counts nothing as known here that this node has not made durable.
+  CHECK_MSG(message.commit <= log_.last_index(), "this node's disk lost entries it had confirmed");
+  if (message.commit > commit_index_) AdvanceCommitTo(message.commit);
+  Send(MessageKind::kHeartbeatReply, message.from).message.round = message.round;
+}
+
+void Group::Core::OnHeartbeatReply(const Message& message) {
+  Peer* const peer = role_ == Role::kLeader ? FindPeer(message.from) : nullptr;
+  if (peer == nullptr || message.round > last_round_) return;
+  peer->active = true;
+  peer->acked_round = std::max(peer->acked_round, message.round);
+  ReleaseReads();
+  if (!peer->stuck) return;
+  peer->stuck = false;
+  peer->progress.Alive();
+  if (peer->progress.next() < log_.first_index()) {
+    // Compacted; but what is known of the follower may be older than what it has by now.
+    peer->progress.GuessAgain(log_.first_index());
+    SendEmptyAppend(peer);
+    return;
+  }
+  if (!SendAppend(peer)) SendEmptyAppend(peer);
+}
+
+}  // namespace holdfast::raft

@@ -1,0 +1,285 @@
+// Random worlds: a few nodes, everything that can go wrong in a network and at a power loss, in an
+// order that a seed decides. The world watches what raft promises (world.h). At the end everything
+// is repaired, and the group has to work again.
+//
+// RAFT_WORLD_SEED=n runs one seed, RAFT_WORLD_SEEDS=n that many.
+#include <algorithm>
+#include <cstdlib>
+#include <set>
+#include <string>
+
+#include "base/rng.h"
+#include "text.h"
+#include "world.h"
+
+// Last, because its CHECK replaces the one of base/check.h.
+#include <doctest/doctest.h>
+
+namespace holdfast::raft::testing {
+namespace {
+
+struct Counts {
+  uint64_t proposals = 0;
+  uint64_t committed = 0;
+  uint64_t reads = 0;
+  uint64_t crashes = 0;
+  uint64_t lost = 0;
+  uint64_t repeated = 0;
+  uint64_t terms = 0;
+};
+
+// How often each kind of step is taken, relative to the others.
+struct Weights {
+  uint64_t crash = 0;
+  uint64_t start = 0;
+  uint64_t cut = 0;
+  uint64_t tick = 0;
+  uint64_t disk = 0;
+  uint64_t propose = 0;
+  uint64_t read = 0;
+  uint64_t housekeeping = 0;
+  uint64_t message = 0;
+
+  uint64_t Sum() const {
+    return crash + start + cut + tick + disk + propose + read + housekeeping + message;
+  }
+};
+
+class RandomWorld {
+ public:
+  RandomWorld(uint64_t seed, size_t voters) : rng_(seed), voters_(voters) {
+    Disk disk;
+    for (NodeId id = 1; id <= voters; ++id) disk.membership.voters.push_back(id);
+    // How bad it gets, and what there is most of, differs from seed to seed.
+    loss_ = rng_.Chance(1, 4) ? 0 : rng_.Below(300);
+    weights_.crash = rng_.Chance(1, 3) ? 0 : rng_.Below(30);
+    weights_.start = 5 + rng_.Below(50);
+    weights_.cut = rng_.Chance(1, 2) ? 0 : rng_.Below(10);
+    weights_.tick = 100 + rng_.Below(400);
+    weights_.disk = 20 + rng_.Below(200);
+    weights_.propose = 5 + rng_.Below(80);
+    weights_.read = rng_.Below(60);
+    weights_.housekeeping = rng_.Below(20);
+    weights_.message = 100 + rng_.Below(500);
+    for (NodeId id = 1; id <= voters; ++id) {
+      GroupConfig config;
+      config.self = id;
+      config.seed = seed * 100 + id;
+      config.election_timeout_ms = 150;
+      config.max_append_bytes = 300;
+      config.max_inflight_appends = 1 + static_cast<uint32_t>(rng_.Below(5));
+      config.max_inflight_bytes = 1000;
+      config.max_uncommitted_bytes = 3000;
+      config.max_pending_reads = 20;
+      REQUIRE(world_.AddNode(config, disk).ok());
+    }
+  }
+
+  void Run(int steps) {
+    for (int i = 0; i < steps && world_.violations().empty(); ++i) OneStep();
+  }
+
+  // Everything is repaired: in a bounded time one leader stands, and what it is told gets
+  // committed and applied everywhere.
+  void Recover() {
+    cut_.clear();
+    for (NodeId id = 1; id <= voters_; ++id) {
+      if (!world_.Runs(id)) REQUIRE(world_.Start(id).ok());
+    }
+    Beat(200);
+    const NodeId leader = Leader();
+    REQUIRE(leader != kNoNode);
+    for (int i = 0; i < 5; ++i) {
+      ProposeTo(leader);
+      world_.Step(leader, ReadIndex{++round_});
+      REQUIRE(world_.Settle());
+    }
+    CHECK(world_.At(leader).reads.empty());  // every round was answered
+    Beat(5);
+    const Group& best = *world_.At(leader).group;
+    CHECK(best.ready());
+    for (NodeId id = 1; id <= voters_; ++id) {
+      const Group& group = *world_.At(id).group;
+      CHECK(group.term() == best.term());
+      CHECK(group.leader() == leader);
+      CHECK(group.last_index() == best.last_index());
+      CHECK(group.commit_index() == best.last_index());
+      CHECK(group.applied_index() == best.last_index());
+    }
+  }
+
+  World& world() { return world_; }
+  const Counts& counts() {
+    counts_.committed = world_.known_committed();
+    counts_.reads = world_.confirmed_reads();
+    for (const auto& [id, node] : world_.nodes()) {
+      if (node.group != nullptr) counts_.terms = std::max(counts_.terms, node.group->term());
+    }
+    return counts_;
+  }
+
+ private:
+  NodeId RandomNode() { return 1 + rng_.Below(voters_); }
+
+  NodeId Leader() {
+    NodeId leader = kNoNode;
+    uint64_t term = 0;
+    for (const auto& [id, node] : world_.nodes()) {
+      if (node.group == nullptr || node.group->role() != Role::kLeader) continue;
+      if (node.group->term() > term) {
+        term = node.group->term();
+        leader = id;
+      }
+    }
+    return leader;
+  }
+
+  void TickNode(NodeId id, uint64_t ms) {
+    if (!world_.Runs(id)) return;
+    world_.At(id).now_ms += ms;
+    world_.Step(id, Tick{world_.At(id).now_ms});
+  }
+
+  // Some intervals in which everything arrives.
+  void Beat(int intervals) {
+    for (int i = 0; i < intervals; ++i) {
+      for (NodeId id = 1; id <= voters_; ++id) TickNode(id, 50);
+      REQUIRE(world_.Settle());
+    }
+  }
+
+  void ProposeTo(NodeId id) {
+    if (!world_.Runs(id)) return;
+    ++counts_.proposals;
+    const std::string payload =
+        "p" + std::to_string(counts_.proposals) + std::string(rng_.Below(200), '.');
+    world_.Step(id, Propose{std::make_shared<const std::string>(payload)});
+  }
+
+  void OneStep() {
+    const NodeId id = RandomNode();
+    uint64_t dice = rng_.Below(weights_.Sum());
+    // Takes the weight of one kind of step off the dice; true when the dice lies in it.
+    const auto is = [&dice](uint64_t weight) {
+      if (dice < weight) return true;
+      dice -= weight;
+      return false;
+    };
+    if (is(weights_.crash)) {
+      if (!world_.Runs(id)) return;
+      ++counts_.crashes;
+      world_.Crash(id);
+    } else if (is(weights_.start)) {
+      if (!world_.Runs(id)) REQUIRE(world_.Start(id).ok());
+    } else if (is(weights_.cut)) {
+      // One more direction of a link goes, or all links are whole again.
+      if (rng_.Chance(1, 2)) {
+        cut_.clear();
+      } else {
+        cut_.insert({RandomNode(), RandomNode()});
+      }
+    } else if (is(weights_.tick)) {
+      TickNode(id, rng_.Below(30) == 0 ? 5000 : rng_.Below(60));
+    } else if (is(weights_.disk)) {
+      if (world_.Runs(id) && !world_.At(id).requests.empty()) {
+        world_.CompleteWrites(id, 1 + rng_.Below(world_.At(id).requests.size()));
+      }
+    } else if (is(weights_.propose)) {
+      ProposeTo(rng_.Chance(4, 5) && Leader() != kNoNode ? Leader() : id);
+    } else if (is(weights_.read)) {
+      const NodeId reader = rng_.Chance(3, 4) && Leader() != kNoNode ? Leader() : id;
+      if (world_.Runs(reader)) world_.Step(reader, ReadIndex{++round_});
+    } else if (is(weights_.housekeeping)) {
+      Housekeeping(id);
+    } else {
+      MoveMessage();
+    }
+  }
+
+  // The state machine is flushed, the log compacted as far as nobody else needs it: one entry is
+  // left below that, which a restart uses up (see Restored::entries).
+  void Housekeeping(NodeId id) {
+    if (!world_.Runs(id)) return;
+    const uint64_t applied = world_.At(id).group->applied_index();
+    world_.Flush(id, std::max(applied - rng_.Below(applied + 1) / 2,
+                              world_.At(id).group->first_index() - 1));
+    uint64_t needed = applied;
+    for (const auto& [other, node] : world_.nodes()) {
+      needed = std::min(needed, node.disk.applied.index);
+    }
+    world_.CompactLog(id, needed - std::min(needed, uint64_t{1}));
+  }
+
+  void MoveMessage() {
+    std::vector<Link> busy;
+    for (const auto& [link, queue] : world_.network()) {
+      if (!queue.empty()) busy.push_back(link);
+    }
+    if (busy.empty()) return;
+    const Link link = busy[rng_.Below(busy.size())];
+    std::deque<Message>& queue = world_.network()[link];
+    // Mostly in order; sometimes any message of the queue.
+    const size_t i = rng_.Below(5) == 0 ? rng_.Below(queue.size()) : 0;
+    const Message message = queue[i];
+    if (rng_.Below(20) == 0 && queue.size() < 100) {
+      ++counts_.repeated;  // it stays and comes again, at some later time
+    } else {
+      queue.erase(queue.begin() + static_cast<std::ptrdiff_t>(i));
+    }
+    if (cut_.count(link) > 0 || rng_.Below(1000) < loss_ || !world_.Runs(link.second)) {
+      ++counts_.lost;
+      return;
+    }
+    world_.Step(link.second, message);
+  }
+
+  Rng rng_;
+  const size_t voters_;
+  World world_;
+  Weights weights_;
+  uint64_t loss_ = 0;  // in a thousand messages
+  uint64_t round_ = 0;
+  std::set<Link> cut_;
+  Counts counts_;
+};
+
+uint64_t FromEnvironment(const char* name, uint64_t otherwise) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? otherwise : std::strtoull(value, nullptr, 10);
+}
+
+TEST_CASE("raft worlds: loss, repetition, reordering, power losses and stalls break no promise") {
+  const uint64_t wanted = FromEnvironment("RAFT_WORLD_SEED", 0);
+  const uint64_t first = wanted == 0 ? 1 : wanted;
+  const uint64_t n = wanted == 0 ? FromEnvironment("RAFT_WORLD_SEEDS", 2000) : 1;
+  Counts all;
+  for (uint64_t seed = first; seed < first + n; ++seed) {
+    CAPTURE(seed);
+    const size_t sizes[] = {1, 2, 3, 3, 3, 4, 5};
+    RandomWorld random(seed, sizes[seed % std::size(sizes)]);
+    random.Run(4000);
+    if (random.world().violations().empty()) random.Recover();
+    for (const std::string& violation : random.world().violations()) FAIL_CHECK(violation);
+    const Counts& counts = random.counts();
+    all.proposals += counts.proposals;
+    all.committed += counts.committed;
+    all.reads += counts.reads;
+    all.crashes += counts.crashes;
+    all.lost += counts.lost;
+    all.repeated += counts.repeated;
+    all.terms += counts.terms;
+  }
+  MESSAGE("worlds ", n, ", proposals ", all.proposals, ", committed ", all.committed, ", reads ",
+          all.reads, ", crashes ", all.crashes, ", messages lost ", all.lost, ", repeated ",
+          all.repeated, ", terms ", all.terms);
+  // A run in which little happened proves little.
+  if (n >= 100) {
+    CHECK(all.committed > n * 20);
+    CHECK(all.reads > n * 5);
+    CHECK(all.crashes > n * 3);
+    CHECK(all.terms > n * 3);
+  }
+}
+
+}  // namespace
+}  // namespace holdfast::raft::testing
