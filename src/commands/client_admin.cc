@@ -5,7 +5,7 @@
 
 #include "base/numbers.h"
 #include "commands/client_list.h"
-#include "commands/gather_reply.h"
+#include "commands/deferred.h"
 #include "commands/server_handlers.h"
 #include "engine/dispatcher.h"
 
@@ -238,23 +238,25 @@ void ClientUnblock(SessionContext& ctx) {
   if (!ctx.ParseInt(2, &wanted)) return;
   // First the client's own core says where it waits, then that partition's core ends the wait.
   const auto id = static_cast<uint64_t>(wanted);
-  Core* home = &ctx.core;
-  engine::Engine* engine = &home->engine();
-  const engine::ReplyAddress answer = ctx.Defer();
+  std::shared_ptr<Deferred> deferred = Deferred::Make(ctx);
+  engine::Engine* engine = &ctx.core.engine();
   engine->Gather<BlockedAt>(
-      *home, [id](Core& core) { return FindBlocked(core, id); },
-      [home, engine, answer, with_error](std::vector<BlockedAt> places) {
+      ctx.core, [id](Core& core) { return FindBlocked(core, id); },
+      [engine, deferred, with_error](std::vector<BlockedAt> places) {
         const auto place =
             std::find_if(places.begin(), places.end(), [](const BlockedAt& p) { return p.found; });
         if (place == places.end()) {
-          home->Deliver(answer, ":0\r\n");
+          deferred->Finish([](resp::Writer& reply) { reply.Integer(0); });
           return;
         }
         const uint32_t target = engine->CoreOfPartition(place->partition);
-        home->Post(target, [engine, target, at = *place, answer, with_error] {
+        const uint32_t home = deferred->home().number();
+        deferred->home().Post(target, [engine, target, home, at = *place, deferred, with_error] {
           Core& core = engine->core(target);
           const bool ended = core.FindPartition(at.partition)->Unblock(at.address, with_error);
-          core.Deliver(answer, ended ? ":1\r\n" : ":0\r\n");
+          core.Post(home, [deferred, ended] {
+            deferred->Finish([ended](resp::Writer& reply) { reply.Integer(ended ? 1 : 0); });
+          });
         });
       });
 }

@@ -8,6 +8,20 @@ namespace holdfast::commands {
 
 using engine::SessionContext;
 
+namespace {
+
+// Monitors see the commands of a transaction when they run, and EXEC behind them.
+void ShowTransaction(SessionContext& ctx) {
+  if (!ctx.client.multi_failed) {
+    for (const engine::QueuedCommand& queued : ctx.client.queued) {
+      engine::FeedMonitors(&ctx.client, *queued.command, queued.args.args());
+    }
+  }
+  engine::FeedMonitors(&ctx.client, ctx.command, ctx.args);
+}
+
+}  // namespace
+
 void Multi(SessionContext& ctx) {
   if (ctx.client.in_multi) {
     ctx.Error("ERR MULTI calls can not be nested");
@@ -33,6 +47,7 @@ void Exec(SessionContext& ctx) {
     ctx.Error("ERR EXEC without MULTI");
     return;
   }
+  if (ctx.core.engine().monitors.load(std::memory_order_relaxed) > 0) ShowTransaction(ctx);
   if (client.multi_failed) {
     engine::ResetTransaction(&client);
     engine::UnwatchAll(&client);

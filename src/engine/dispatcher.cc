@@ -308,10 +308,13 @@ Dispatched Dispatch(Client* client, Args args) {
   }
   client->last_command = command;
   ++client->commands;
-  if (core->engine().monitors.load(std::memory_order_relaxed) > 0) {
+  const bool queued = client->in_multi && !RunsInsideMulti(*command);
+  // What is queued is shown when EXEC runs it, and EXEC behind it.
+  if (core->engine().monitors.load(std::memory_order_relaxed) > 0 && !queued &&
+      !(client->in_multi && command->name == "exec")) {
     FeedMonitors(client, *command, args);
   }
-  if (client->in_multi && !RunsInsideMulti(*command)) {
+  if (queued) {
     Queue(client, *command, args);
   } else if (command->route == Route::kSession) {
     RunSession(client, *command, args);

@@ -53,14 +53,6 @@ class Engine {
   // Called on the requesting thread by RequestShutdown.
   std::function<void()> on_shutdown_requested;
 
-  // ---- What the owner of the engine does for CONFIG. Set before Start; called on core 0's thread.
-  // An option of the listening sockets (kListener) is to become as in the argument: opens them
-  // anew. On failure the old ones stay as they are. Unset: such options can't be changed.
-  std::function<Status(const Config&)> on_listeners_changed;
-  // CONFIG REWRITE: writes the values into the configuration file. Unset: there is none.
-  std::function<Status(const Config&)> rewrite_config;
-  std::string config_file;  // its absolute path, for INFO; may be empty
-
   // ---- Set by the server before Start, for what only it can do. On a core's loop thread.
   // Listens on config's addresses and port instead of the present ones.
   std::function<Status(Core& core, const Config& config)> change_listeners;
@@ -93,7 +85,6 @@ class Engine {
   std::atomic<int64_t> blocked_clients{0};
   std::atomic<int64_t> last_save_s{0};     // unix time of the last flush to LevelDB
   std::atomic<bool> saving{false};         // a SAVE or BGSAVE is under way
-  std::atomic<bool> last_save_ok{true};
   std::atomic<uint64_t> peak_memory{0};
 
   // ---- From a core's loop thread.

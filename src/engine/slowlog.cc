@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "engine/redact.h"
+
 namespace holdfast::engine {
 namespace {
 
@@ -13,11 +15,6 @@ std::string CutArg(std::string_view arg) {
   if (arg.size() <= kMaxArgBytes) return std::string(arg);
   return std::string(arg.substr(0, kMaxArgBytes)) + "... (" +
          std::to_string(arg.size() - kMaxArgBytes) + " more bytes)";
-}
-
-// Secrets never reach the slow log.
-bool IsSecret(const Command& command, size_t i) {
-  return command.name == "auth" && i > 0;
 }
 
 }  // namespace
@@ -34,7 +31,8 @@ void SlowLog::Add(uint64_t id, int64_t unix_s, int64_t duration_us, const Comman
   entry.client_name = client_name;
   const size_t shown = args.size() > kMaxArgs ? kMaxArgs - 1 : args.size();
   for (size_t i = 0; i < shown; ++i) {
-    entry.args.push_back(IsSecret(command, i) ? "(redacted)" : CutArg(args[i]));
+    // Secrets never reach the slow log.
+    entry.args.push_back(IsSecret(command, args, i) ? std::string(kRedacted) : CutArg(args[i]));
   }
   if (shown < args.size()) {
     entry.args.push_back("... (" + std::to_string(args.size() - shown) + " more arguments)");

@@ -1,0 +1,123 @@
+// CONFIG. Options are changed on core 0, one change after the other, and sent to all cores from
+// there: two clients that set different options at the same time both succeed.
+#include <string>
+#include <vector>
+
+#include "base/log.h"
+#include "commands/deferred.h"
+#include "commands/server_handlers.h"
+#include "engine/config.h"
+
+namespace holdfast::commands {
+namespace {
+
+using engine::Config;
+using engine::Core;
+using engine::SessionContext;
+
+// The first option among the arguments that concerns the listening sockets and is different now;
+// nullptr when there is none.
+const engine::Option* ChangedListenerOption(engine::Args pairs, const Config& before,
+                                            const Config& after) {
+  for (size_t i = 0; i < pairs.size(); i += 2) {
+    const engine::Option* option = engine::FindOption(pairs[i]);
+    if ((option->flags & engine::kListener) != 0 &&
+        engine::GetOption(before, *option) != engine::GetOption(after, *option)) {
+      return option;
+    }
+  }
+  return nullptr;
+}
+
+// Makes the change on core 0; the error is the whole reply. On core 0's thread.
+Result<Config> Change(Core& first, engine::Args pairs) {
+  const Config before = first.config();
+  Result<Config> after = engine::ChangeOptions(before, pairs);
+  if (!after.ok()) return after;
+  const engine::Option* listener = ChangedListenerOption(pairs, before, after.value());
+  if (listener != nullptr) {
+    const auto& reopen = first.engine().change_listeners;
+    const Status status =
+        reopen ? reopen(first, after.value()) : Status::Unsupported("can't set immutable config");
+    if (!status.ok()) {
+      LogWarning("CONFIG SET {}: {}", listener->name, status.message());
+      return Status::InvalidArgument(engine::ConfigSetFailed(
+          listener->name, !reopen ? status.message()
+                          : listener->name == "port"
+                              ? "Unable to listen on this port. Check server logs."
+                              : "Failed to bind to specified addresses."));
+    }
+  }
+  if (before.log_level != after.value().log_level) SetLogLevel(after.value().log_level);
+  first.SetConfig(after.value());
+  return after;
+}
+
+}  // namespace
+
+void ConfigGet(SessionContext& ctx) {
+  const auto found = engine::MatchOptions(ctx.core.config(), ctx.args.subspan(2));
+  ctx.reply.Map(found.size());
+  for (const auto& [name, value] : found) {
+    ctx.reply.Bulk(name);
+    ctx.reply.Bulk(value);
+  }
+}
+
+void ConfigSet(SessionContext& ctx) {
+  if (ctx.args.size() % 2 != 0) {
+    ctx.ErrorArity();
+    return;
+  }
+  std::shared_ptr<Deferred> deferred = Deferred::Make(ctx);
+  engine::Engine* engine = &ctx.core.engine();
+  ctx.core.Post(0, [engine, deferred] {
+    Core& first = engine->core(0);
+    const uint32_t home = deferred->home().number();
+    Result<Config> config = Change(first, deferred->args().args().subspan(2));
+    if (!config.ok()) {
+      first.Post(home,
+                 [deferred, error = config.status().message()] { deferred->FinishError(error); });
+      return;
+    }
+    OnAllCores(
+        first,
+        [config = std::move(config).value()](Core& core) {
+          // Core 0 has it, or a newer one, already.
+          if (core.number() != 0) core.SetConfig(config);
+        },
+        [&first, home, deferred] { first.Post(home, [deferred] { deferred->FinishOk(); }); });
+  });
+}
+
+void ConfigResetstat(SessionContext& ctx) {
+  OnAllCores(ctx, [](Core& core) {
+    core.stats()->Reset();
+    (void)core.loop().TakeMaxTurnNs();
+  });
+}
+
+void ConfigRewrite(SessionContext& ctx) {
+  const auto& rewrite = ctx.core.engine().rewrite_config;
+  if (!rewrite) {
+    ctx.Error("ERR The server is running without a config file");
+    return;
+  }
+  // One rewrite at a time, of the newest options. It blocks core 0 for a small file's write.
+  std::shared_ptr<Deferred> deferred = Deferred::Make(ctx);
+  engine::Engine* engine = &ctx.core.engine();
+  ctx.core.Post(0, [engine, deferred] {
+    Core& first = engine->core(0);
+    const Status status = engine->rewrite_config(first.config());
+    if (!status.ok()) LogWarning("CONFIG REWRITE failed: {}", status.message());
+    first.Post(deferred->home().number(), [deferred, status] {
+      if (status.ok()) {
+        deferred->FinishOk();
+      } else {
+        deferred->FinishError("ERR Rewriting config file: " + status.message());
+      }
+    });
+  });
+}
+
+}  // namespace holdfast::commands
