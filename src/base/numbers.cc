@@ -1,10 +1,14 @@
 #include "base/numbers.h"
 
+#include <cctype>
 #include <cerrno>
 #include <charconv>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
+
+#include "base/check.h"
 
 namespace holdfast {
 namespace {
@@ -80,12 +84,25 @@ std::string FormatLongDouble(long double value) {
   return text;
 }
 
+size_t FormatDouble(double value, char* buffer) {
+  if (std::isnan(value)) {
+    std::memcpy(buffer, "nan", 3);
+    return 3;
+  }
+  // Scores are mostly integers, and up to 17 digits %.17g prints those without an exponent.
+  const bool minus_zero = value == 0 && std::signbit(value);
+  if (std::fabs(value) < 1e17 && value == std::trunc(value) && !minus_zero) {
+    return FormatInt64(static_cast<int64_t>(value), buffer);
+  }
+  const auto [end, error] =
+      std::to_chars(buffer, buffer + kMaxDoubleText, value, std::chars_format::general, 17);
+  CHECK(error == std::errc());
+  return static_cast<size_t>(end - buffer);
+}
+
 std::string FormatDouble(double value) {
-  if (std::isinf(value)) return value > 0 ? "inf" : "-inf";
-  if (std::isnan(value)) return "nan";
-  char buffer[40];
-  const int n = std::snprintf(buffer, sizeof buffer, "%.17g", value);
-  return std::string(buffer, static_cast<size_t>(n));
+  char buffer[kMaxDoubleText];
+  return std::string(buffer, FormatDouble(value, buffer));
 }
 
 bool ParseMemorySize(std::string_view text, uint64_t* bytes) {

@@ -1,6 +1,7 @@
 // Numbers as Redis reads and prints them.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -22,7 +23,10 @@ size_t FormatInt64(int64_t value, char* buffer);
 // Like Redis's replies to INCRBYFLOAT: 17 digits after the point, trailing zeros cut, no exponent.
 std::string FormatLongDouble(long double value);
 
-// Like Redis's RESP doubles: the shortest %.17g form, "inf", "-inf", "nan".
+// Like Redis 7.0's RESP doubles: printf's %.17g ("0.10000000000000001"), "inf", "-inf", "nan". The
+// first form writes to `buffer`, which holds at least kMaxDoubleText bytes, and returns the length.
+inline constexpr size_t kMaxDoubleText = 32;
+size_t FormatDouble(double value, char* buffer);
 std::string FormatDouble(double value);
 
 // A size with Redis's units (b, k, kb, m, mb, g, gb; k = 1000, kb = 1024), case-insensitive.

@@ -1,7 +1,5 @@
 #include "resp/writer.h"
 
-#include <charconv>
-#include <cmath>
 #include <cstring>
 
 #include "base/numbers.h"
@@ -29,23 +27,6 @@ size_t FormatHeader(char prefix, int64_t value, char* buffer) {
 }
 
 bool IsLineEnd(char c) { return c == '\r' || c == '\n'; }
-
-// Writes what printf's %.17g gives in the "C" locale to `buffer` of 40 bytes.
-size_t FormatSeventeenDigits(double value, char* buffer) {
-  if (std::isnan(value)) {
-    std::memcpy(buffer, "nan", 3);
-    return 3;
-  }
-  // Scores are mostly integers. %.17g prints up to 17 digits without an exponent.
-  if (std::fabs(value) < 1e17 && value == std::trunc(value) &&
-      !(value == 0 && std::signbit(value))) {
-    return FormatInt64(static_cast<int64_t>(value), buffer);
-  }
-  const auto [end, error] =
-      std::to_chars(buffer, buffer + 40, value, std::chars_format::general, 17);
-  CHECK(error == std::errc());
-  return static_cast<size_t>(end - buffer);
-}
 
 }  // namespace
 
@@ -143,8 +124,8 @@ void Writer::NumberText(std::string_view text) {
 }
 
 void Writer::Double(double value) {
-  char buffer[40];
-  NumberText(std::string_view(buffer, FormatSeventeenDigits(value, buffer)));
+  char buffer[kMaxDoubleText];
+  NumberText(std::string_view(buffer, FormatDouble(value, buffer)));
 }
 
 void Writer::HumanDouble(long double value) { NumberText(FormatLongDouble(value)); }
