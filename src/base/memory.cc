@@ -10,6 +10,8 @@
 // jemalloc's introspection, when it is linked in (it is not under the sanitizers).
 extern "C" int mallctl(const char* name, void* oldp, size_t* oldlenp, void* newp, size_t newlen)
     __attribute__((weak));
+extern "C" void malloc_stats_print(void (*write)(void*, const char*), void* to, const char* options)
+    __attribute__((weak));
 
 namespace holdfast {
 
@@ -49,6 +51,35 @@ const char* AllocatorName() {
     std::snprintf(name, sizeof name, "jemalloc-%s", number);
   }
   return name;
+}
+
+AllocatorStats ReadAllocatorStats() {
+  AllocatorStats stats;
+  if (mallctl == nullptr) return stats;
+  stats.allocated = AllocatedBytes();
+  size_t value = 0;
+  size_t size = sizeof value;
+  if (mallctl("stats.active", &value, &size, nullptr, 0) == 0) stats.active = value;
+  size = sizeof value;
+  if (mallctl("stats.resident", &value, &size, nullptr, 0) == 0) stats.resident = value;
+  return stats;
+}
+
+std::string AllocatorReport() {
+  std::string report;
+  if (malloc_stats_print != nullptr) {
+    const auto append = [](void* to, const char* text) {
+      static_cast<std::string*>(to)->append(text);
+    };
+    malloc_stats_print(append, &report, nullptr);
+  }
+  return report;
+}
+
+bool PurgeAllocator() {
+  if (mallctl == nullptr) return malloc_trim(0) >= 0;
+  // 4096 stands for all arenas (MALLCTL_ARENAS_ALL).
+  return mallctl("arena.4096.purge", nullptr, nullptr, nullptr, 0) == 0;
 }
 
 }  // namespace holdfast

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 namespace holdfast {
 
@@ -11,5 +12,17 @@ uint64_t AllocatedBytes();
 uint64_t ResidentBytes();
 // "jemalloc-5.3.0" or "libc".
 const char* AllocatorName();
+
+// What the allocator holds; all 0 when it doesn't say.
+struct AllocatorStats {
+  uint64_t allocated = 0;  // given out
+  uint64_t active = 0;     // of pages with anything given out
+  uint64_t resident = 0;   // of pages that it keeps
+};
+AllocatorStats ReadAllocatorStats();
+// The allocator's own report; empty when it has none.
+std::string AllocatorReport();
+// Returns unused pages to the operating system. False when the allocator can't.
+bool PurgeAllocator();
 
 }  // namespace holdfast

@@ -134,6 +134,7 @@ void Core::Tick() {
   persister_->Pump(false);
   stats_.max_turn_ns =
       std::max(stats_.max_turn_ns, static_cast<uint64_t>(loop_.TakeMaxTurnNs()));
+  rates_.Sample(now_ms, {stats_.commands_processed, stats_.input_bytes, stats_.output_bytes});
   if (number_ == 0) engine_->SampleMemory();
   ArmTick(next);
 }
@@ -186,6 +187,17 @@ void Core::CommandDone(const Request& request, const Caller& caller, int64_t ns,
 void Core::CommandRejected(const Command& command, std::string_view error) {
   ++stats_.commands[command.id].rejected;
   stats_.CountError(error);
+}
+
+void Core::RunAfter(uint64_t ms, absl::AnyInvocable<void()> task) {
+  const uint64_t number = next_delayed_++;
+  auto timer = std::make_unique<net::Timer>(&loop_);
+  timer->Start(ms, 0, [this, number, task = std::move(task)]() mutable {
+    // The timer that calls owns this closure: it goes when the task has run.
+    task();
+    delayed_.erase(number);
+  });
+  delayed_.emplace(number, std::move(timer));
 }
 
 // ---- Messages

@@ -23,6 +23,7 @@
 #include "engine/config.h"
 #include "engine/partition.h"
 #include "engine/persister.h"
+#include "engine/rates.h"
 #include "engine/slowlog.h"
 #include "engine/stats.h"
 #include "net/event_loop.h"
@@ -119,6 +120,9 @@ class Core final : public PartitionHost {
   void set_active_expire(bool on) { active_expire_ = on; }
   SlowLog& slowlog() { return slowlog_; }
   LatencyMonitor& latency() { return latency_; }
+  const RateMeter& rates() const { return rates_; }
+  // Runs `task` after `ms` milliseconds, unless the core ends before that.
+  void RunAfter(uint64_t ms, absl::AnyInvocable<void()> task);
   uint64_t KeyspaceBytesNow() const;
   // Bytes of entries that are held for the log or the store. Any thread.
   uint64_t log_bytes() const { return log_bytes_.load(std::memory_order_relaxed); }
@@ -163,6 +167,9 @@ class Core final : public PartitionHost {
   CoreStats stats_;
   SlowLog slowlog_;
   LatencyMonitor latency_;
+  RateMeter rates_;
+  absl::flat_hash_map<uint64_t, std::unique_ptr<net::Timer>> delayed_;  // RunAfter's, by number
+  uint64_t next_delayed_ = 0;
   bool active_expire_ = true;
   std::atomic<bool> ready_{false};
   std::atomic<uint64_t> keyspace_bytes_{0};

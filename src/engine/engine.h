@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "base/hash.h"
+#include "base/memory.h"
 #include "base/status.h"
 #include "engine/command.h"
 #include "engine/config.h"
@@ -86,6 +87,7 @@ class Engine {
   std::atomic<int64_t> last_save_s{0};     // unix time of the last flush to LevelDB
   std::atomic<bool> saving{false};         // a SAVE or BGSAVE is under way
   std::atomic<uint64_t> peak_memory{0};
+  const uint64_t startup_memory = AllocatedBytes();  // before anything was loaded
 
   // ---- From a core's loop thread.
 

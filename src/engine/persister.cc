@@ -172,4 +172,11 @@ void Persister::FreeLater(std::shared_ptr<void> garbage) {
   }
 }
 
+uint64_t Persister::stored_index(const Partition* partition) const {
+  for (const auto& slot : slots_) {
+    if (slot->partition == partition) return slot->stored_index;
+  }
+  return 0;
+}
+
 }  // namespace holdfast::engine

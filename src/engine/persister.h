@@ -40,6 +40,8 @@ class Persister {
   // Bytes of entries that are committed and not yet in the store.
   uint64_t pending_bytes() const { return pending_bytes_; }
   bool idle() const { return pending_bytes_ == 0 && writing_ == 0; }
+  // The last entry of the partition that its store holds.
+  uint64_t stored_index(const Partition* partition) const;
   int64_t last_flush_unix_s() const { return last_flush_unix_s_; }
   const data::PersistStats& stats() const { return stats_; }
   // Ends the thread. REQUIRES: the loop does not run any more.
