@@ -3,16 +3,17 @@
 #pragma once
 
 #include <arpa/inet.h>
-#include <doctest/doctest.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -22,6 +23,9 @@
 #include "net/connection.h"
 #include "net/event_loop.h"
 #include "net/listener.h"
+
+// Last: its CHECK replaces base's.
+#include <doctest/doctest.h>
 
 namespace holdfast::net {
 

@@ -1,10 +1,11 @@
 #include "net/write_queue.h"
 
+#include "base/rng.h"  // before doctest, whose CHECK replaces base's
+
 #include <doctest/doctest.h>
 #include <sys/uio.h>
 
 #include <algorithm>
-#include <random>
 #include <string>
 #include <utility>
 
@@ -25,31 +26,31 @@ std::string Front(const WriteQueue& queue, int max_parts) {
 
 TEST_CASE("a write queue gives back what was put in") {
   // Against the dumbest model: one string.
-  std::mt19937 random(7);
+  Rng rng(7);
   for (int round = 0; round < 200; ++round) {
     WriteQueue queue;
     std::string model;
     char next = 'a';
     for (int step = 0; step < 200; ++step) {
-      const unsigned what = random() % 4;
+      const uint64_t what = rng.Below(4);
       // Sizes around the thresholds of copying and of a chunk.
       const size_t sizes[] = {1, 3, 200, 511, 512, 600, 8191, 8192, 20'000};
       if (what <= 1) {
-        std::string piece(sizes[random() % 9], next++);
+        std::string piece(sizes[rng.Below(9)], next++);
         if (next > 'z') next = 'a';
         if (what == 0) {
           queue.Append(piece);
           model += piece;
         } else {
-          const size_t offset = queue.empty() ? random() % (piece.size() + 1) : 0;
+          const size_t offset = queue.empty() ? rng.Below(piece.size() + 1) : 0;
           model += piece.substr(offset);
           queue.AppendOwned(std::move(piece), offset);
         }
       } else {
-        const std::string front = Front(queue, 1 + static_cast<int>(random() % 64));
+        const std::string front = Front(queue, 1 + static_cast<int>(rng.Below(64)));
         REQUIRE(front == model.substr(0, front.size()));
         REQUIRE(front.empty() == model.empty());
-        const size_t n = front.empty() ? 0 : random() % (front.size() + 1);
+        const size_t n = front.empty() ? 0 : rng.Below(front.size() + 1);
         queue.Consume(n);
         model.erase(0, n);
       }
