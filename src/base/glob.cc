@@ -1,6 +1,7 @@
 #include "base/glob.h"
 
 #include <cstddef>
+#include <utility>
 
 namespace holdfast {
 namespace {
@@ -23,13 +24,12 @@ bool MatchClass(std::string_view pattern, size_t begin, char c, bool ignore_case
       if (pattern[i] == c) match = true;
       ++i;
     } else if (i + 2 < pattern.size() && pattern[i + 1] == '-') {
-      auto low = static_cast<unsigned char>(Fold(pattern[i], ignore_case));
-      auto high = static_cast<unsigned char>(Fold(pattern[i + 2], ignore_case));
-      if (low > high) {
-        const unsigned char t = low;
-        low = high;
-        high = t;
-      }
+      // Redis puts the ends in order first and folds them then, so [Z-a] without case is empty.
+      auto low = static_cast<unsigned char>(pattern[i]);
+      auto high = static_cast<unsigned char>(pattern[i + 2]);
+      if (low > high) std::swap(low, high);
+      low = static_cast<unsigned char>(Fold(static_cast<char>(low), ignore_case));
+      high = static_cast<unsigned char>(Fold(static_cast<char>(high), ignore_case));
       if (folded >= low && folded <= high) match = true;
       i += 3;
     } else {
