@@ -71,6 +71,9 @@ void Lock(engine::ExecContext& ctx);
 void Lockinfo(engine::ExecContext& ctx);
 void Unlock(engine::ExecContext& ctx);
 
+// debug_object.cc
+void DebugObject(engine::ExecContext& ctx);
+
 // object.cc
 void MemoryUsage(engine::ExecContext& ctx);
 void ObjectEncoding(engine::ExecContext& ctx);

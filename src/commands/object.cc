@@ -28,15 +28,6 @@ uint32_t AccessClock(ExecContext& ctx) {
   return static_cast<uint32_t>(ctx.partition().host()->clock().MonotonicNs() / kNsPerTick);
 }
 
-// The names that clients know from Redis, although a string is kept in one way only here.
-std::string_view EncodingOf(const Object& object) {
-  if (object.type() != ObjectType::kString) return data::TypeName(object.type());
-  if (object.raw()) return "raw";
-  int64_t number;
-  if (ParseInt64(object.value(), &number)) return "int";
-  return object.value_size() <= kMaxEmbedded ? "embstr" : "raw";
-}
-
 // The key that OBJECT is about, or null replied.
 Key FindOrNull(ExecContext& ctx) {
   const Key key = ctx.Peek(ctx.args[2]);
@@ -45,6 +36,14 @@ Key FindOrNull(ExecContext& ctx) {
 }
 
 }  // namespace
+
+std::string_view EncodingOf(const Object& object) {
+  if (object.type() != ObjectType::kString) return data::TypeName(object.type());
+  if (object.raw()) return "raw";
+  int64_t number;
+  if (ParseInt64(object.value(), &number)) return "int";
+  return object.value_size() <= kMaxEmbedded ? "embstr" : "raw";
+}
 
 int64_t IdleSeconds(ExecContext& ctx, const Key& key) {
   // The clock wraps after 13 years; the distance doesn't care.

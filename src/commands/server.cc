@@ -3,6 +3,7 @@
 
 #include "base/numbers.h"
 #include "commands/deferred.h"
+#include "commands/info_sections.h"
 #include "commands/lolwut.h"
 #include "commands/server_handlers.h"
 
@@ -27,6 +28,7 @@ void StartSave(Core& home, std::function<void()> done) {
               home,
               [effects](Core& core) { core.stats()->effects_at_save = effects[core.number()]; },
               [engine, done] {
+                engine->saves.fetch_add(1);
                 engine->saving.store(false);
                 done();
               });
@@ -52,7 +54,7 @@ void Time(SessionContext& ctx) {
   ctx.reply.BulkInteger(now_us % 1'000'000);
 }
 
-void Lastsave(SessionContext& ctx) { ctx.reply.Integer(ctx.core.engine().last_save_s.load()); }
+void Lastsave(SessionContext& ctx) { ctx.reply.Integer(LastSaveSeconds(ctx.core)); }
 
 void Save(SessionContext& ctx) {
   if (ctx.core.engine().saving.exchange(true)) {

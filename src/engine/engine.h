@@ -86,6 +86,7 @@ class Engine {
   std::atomic<int64_t> blocked_clients{0};
   std::atomic<int64_t> last_save_s{0};     // unix time of the last flush to LevelDB
   std::atomic<bool> saving{false};         // a SAVE or BGSAVE is under way
+  std::atomic<uint64_t> saves{0};          // finished ones
   std::atomic<uint64_t> peak_memory{0};
   const uint64_t startup_memory = AllocatedBytes();  // before anything was loaded
 

@@ -1,0 +1,120 @@
+// INFO persistence, replication, cluster, keyspace and holdfast.
+#include <algorithm>
+
+#include "commands/info_sections.h"
+
+namespace holdfast::commands {
+void WritePersistence(const InfoContext& info, std::string* out) {
+  const CoreReport& report = info.report;
+  Add(out, "# Persistence");
+  Add(out, "loading:0");
+  Add(out, "async_loading:0");
+  Add(out, "current_cow_peak:0");
+  Add(out, "current_cow_size:0");
+  Add(out, "current_cow_size_age:0");
+  Add(out, "current_fork_perc:0.00");
+  Add(out, "current_save_keys_processed:0");
+  Add(out, "current_save_keys_total:0");
+  // Since the last SAVE or BGSAVE. All of them are durable; the stores get them by themselves too.
+  Add(out, "rdb_changes_since_last_save:{}",
+      report.stats.effects - std::min(report.stats.effects, report.stats.effects_at_save));
+  Add(out, "rdb_bgsave_in_progress:{}", info.engine.saving.load() ? 1 : 0);
+  Add(out, "rdb_last_save_time:{}", LastSaveSeconds(info.core));
+  Add(out, "rdb_last_bgsave_status:ok");
+  Add(out, "rdb_last_bgsave_time_sec:-1");
+  Add(out, "rdb_current_bgsave_time_sec:-1");
+  Add(out, "rdb_saves:{}", info.engine.saves.load());
+  Add(out, "rdb_last_cow_size:0");
+  Add(out, "rdb_last_load_keys_expired:0");
+  Add(out, "rdb_last_load_keys_loaded:0");
+  // The log stands for Redis's append-only file. Its failure ends the process.
+  Add(out, "aof_enabled:1");
+  Add(out, "aof_rewrite_in_progress:0");
+  Add(out, "aof_rewrite_scheduled:0");
+  Add(out, "aof_last_rewrite_time_sec:-1");
+  Add(out, "aof_current_rewrite_time_sec:-1");
+  Add(out, "aof_last_bgrewrite_status:ok");
+  Add(out, "aof_rewrites:0");
+  Add(out, "aof_rewrites_consecutive_failures:0");
+  Add(out, "aof_last_write_status:ok");
+  Add(out, "aof_last_cow_size:0");
+  Add(out, "module_fork_in_progress:0");
+  Add(out, "module_fork_last_cow_size:0");
+  Add(out, "aof_current_size:{}", report.log_segment_bytes);
+  Add(out, "aof_base_size:0");
+  Add(out, "aof_pending_rewrite:0");
+  Add(out, "aof_buffer_length:{}", report.log_pending_bytes);
+  Add(out, "aof_pending_bio_fsync:0");
+  Add(out, "aof_delayed_fsync:0");
+}
+
+void WriteReplication(const InfoContext& info, std::string* out) {
+  uint64_t offset = 0;
+  for (const PartitionReport& partition : info.report.partitions) offset += partition.commit_index;
+  Add(out, "# Replication");
+  Add(out, "role:master");
+  Add(out, "connected_slaves:0");
+  Add(out, "master_failover_state:no-failover");
+  Add(out, "master_replid:{}", RunId(info.engine));
+  Add(out, "master_replid2:{:040}", 0);
+  // Committed entries of all partitions: grows with every write, and only then.
+  Add(out, "master_repl_offset:{}", offset);
+  Add(out, "second_repl_offset:-1");
+  Add(out, "repl_backlog_active:0");
+  Add(out, "repl_backlog_size:{}", info.config.repl_backlog_bytes);
+  Add(out, "repl_backlog_first_byte_offset:0");
+  Add(out, "repl_backlog_histlen:0");
+}
+
+void WriteCluster(const InfoContext&, std::string* out) {
+  Add(out, "# Cluster");
+  Add(out, "cluster_enabled:0");
+}
+
+void WriteKeyspace(const InfoContext& info, std::string* out) {
+  Add(out, "# Keyspace");
+  for (size_t db = 0; db < info.report.databases.size(); ++db) {
+    const DatabaseReport& database = info.report.databases[db];
+    if (database.keys == 0) continue;
+    const int64_t average_ms =
+        database.ttl_samples == 0
+            ? 0
+            : database.ttl_ms_sum / static_cast<int64_t>(database.ttl_samples);
+    Add(out, "db{}:keys={},expires={},avg_ttl={}", db, database.keys, database.expires, average_ms);
+  }
+}
+
+void WriteHoldfast(const InfoContext& info, std::string* out) {
+  const CoreReport& report = info.report;
+  const storage::Identity& identity = info.engine.identity();
+  Add(out, "# Holdfast");
+  Add(out, "node_id:{:016x}", identity.node_id);
+  Add(out, "boot:{}", identity.boot);
+  Add(out, "cores:{}", info.engine.cores());
+  Add(out, "partitions:{}", info.engine.partitions());
+  Add(out, "durability:{}", info.config.durability == engine::Durability::kFsync ? "fsync" : "os");
+  Add(out, "wal_pending_bytes:{}", report.log_pending_bytes);
+  Add(out, "wal_segment_bytes:{}", report.log_segment_bytes);
+  // Each frame is one write and, with durability fsync, one fdatasync.
+  Add(out, "wal_frames:{}", report.log_frames);
+  Add(out, "disk_free_bytes:{}", report.free_disk_bytes);
+  Add(out, "persister_pending_bytes:{}", report.persister_pending_bytes);
+  Add(out, "persister_jobs:{}", report.persisted.jobs);
+  Add(out, "persister_effects:{}", report.persisted.effects);
+  Add(out, "persister_records_written:{}", report.persisted.records_written);
+  Add(out, "persister_records_deleted:{}", report.persisted.records_deleted);
+  Add(out, "persister_bytes_written:{}", report.persisted.bytes_written);
+  Add(out, "effects:{}", report.stats.effects);
+  for (size_t core = 0; core < report.max_turn_ns.size(); ++core) {
+    Add(out, "core{}:max_turn_us={}", core, report.max_turn_ns[core] / 1000);
+  }
+  for (const PartitionReport& p : report.partitions) {
+    Add(out,
+        "partition{}:role={},core={},slots={}-{},term={},last={},committed={},stored={},keys={},"
+        "bytes={},revision={}",
+        p.number, p.leads ? "leader" : "follower", p.core, p.first_slot, p.last_slot, p.term,
+        p.last_index, p.commit_index, p.stored_index, p.keys, p.memory_bytes, p.revision);
+  }
+}
+
+}  // namespace holdfast::commands

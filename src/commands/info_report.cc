@@ -1,0 +1,146 @@
+#include "commands/info_report.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "commands/client_list.h"
+
+namespace holdfast::commands {
+namespace {
+
+using engine::Core;
+using engine::Partition;
+
+// Keys whose time to live goes into the average, per database and partition.
+constexpr size_t kTtlSamples = 32;
+
+void ReadDatabases(const Partition& partition, int64_t now_ms, CoreReport* report) {
+  for (uint32_t db = 0; db < data::kLogicalDatabases; ++db) {
+    const data::Database* database = partition.keyspace().Logical(db);
+    if (database == nullptr) continue;
+    DatabaseReport& sum = report->databases[db];
+    sum.keys += database->table.size();
+    sum.expires += database->expiries.size();
+    sum.object_bytes += database->object_bytes;
+    sum.table_bytes += database->table.MemoryBytes();
+    // Evenly spread over the heap, which is ordered only roughly.
+    const size_t heap = database->expiries.size();
+    const size_t step = std::max<size_t>(1, heap / kTtlSamples);
+    for (size_t i = 0; i < heap; i += step) {
+      sum.ttl_ms_sum += std::max<int64_t>(0, database->expiries.at(i).deadline_ms - now_ms);
+      ++sum.ttl_samples;
+    }
+  }
+}
+
+PartitionReport ReadPartition(Core& core, Partition& partition) {
+  PartitionReport report;
+  report.number = partition.number();
+  report.core = core.number();
+  report.first_slot = partition.first_slot();
+  report.last_slot = partition.last_slot();
+  report.leads = partition.ready();
+  report.term = partition.replica()->term();
+  report.last_index = partition.replica()->last_index();
+  report.commit_index = partition.commit_index();
+  report.stored_index = core.persister().stored_index(&partition);
+  report.memory_bytes = partition.keyspace().MemoryBytes();
+  report.revision = partition.keyspace().max_revision();
+  for (uint32_t db = 0; db < data::kLogicalDatabases; ++db) {
+    const data::Database* database = partition.keyspace().Logical(db);
+    if (database != nullptr) report.keys += database->table.size();
+  }
+  return report;
+}
+
+void ReadClients(const Core& core, CoreReport* report) {
+  for (const auto& [id, client] : core.clients()) {
+    report->max_input_bytes = std::max<uint64_t>(report->max_input_bytes, client->input_bytes());
+    report->max_output_bytes = std::max<uint64_t>(report->max_output_bytes, client->output_bytes());
+    report->client_memory_bytes += ClientMemory(*client);
+    report->watched_keys += client->watched.size();
+    if (!client->watched.empty()) ++report->watching_clients;
+  }
+}
+
+void AddPersisted(const data::PersistStats& from, data::PersistStats* to) {
+  to->jobs += from.jobs;
+  to->effects += from.effects;
+  to->records_written += from.records_written;
+  to->records_deleted += from.records_deleted;
+  to->records_skipped += from.records_skipped;
+  to->base_reads += from.base_reads;
+  to->bytes_written += from.bytes_written;
+}
+
+}  // namespace
+
+CoreReport ReadCore(Core& core, bool with_commands) {
+  CoreReport report;
+  engine::CoreStats* stats = core.stats();
+  if (with_commands) {
+    report.stats = *stats;
+  } else {
+    std::vector<engine::CommandStats> aside;
+    aside.swap(stats->commands);
+    report.stats = *stats;
+    aside.swap(stats->commands);
+  }
+  report.rates = core.rates().PerSecond();
+  for (const auto& partition : core.partitions()) {
+    ReadDatabases(*partition, core.NowMs(), &report);
+    report.partitions.push_back(ReadPartition(core, *partition));
+    partition->blocked().ForEachKey(
+        [&report](uint32_t, std::string_view) { ++report.blocking_keys; });
+  }
+  ReadClients(core, &report);
+  report.log_pending_bytes = core.log().pending_bytes();
+  report.log_segment_bytes = core.log().segment_bytes();
+  report.log_frames = core.log().frames();
+  report.free_disk_bytes = core.log().free_bytes();
+  report.persister_pending_bytes = core.persister().pending_bytes();
+  AddPersisted(core.persister().stats(), &report.persisted);
+  report.max_turn_ns.push_back(report.stats.max_turn_ns);
+  return report;
+}
+
+void CoreReport::Merge(CoreReport&& other) {
+  stats.Merge(other.stats);
+  rates.commands += other.rates.commands;
+  rates.input_bytes += other.rates.input_bytes;
+  rates.output_bytes += other.rates.output_bytes;
+  for (size_t db = 0; db < databases.size(); ++db) {
+    DatabaseReport& to = databases[db];
+    const DatabaseReport& from = other.databases[db];
+    to.keys += from.keys;
+    to.expires += from.expires;
+    to.ttl_ms_sum += from.ttl_ms_sum;
+    to.ttl_samples += from.ttl_samples;
+    to.object_bytes += from.object_bytes;
+    to.table_bytes += from.table_bytes;
+  }
+  partitions.insert(partitions.end(), other.partitions.begin(), other.partitions.end());
+  max_input_bytes = std::max(max_input_bytes, other.max_input_bytes);
+  max_output_bytes = std::max(max_output_bytes, other.max_output_bytes);
+  client_memory_bytes += other.client_memory_bytes;
+  watched_keys += other.watched_keys;
+  blocking_keys += other.blocking_keys;
+  watching_clients += other.watching_clients;
+  log_pending_bytes += other.log_pending_bytes;
+  log_segment_bytes += other.log_segment_bytes;
+  log_frames += other.log_frames;
+  free_disk_bytes = std::min(free_disk_bytes, other.free_disk_bytes);
+  persister_pending_bytes += other.persister_pending_bytes;
+  AddPersisted(other.persisted, &persisted);
+  max_turn_ns.insert(max_turn_ns.end(), other.max_turn_ns.begin(), other.max_turn_ns.end());
+}
+
+CoreReport MergeReports(std::vector<CoreReport>& reports) {
+  CoreReport all = std::move(reports[0]);
+  for (size_t i = 1; i < reports.size(); ++i) all.Merge(std::move(reports[i]));
+  std::sort(all.partitions.begin(), all.partitions.end(),
+            [](const PartitionReport& a, const PartitionReport& b) { return a.number < b.number; });
+  return all;
+}
+
+}  // namespace holdfast::commands
