@@ -197,8 +197,12 @@ void Flushall(ExecContext& ctx) { Flush(ctx, 0, data::kLogicalDatabases - 1); }
 void Swapdb(ExecContext& ctx) {
   uint32_t first;
   uint32_t second;
-  if (!ParseDatabase(ctx, 1, "ERR invalid first DB index", &first)) return;
-  if (!ParseDatabase(ctx, 2, "ERR invalid second DB index", &second)) return;
+  int64_t first_number;
+  int64_t second_number;
+  if (!ParseDatabaseNumber(ctx, 1, "ERR invalid first DB index", &first_number)) return;
+  if (!ParseDatabaseNumber(ctx, 2, "ERR invalid second DB index", &second_number)) return;
+  if (!CheckDatabase(ctx, first_number, &first)) return;
+  if (!CheckDatabase(ctx, second_number, &second)) return;
   if (first != second) {
     data::DatabaseMap map = ctx.partition().keyspace().map();
     std::swap(map.physical[first], map.physical[second]);

@@ -72,7 +72,9 @@ bool ParseCopyOptions(ExecContext& ctx, CopyOptions* options) {
     if (EqualsIgnoreCase(ctx.args[i], "REPLACE")) {
       options->replace = true;
     } else if (EqualsIgnoreCase(ctx.args[i], "DB") && i + 1 < ctx.args.size()) {
-      if (!ParseDatabase(ctx, ++i, {}, &options->db)) return false;
+      int64_t number;
+      if (!ParseDatabaseNumber(ctx, ++i, {}, &number)) return false;
+      if (!CheckDatabase(ctx, number, &options->db)) return false;
     } else {
       ctx.Error(engine::kSyntaxError);
       return false;
@@ -83,15 +85,16 @@ bool ParseCopyOptions(ExecContext& ctx, CopyOptions* options) {
 
 }  // namespace
 
-bool ParseDatabase(ExecContext& ctx, size_t i, std::string_view error, uint32_t* db) {
-  int64_t number;
-  if (!ctx.ParseInt(i, &number, error.empty() ? engine::kNotInteger : error)) return false;
-  if (number < INT32_MIN || number > INT32_MAX) {
-    ctx.Error(error.empty() ? "ERR value is out of range, value must between -2147483648 and "
-                              "2147483647"
-                            : error);
-    return false;
-  }
+bool ParseDatabaseNumber(ExecContext& ctx, size_t i, std::string_view error, int64_t* number) {
+  if (!ctx.ParseInt(i, number, error.empty() ? engine::kNotInteger : error)) return false;
+  if (*number >= INT32_MIN && *number <= INT32_MAX) return true;
+  ctx.Error(!error.empty() ? error
+                           : "ERR value is out of range, value must between -2147483648 and "
+                             "2147483647");
+  return false;
+}
+
+bool CheckDatabase(ExecContext& ctx, int64_t number, uint32_t* db) {
   if (number < 0 || number >= int64_t{data::kLogicalDatabases}) {
     ctx.Error("ERR DB index is out of range");
     return false;
@@ -146,8 +149,9 @@ void Copy(ExecContext& ctx) {
 }
 
 void Move(ExecContext& ctx) {
+  int64_t number;
   uint32_t db;
-  if (!ParseDatabase(ctx, 2, {}, &db)) return;
+  if (!ParseDatabaseNumber(ctx, 2, {}, &number) || !CheckDatabase(ctx, number, &db)) return;
   if (db == ctx.caller.db) {
     ctx.Error(kSameObject);
     return;
