@@ -46,7 +46,7 @@ class Log {
   virtual void RemoveObsolete(const AppliedIndexes& applied) = 0;
 
   // Free bytes of the disk that holds the log, sampled at most every 100 ms while the log is in
-  // use (P43). Any thread.
+  // use and every second while it is not (P43). Any thread.
   virtual uint64_t free_bytes() const = 0;
 
   // Bytes of log segments on disk that this core has written in this boot. Any thread.
@@ -113,7 +113,7 @@ class LogThread final : public Log {
   uint64_t next_ticket_ = 1;
   bool sleeping_ = false;
   bool stopping_ = false;
-  bool failed_ = false;
+  bool failed_ = false;  // set by the log thread only, which may read it without the mutex
 
   int64_t sampled_at_ns_ = 0;
   std::thread thread_;

@@ -46,14 +46,17 @@
 //  1. the segment belongs to the newest boot. When a boot's segments exist, the recovery before it
 //     had ended, and had cut every older tail durably;
 //  2. it is the last of its stream. A segment is created only when the one before is durable;
-//  3. no valid frame stands behind it whose synced offset is greater than the invalid offset. Such
-//     a frame proves that the damaged place had been durable.
-// A torn tail is cut off durably; a segment with a torn header is replaced by an empty one.
-// Anything else is kCorruption and names file and offset. A crash during recovery is harmless:
-// cutting is idempotent, and no segment of a newer boot exists before recovery has returned OK.
+//  3. no valid frame header stands behind it whose synced offset is greater than the invalid
+//     offset. Such a header proves that the damaged place had been durable.
+// A torn tail is cut off durably; a segment with a torn header is replaced by an empty one. What
+// stays of the last frame is written and synced once more, because after `kill -9` or a failed
+// fdatasync it may be readable without being on disk. Anything else is kCorruption and names file
+// and offset. A crash during recovery is harmless: cutting is idempotent, and no segment of a newer
+// boot exists before recovery has returned OK.
 #pragma once
 
 #include <absl/container/flat_hash_map.h>
+#include <absl/container/flat_hash_set.h>
 #include <absl/functional/function_ref.h>
 
 #include <cstdint>
@@ -186,7 +189,7 @@ class OldSegments {
   mutable std::mutex mutex_;
   std::vector<WalSegment> segments_;  // in order of replay
   AppliedIndexes applied_;
-  absl::flat_hash_map<uint32_t, bool> waiting_;  // partitions whose hard state nobody has taken
+  absl::flat_hash_set<uint32_t> waiting_;  // partitions whose hard state nobody has taken over
 };
 
 struct WalOptions {
@@ -252,6 +255,7 @@ class WalWriter {
   uint64_t filled_ = 0;        // the file's size: zeros from end_ up to here
   uint64_t previous_end_ = 0;  // of the segment before
   uint64_t next_seq_ = 0;
+  bool has_frames_ = false;  // the active segment holds more than hard states
   uint64_t syncs_ = 0;
 
   std::vector<WalSegment> complete_;                    // in order of seq
