@@ -10,17 +10,17 @@ namespace holdfast {
 
 }  // namespace holdfast
 
-#define CHECK(condition)                                                        \
-  do {                                                                          \
-    if (__builtin_expect(!(condition), 0)) {                                    \
-      ::holdfast::CheckFailed(__FILE__, __LINE__, #condition, "");              \
-    }                                                                           \
+#define CHECK(condition)                                           \
+  do {                                                             \
+    if (__builtin_expect(!(condition), 0)) {                       \
+      ::holdfast::CheckFailed(__FILE__, __LINE__, #condition, ""); \
+    }                                                              \
   } while (false)
 
 // `message` says what the broken invariant means; it is a C string.
-#define CHECK_MSG(condition, message)                                           \
-  do {                                                                          \
-    if (__builtin_expect(!(condition), 0)) {                                    \
-      ::holdfast::CheckFailed(__FILE__, __LINE__, #condition, message);         \
-    }                                                                           \
+#define CHECK_MSG(condition, message)                                   \
+  do {                                                                  \
+    if (__builtin_expect(!(condition), 0)) {                            \
+      ::holdfast::CheckFailed(__FILE__, __LINE__, #condition, message); \
+    }                                                                   \
   } while (false)

@@ -24,8 +24,7 @@ class HybridLogicalClock {
   // As Next(), with a wall-clock reading that the caller took already.
   uint64_t NextAt(int64_t wall_ms) {
     const int64_t since = wall_ms - kRevisionEpochMs;
-    const uint64_t physical =
-        since > 0 ? static_cast<uint64_t>(since) << kRevisionLogicalBits : 0;
+    const uint64_t physical = since > 0 ? static_cast<uint64_t>(since) << kRevisionLogicalBits : 0;
     last_ = physical > last_ ? physical : last_ + 1;
     return last_;
   }

@@ -13,8 +13,8 @@ namespace {
 
 // Never destroyed: threads may log until the very end of the process.
 std::shared_ptr<spdlog::logger>& Logger() {
-  static auto* logger = new std::shared_ptr<spdlog::logger>(
-      std::make_shared<spdlog::logger>("holdfast", std::make_shared<spdlog::sinks::stderr_sink_mt>()));
+  static auto* logger = new std::shared_ptr<spdlog::logger>(std::make_shared<spdlog::logger>(
+      "holdfast", std::make_shared<spdlog::sinks::stderr_sink_mt>()));
   return *logger;
 }
 

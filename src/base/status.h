@@ -53,8 +53,8 @@ class [[nodiscard]] Status {
 template <typename T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : state_(std::move(value)) {}                 // NOLINT: implicit on purpose
-  Result(Status status) : state_(std::move(status)) {           // NOLINT: implicit on purpose
+  Result(T value) : state_(std::move(value)) {}        // NOLINT: implicit on purpose
+  Result(Status status) : state_(std::move(status)) {  // NOLINT: implicit on purpose
     CHECK(!std::get<Status>(state_).ok());
   }
 
@@ -81,8 +81,8 @@ class [[nodiscard]] Result {
 
 }  // namespace holdfast
 
-#define RETURN_IF_ERROR(expression)                   \
-  do {                                                \
-    ::holdfast::Status return_if_error_ = (expression); \
+#define RETURN_IF_ERROR(expression)                      \
+  do {                                                   \
+    ::holdfast::Status return_if_error_ = (expression);  \
     if (!return_if_error_.ok()) return return_if_error_; \
   } while (false)
