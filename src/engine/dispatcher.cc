@@ -241,8 +241,15 @@ void Queue(Client* client, const Command& command, Args args) {
     Reject(client, &command, "ERR Command not allowed inside a transaction");
     return;
   }
+  const Config& config = client->core->config();
+  if (command.has(kDenyOom) && config.maxmemory_bytes != 0 &&
+      config.maxmemory_policy == MaxmemoryPolicy::kNoEviction &&
+      client->core->UsedMemory() > config.maxmemory_bytes) {
+    Reject(client, &command, kOutOfMemory);
+    return;
+  }
   if (client->queued.size() >= kMaxQueued ||
-      client->queued_bytes > client->core->config().query_buffer_limit_bytes) {
+      client->queued_bytes > config.query_buffer_limit_bytes) {
     Reject(client, &command, "ERR transaction is too large");
     return;
   }
@@ -321,6 +328,10 @@ Dispatched Dispatch(Client* client, Args args) {
   } else {
     RunData(client, *command, args);
   }
+  // After the command, as in Redis: RESET in MONITOR isn't shown to the one who sent it.
+  if (core->engine().monitors.load(std::memory_order_relaxed) > 0) {
+    FeedMonitors(client, *command, args);
+  }
   AfterRequest(client);
   return Dispatched::kDone;
 }
@@ -386,6 +397,13 @@ void ReplyTransaction(Client* client, const TransactionRequest& transaction, Par
   }
 }
 
+// The transaction was refused as a whole: nothing was executed.
+void ReplyRefused(Client* client, std::string_view refusal) {
+  resp::Writer(client->replies.Begin(nullptr), client->protocol)
+      .Error("EXECABORT Transaction discarded because of: " + std::string(refusal));
+  FinishReply(client);
+}
+
 void ReplyAborted(Client* client, Partition* partition, const ExecResult* result) {
   resp::Writer(client->replies.Begin(partition), client->protocol).NullArray();
   if (partition != nullptr) {
@@ -403,12 +421,14 @@ void RunRemoteTransaction(Client* client, std::shared_ptr<TransactionRequest> tr
   // The client takes no further request until this one is answered: its reply is put together from
   // the partition's and from session commands that run then.
   ++client->waiting;
-  auto finish = [home, id = client->id, transaction](bool executed,
+  auto finish = [home, id = client->id, transaction](const ExecResult& result,
                                                      std::vector<std::string> replies) {
     Client* owner = home->FindClient(id);
     if (owner == nullptr) return;
     --owner->waiting;
-    if (executed) {
+    if (!result.refusal.empty()) {
+      ReplyRefused(owner, result.refusal);
+    } else if (result.executed) {
       ReplyTransaction(owner, *transaction, nullptr, nullptr, std::move(replies));
     } else {
       ReplyAborted(owner, nullptr, nullptr);
@@ -428,9 +448,8 @@ void RunRemoteTransaction(Client* client, std::shared_ptr<TransactionRequest> tr
         transaction->DataRequests(), caller, transaction->watched, &replies);
     for (const WatchedKey& watch : transaction->watched) partition->Unwatch(watch.db, watch.key);
     ReturnHome(partition, core, home_number, result, std::move(replies),
-               [finish = std::move(finish), executed = result.executed](
-                   std::vector<std::string> outcome) mutable {
-                 finish(executed, std::move(outcome));
+               [finish = std::move(finish), result](std::vector<std::string> outcome) mutable {
+                 finish(result, std::move(outcome));
                });
   });
 }
@@ -480,7 +499,9 @@ void RunTransaction(Client* client, const Command& exec) {
   const ExecResult result = partition->ExecuteTransaction(
       transaction->DataRequests(), CallerOf(*client), transaction->watched, &replies);
   for (const WatchedKey& watch : transaction->watched) partition->Unwatch(watch.db, watch.key);
-  if (result.executed) {
+  if (!result.refusal.empty()) {
+    ReplyRefused(client, result.refusal);
+  } else if (result.executed) {
     ReplyTransaction(client, *transaction, partition, &result, std::move(replies));
   } else {
     ReplyAborted(client, partition, &result);

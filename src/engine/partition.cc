@@ -130,37 +130,44 @@ ExecResult Partition::Execute(const Request& request, const Caller& caller,
   return Finish(outcome);
 }
 
+bool Partition::Unmodified(const WatchedKey& watch, Outcome* outcome) {
+  const data::HashedKey hashed = keyspace_->Hash(watch.key);
+  outcome->index = std::max(outcome->index, touched_.Find(hashed.hash, commit_index_));
+  if (!watches_.Unmodified(watch.db, watch.key, watch.revision)) return false;
+  data::Database* database = keyspace_->Logical(watch.db);
+  data::Object* object = database->table.Find(hashed);
+  if (object == nullptr || !IsExpired(*database, object, host_->NowMs())) return true;
+  // An expired key of another revision was missing for the watcher already: SWAPDB brought it.
+  if (object->revision() != watch.revision) return true;
+  // It has expired since WATCH: whoever learns that waits for the deletion.
+  EmitDelete(watch.db, database, object, host_->NowMs());
+  ++host_->stats()->expired_keys;
+  outcome->index = open_index_;
+  outcome->wrote = true;
+  return false;
+}
+
 ExecResult Partition::ExecuteTransaction(const std::vector<Request>& requests,
                                          const Caller& caller,
                                          const std::vector<WatchedKey>& watched,
                                          std::vector<std::string>* replies) {
   uint32_t flags = 0;
   for (const Request& request : requests) flags |= request.command->flags;
-  replies->resize(requests.size());
   const std::string_view refusal = WhyRefused(flags);
   if (!refusal.empty()) {
-    for (std::string& reply : *replies) resp::Writer(&reply, caller.protocol).Error(refusal);
-    return {};
+    ExecResult refused;
+    refused.executed = false;
+    refused.refusal = refusal;
+    return refused;
   }
   Outcome outcome;
   for (const WatchedKey& watch : watched) {
-    // A watched key whose time has come is deleted here, and so is modified.
-    const data::HashedKey hashed = keyspace_->Hash(watch.key);
-    data::Database* database = keyspace_->Logical(watch.db);
-    data::Object* object = database->table.Find(hashed);
-    if (object != nullptr && IsExpired(*database, object, host_->NowMs())) {
-      EmitDelete(watch.db, database, object, host_->NowMs());
-      ++host_->stats()->expired_keys;
-      outcome.wrote = true;
-    }
-    outcome.index = std::max(outcome.index, touched_.Find(hashed.hash, commit_index_));
-    if (!watches_.Unmodified(watch.db, watch.key, watch.revision)) {
-      replies->clear();
-      ExecResult aborted = Finish(outcome);
-      aborted.executed = false;
-      return aborted;
-    }
+    if (Unmodified(watch, &outcome)) continue;
+    ExecResult aborted = Finish(outcome);
+    aborted.executed = false;
+    return aborted;
   }
+  replies->resize(requests.size());
   Caller inside = caller;
   inside.in_transaction = true;
   for (size_t i = 0; i < requests.size(); ++i) {
@@ -297,9 +304,12 @@ void Partition::EmitDatabases(const data::DatabaseMap& map, uint32_t affected, i
   effect.kind = data::EffectKind::kDatabases;
   effect.value = encoded;
   effect.meta.revision = revisions_.NextAt(now_ms);
-  const auto exists = [this](uint32_t db) {
-    return [this, db](std::string_view key) {
-      return keyspace_->Logical(db)->table.Find(keyspace_->Hash(key)) != nullptr;
+  // A key whose time has come is missing for everybody.
+  const auto exists = [this, now_ms](uint32_t db) {
+    return [this, db, now_ms](std::string_view key) {
+      const data::Database* database = keyspace_->Logical(db);
+      const data::Object* object = database->table.Find(keyspace_->Hash(key));
+      return object != nullptr && !IsExpired(*database, object, now_ms);
     };
   };
   // A watched key is modified when it was there before or is there afterwards.

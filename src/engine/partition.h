@@ -77,6 +77,7 @@ struct ExecResult {
   Gate gate;
   bool is_write = false;  // an effect was emitted
   bool executed = true;   // false: a watched key was modified, the transaction did nothing
+  std::string_view refusal;  // why the transaction was not even looked at; empty when it was
   bool blocked = false;   // the reply comes later, to the address
 };
 
@@ -110,7 +111,8 @@ class Partition : public replica::StateMachine {
   ExecResult Execute(const Request& request, const Caller& caller, const ReplyAddress& address,
                      std::string* out);
   // Runs the commands of a transaction as one unit: all their effects are in one entry. Gives one
-  // reply each in `replies`, unless a watched key was modified: then nothing is executed.
+  // reply each in `replies`, unless it was refused or a watched key was modified: then nothing is
+  // executed.
   ExecResult ExecuteTransaction(const std::vector<Request>& requests,
                                 const Caller& caller, const std::vector<WatchedKey>& watched,
                                 std::vector<std::string>* replies);
@@ -177,6 +179,8 @@ class Partition : public replica::StateMachine {
   void Run(const Request& request, const Caller& caller, const ReplyAddress& address,
            std::string* out, Outcome* outcome);
   ExecResult Finish(const Outcome& outcome);
+  // Whether the key is as it was when WATCH returned `watch.revision`.
+  bool Unmodified(const WatchedKey& watch, Outcome* outcome);
   // Why a command with these flags can't be taken now; empty when it can.
   std::string_view WhyRefused(uint32_t flags);
   void Emit(data::Effect* effect, Key* key, uint32_t logical, int64_t now_ms);
