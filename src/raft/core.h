@@ -2,6 +2,7 @@
 // they share the state of one node. Only the .cc files of this folder include it.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <utility>
 #include <vector>
@@ -25,7 +26,9 @@ class Group::Core {
 
   // What Group's accessors read.
   Standing standing() const;
-  bool ready() const { return role_ == Role::kLeader && commit_index_ >= term_start_index_; }
+  bool ready() const {
+    return role_ == Role::kLeader && std::min(commit_index_, durable_index_) >= term_start_index_;
+  }
   bool needs_ticks() const {
     return !(role_ == Role::kLeader && alone_is_quorum_ && peers_.empty());
   }

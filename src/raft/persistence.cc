@@ -66,7 +66,10 @@ void Group::Core::TakeDurable(const Ticket& ticket) {
     durable_index_ = std::max(durable_index_, ticket.last.index);
   }
   if (role_ == Role::kCandidate) CountVotes();
-  if (role_ == Role::kLeader) AdvanceLeaderCommit();
+  if (role_ == Role::kLeader) {
+    AdvanceLeaderCommit();
+    ReleaseReads();
+  }
 }
 
 }  // namespace holdfast::raft

@@ -228,6 +228,7 @@ void Group::Core::CheckInvariants() const {
     CHECK_MSG(durable_hard_state_ == hard_state_, "leads on a vote that is not durable");
     CHECK(hard_state_.voted_for == config_.self);
     CHECK(term_start_index_ > 0 && log_.last().term == hard_state_.term);
+    CHECK(!ready() || applied_index_ >= term_start_index_);
   } else {
     CHECK(leader_ != config_.self);
     CHECK_MSG(reads_.empty(), "only a leader has reads that wait");

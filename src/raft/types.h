@@ -227,7 +227,8 @@ struct Standing {
   uint64_t term = 0;
   NodeId leader = kNoNode;  // of `term`, when known
   // Leads, and an entry of its own term is committed: only now is its commit index complete
-  // (PITFALLS P02, P03).
+  // (PITFALLS P02, P03). That entry is durable here, too, so this or an earlier update has handed
+  // out everything of earlier terms to be applied.
   bool ready = false;
   bool operator==(const Standing&) const = default;
 };

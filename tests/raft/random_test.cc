@@ -256,11 +256,11 @@ TEST_CASE("raft worlds: loss, repetition, reordering, power losses and stalls br
   for (uint64_t seed = first; seed < first + n; ++seed) {
     CAPTURE(seed);
     const size_t sizes[] = {1, 2, 3, 3, 3, 4, 5};
-    RandomWorld random(seed, sizes[seed % std::size(sizes)]);
-    random.Run(4000);
-    if (random.world().violations().empty()) random.Recover();
-    for (const std::string& violation : random.world().violations()) FAIL_CHECK(violation);
-    const Counts& counts = random.counts();
+    RandomWorld one(seed, sizes[seed % std::size(sizes)]);
+    one.Run(4000);
+    if (one.world().violations().empty()) one.Recover();
+    for (const std::string& violation : one.world().violations()) FAIL_CHECK(violation);
+    const Counts& counts = one.counts();
     all.proposals += counts.proposals;
     all.committed += counts.committed;
     all.reads += counts.reads;
