@@ -168,9 +168,8 @@ ParseOutcome RequestParser::ParseInline(std::string_view input, const ParserLimi
     case Line::kWhole:
       break;
   }
-  std::string_view line = input.substr(0, end);
-  if (line.ends_with('\r')) line.remove_suffix(1);
-  if (!SplitInline(line)) return Fail("unbalanced quotes in request");
+  // A '\r' before the '\n' needs no care: it counts as a blank.
+  if (!SplitInline(input.substr(0, end))) return Fail("unbalanced quotes in request");
   pos_ = end + 1;
   return Finish(input);
 }
