@@ -40,7 +40,7 @@ class Client {
   virtual ~Client() = default;
 
   Core* const core;
-  const uint64_t id;  // unique in the process, increasing
+  const uint64_t id;          // unique in the process, increasing
   std::string address;        // "127.0.0.1:51234"
   std::string local_address;  // "127.0.0.1:6379"
   int fd = -1;
@@ -90,8 +90,8 @@ class Client {
   void GateOpened();
   // The replies are looked at when the turn ends.
   void MarkDirty();
-  bool dirty = false;            // in the core's list of clients to flush
-  bool wake_registered = false;  // a partition will call GateOpened
+  bool dirty = false;                    // in the core's list of clients to flush
+  bool wake_registered = false;          // a partition will call GateOpened
   std::vector<uint64_t> muted_slots;     // reserved while CLIENT REPLY was off
   std::vector<uint64_t> deferred_slots;  // of session commands that hold up the client
   std::vector<int> key_positions;        // scratch

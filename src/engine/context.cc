@@ -139,8 +139,7 @@ void ExecContext::RenewLease(const Key& key, int64_t ms) {
   data::LockValue lock;
   CHECK(key.Is(data::ObjectType::kLock) && data::DecodeLock(key.object->value(), &lock));
   CHECK(ms <= static_cast<int64_t>(lock.lease_ms));
-  partition_->keyspace_->leases()->Set(key.object,
-                                       partition_->host_->clock().MonotonicMs() + ms);
+  partition_->keyspace_->leases()->Set(key.object, partition_->host_->clock().MonotonicMs() + ms);
 }
 
 void ExecContext::SetDatabases(const data::DatabaseMap& map, uint32_t affected) {

@@ -132,8 +132,7 @@ void Core::Tick() {
     if (wish != 0) next = std::min(next, std::max(wish, now_ms + 1));
   }
   persister_->Pump(false);
-  stats_.max_turn_ns =
-      std::max(stats_.max_turn_ns, static_cast<uint64_t>(loop_.TakeMaxTurnNs()));
+  stats_.max_turn_ns = std::max(stats_.max_turn_ns, static_cast<uint64_t>(loop_.TakeMaxTurnNs()));
   rates_.Sample(now_ms, {stats_.commands_processed, stats_.input_bytes, stats_.output_bytes});
   if (number_ == 0) engine_->SampleMemory();
   ArmTick(next);
@@ -173,8 +172,8 @@ void Core::CommandDone(const Request& request, const Caller& caller, int64_t ns,
   const int64_t us = ns / 1000;
   if (config_.latency_monitor_threshold_ms > 0 &&
       us >= config_.latency_monitor_threshold_ms * 1000) {
-    latency_.Add(request.command->has(kFast) ? "fast-command" : "command",
-                 clock().WallMs() / 1000, us / 1000);
+    latency_.Add(request.command->has(kFast) ? "fast-command" : "command", clock().WallMs() / 1000,
+                 us / 1000);
   }
   if (config_.slowlog_slower_than_us < 0 || us < config_.slowlog_slower_than_us ||
       request.command->has(kSkipSlowlog)) {

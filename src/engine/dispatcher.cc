@@ -87,8 +87,8 @@ int64_t PartitionOfKeys(const Client& client, Args args, const std::vector<int>&
   if (engine.partitions() == 1) return 0;
   int64_t partition = -1;
   for (const int i : positions) {
-    const auto p = static_cast<int64_t>(
-        engine.PartitionOfSlot(KeySlot(args[static_cast<size_t>(i)])));
+    const auto p =
+        static_cast<int64_t>(engine.PartitionOfSlot(KeySlot(args[static_cast<size_t>(i)])));
     if (partition >= 0 && p != partition) return -2;
     partition = p;
   }
@@ -444,8 +444,8 @@ void RunRemoteTransaction(Client* client, std::shared_ptr<TransactionRequest> tr
     caller.address = transaction->address;
     caller.name = transaction->name;
     std::vector<std::string> replies;
-    const ExecResult result = partition->ExecuteTransaction(
-        transaction->DataRequests(), caller, transaction->watched, &replies);
+    const ExecResult result = partition->ExecuteTransaction(transaction->DataRequests(), caller,
+                                                            transaction->watched, &replies);
     for (const WatchedKey& watch : transaction->watched) partition->Unwatch(watch.db, watch.key);
     ReturnHome(partition, core, home_number, result, std::move(replies),
                [finish = std::move(finish), result](std::vector<std::string> outcome) mutable {
@@ -564,33 +564,33 @@ void WatchKeys(Client* client, Args args, const Command& watch) {
   // The revisions come back with the answer; until then no further request is taken.
   ++client->waiting;
   const uint32_t home = core->number();
-  core->Post(engine->CoreOfPartition(number), [engine, number, home, id = client->id,
-                                               wanted = std::move(wanted)]() mutable {
-    Core* remote = &engine->core(engine->CoreOfPartition(number));
-    Partition* partition = remote->FindPartition(number);
-    for (WatchedKey& key : wanted) key.revision = partition->Watch(key.db, key.key);
-    remote->Post(home, [engine, home, id, wanted = std::move(wanted)]() mutable {
-      Client* owner = engine->core(home).FindClient(id);
-      if (owner == nullptr) {
-        // Gone meanwhile: nobody else would take the watches back.
-        Core* back = &engine->core(home);
-        for (const WatchedKey& key : wanted) {
-          back->Post(engine->CoreOfPartition(key.partition), [engine, key] {
-            engine->core(engine->CoreOfPartition(key.partition))
-                .FindPartition(key.partition)
-                ->Unwatch(key.db, key.key);
-          });
-        }
-        return;
-      }
-      for (WatchedKey& key : wanted) owner->watched.push_back(std::move(key));
-      --owner->waiting;
-      owner->replies.Begin(nullptr)->append("+OK\r\n");
-      FinishReply(owner);
-      owner->GateOpened();
-      if (owner->waiting == 0) owner->core->ResumeLater(owner);
-    });
-  });
+  core->Post(engine->CoreOfPartition(number),
+             [engine, number, home, id = client->id, wanted = std::move(wanted)]() mutable {
+               Core* remote = &engine->core(engine->CoreOfPartition(number));
+               Partition* partition = remote->FindPartition(number);
+               for (WatchedKey& key : wanted) key.revision = partition->Watch(key.db, key.key);
+               remote->Post(home, [engine, home, id, wanted = std::move(wanted)]() mutable {
+                 Client* owner = engine->core(home).FindClient(id);
+                 if (owner == nullptr) {
+                   // Gone meanwhile: nobody else would take the watches back.
+                   Core* back = &engine->core(home);
+                   for (const WatchedKey& key : wanted) {
+                     back->Post(engine->CoreOfPartition(key.partition), [engine, key] {
+                       engine->core(engine->CoreOfPartition(key.partition))
+                           .FindPartition(key.partition)
+                           ->Unwatch(key.db, key.key);
+                     });
+                   }
+                   return;
+                 }
+                 for (WatchedKey& key : wanted) owner->watched.push_back(std::move(key));
+                 --owner->waiting;
+                 owner->replies.Begin(nullptr)->append("+OK\r\n");
+                 FinishReply(owner);
+                 owner->GateOpened();
+                 if (owner->waiting == 0) owner->core->ResumeLater(owner);
+               });
+             });
 }
 
 void CancelBlocked(Client* client) {

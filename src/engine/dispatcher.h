@@ -1,5 +1,5 @@
-// From a parsed request to the place where it runs: the checks that come before every command, MULTI
-// queueing, and the way to the partition of its keys, here or on another core.
+// From a parsed request to the place where it runs: the checks that come before every command,
+// MULTI queueing, and the way to the partition of its keys, here or on another core.
 //
 // Loop thread of the client's core only.
 #pragma once

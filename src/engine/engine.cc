@@ -49,8 +49,8 @@ uint16_t Engine::FirstSlotOf(uint32_t partition) const {
 
 Status Engine::Load() {
   storage::FileSystem* fs = storage::PosixFileSystem();
-  Result<storage::DataDirectory> directory = storage::OpenDataDirectory(
-      fs, config_.dir, static_cast<uint32_t>(config_.partitions));
+  Result<storage::DataDirectory> directory =
+      storage::OpenDataDirectory(fs, config_.dir, static_cast<uint32_t>(config_.partitions));
   if (!directory.ok()) return directory.status();
   directory_ = std::make_unique<storage::DataDirectory>(std::move(directory).value());
   identity_ = directory_->identity();
@@ -207,9 +207,8 @@ bool Engine::Shutdown(int64_t timeout_ms) {
   bool drained;
   {
     std::unique_lock lock(state_mutex_);
-    drained = state_changed_.wait_for(lock, std::chrono::milliseconds(timeout_ms), [this] {
-      return drained_cores_ == cores_.size();
-    });
+    drained = state_changed_.wait_for(lock, std::chrono::milliseconds(timeout_ms),
+                                      [this] { return drained_cores_ == cores_.size(); });
   }
   for (auto& core : cores_) core->loop().Stop();
   for (std::thread& thread : threads_) thread.join();

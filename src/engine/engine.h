@@ -82,11 +82,11 @@ class Engine {
   // Memory that the process has allocated for data; see Core::UsedMemory.
   uint64_t UsedMemory(const Core& asking) const;
   int64_t start_monotonic_ms() const { return start_monotonic_ms_; }
-  std::atomic<int64_t> monitors{0};        // clients in MONITOR, all cores
+  std::atomic<int64_t> monitors{0};  // clients in MONITOR, all cores
   std::atomic<int64_t> blocked_clients{0};
-  std::atomic<int64_t> last_save_s{0};     // unix time of the last flush to LevelDB
-  std::atomic<bool> saving{false};         // a SAVE or BGSAVE is under way
-  std::atomic<uint64_t> saves{0};          // finished ones
+  std::atomic<int64_t> last_save_s{0};  // unix time of the last flush to LevelDB
+  std::atomic<bool> saving{false};      // a SAVE or BGSAVE is under way
+  std::atomic<uint64_t> saves{0};       // finished ones
   std::atomic<uint64_t> peak_memory{0};
   const uint64_t startup_memory = AllocatedBytes();  // before anything was loaded
 
@@ -117,14 +117,14 @@ class Engine {
   storage::Identity identity_;
   std::string directory_path_;
   std::unique_ptr<storage::DataDirectory> directory_;
-  storage::WalRecovery recovery_;  // until the logs are open
+  storage::WalRecovery recovery_;                                  // until the logs are open
   std::vector<std::unique_ptr<storage::StoreFactory>> factories_;  // one a core
   std::vector<std::unique_ptr<Core>> cores_;
   std::vector<std::thread> threads_;
   std::atomic<uint64_t> next_client_id_{0};
   std::atomic<uint64_t> next_slow_id_{0};
   std::atomic<int64_t> clients_{0};
-  std::atomic<uint64_t> allocated_{0};          // as sampled
+  std::atomic<uint64_t> allocated_{0};  // as sampled
   std::atomic<uint64_t> keyspace_at_sample_{0};
   std::atomic<bool> shutdown_requested_{false};
   int64_t start_monotonic_ms_ = 0;

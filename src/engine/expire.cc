@@ -71,8 +71,8 @@ data::Object* Partition::Candidate(uint32_t logical, int64_t* score) {
     *score = database->expiries.top().deadline_ms;
     return database->expiries.top().object;
   }
-  const bool random = policy == MaxmemoryPolicy::kAllkeysRandom ||
-                      policy == MaxmemoryPolicy::kVolatileRandom;
+  const bool random =
+      policy == MaxmemoryPolicy::kAllkeysRandom || policy == MaxmemoryPolicy::kVolatileRandom;
   const int64_t samples = random ? 1 : config.maxmemory_samples;
   data::Object* best = nullptr;
   for (int64_t i = 0; i < samples; ++i) {

@@ -34,8 +34,7 @@ void GateQueue::Add(Item item, uint64_t commit_index, uint64_t confirmed_round) 
   }
 }
 
-void GateQueue::TakeOpen(uint64_t commit_index, uint64_t confirmed_round,
-                         std::vector<Item>* open) {
+void GateQueue::TakeOpen(uint64_t commit_index, uint64_t confirmed_round, std::vector<Item>* open) {
   if (size_ == 0) return;
   by_round_.TakeThrough(confirmed_round, open);
   std::vector<Item> committed;

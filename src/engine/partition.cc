@@ -147,8 +147,7 @@ bool Partition::Unmodified(const WatchedKey& watch, Outcome* outcome) {
   return false;
 }
 
-ExecResult Partition::ExecuteTransaction(const std::vector<Request>& requests,
-                                         const Caller& caller,
+ExecResult Partition::ExecuteTransaction(const std::vector<Request>& requests, const Caller& caller,
                                          const std::vector<WatchedKey>& watched,
                                          std::vector<std::string>* replies) {
   uint32_t flags = 0;

@@ -75,10 +75,10 @@ class PartitionHost {
 
 struct ExecResult {
   Gate gate;
-  bool is_write = false;  // an effect was emitted
-  bool executed = true;   // false: a watched key was modified, the transaction did nothing
+  bool is_write = false;     // an effect was emitted
+  bool executed = true;      // false: a watched key was modified, the transaction did nothing
   std::string_view refusal;  // why the transaction was not even looked at; empty when it was
-  bool blocked = false;   // the reply comes later, to the address
+  bool blocked = false;      // the reply comes later, to the address
 };
 
 class Partition : public replica::StateMachine {
@@ -113,13 +113,12 @@ class Partition : public replica::StateMachine {
   // Runs the commands of a transaction as one unit: all their effects are in one entry. Gives one
   // reply each in `replies`, unless it was refused or a watched key was modified: then nothing is
   // executed.
-  ExecResult ExecuteTransaction(const std::vector<Request>& requests,
-                                const Caller& caller, const std::vector<WatchedKey>& watched,
+  ExecResult ExecuteTransaction(const std::vector<Request>& requests, const Caller& caller,
+                                const std::vector<WatchedKey>& watched,
                                 std::vector<std::string>* replies);
   // As Execute, with the reply delivered to `address` when its gate is open: for clients of other
   // cores.
-  void ExecuteAndDeliver(const Request& request, const Caller& caller,
-                         const ReplyAddress& address);
+  void ExecuteAndDeliver(const Request& request, const Caller& caller, const ReplyAddress& address);
   // Delivers `bytes` to `address` when the gate is open; INDOUBT/TRYAGAIN when it can't open.
   void DeliverAt(const Gate& gate, bool is_write, const ReplyAddress& address, std::string bytes);
 
@@ -186,8 +185,7 @@ class Partition : public replica::StateMachine {
   void Emit(data::Effect* effect, Key* key, uint32_t logical, int64_t now_ms);
   void Append(const data::Effect& effect);
   void EmitDatabases(const data::DatabaseMap& map, uint32_t affected, int64_t now_ms);
-  void EmitDelete(uint32_t logical, data::Database* database, data::Object* object,
-                  int64_t now_ms);
+  void EmitDelete(uint32_t logical, data::Database* database, data::Object* object, int64_t now_ms);
   void ProposeBatch();
   void KeyChanged(uint32_t logical, std::string_view key, uint64_t revision);
   void ServeReadyKeys();
@@ -214,19 +212,19 @@ class Partition : public replica::StateMachine {
   Rng rng_;
 
   bool ready_ = false;
-  uint64_t memory_index_;      // the last entry that the memory contains
+  uint64_t memory_index_;  // the last entry that the memory contains
   uint64_t commit_index_ = 0;
-  uint64_t open_index_ = 1;    // the index that the open batch will get
-  std::string batch_;          // payload of the open batch; empty = no effect yet
+  uint64_t open_index_ = 1;  // the index that the open batch will get
+  std::string batch_;        // payload of the open batch; empty = no effect yet
   size_t batch_reserve_ = 0;
   bool turn_end_requested_ = false;
 
-  uint64_t open_round_ = 1;    // the read round that this turn's reads wait for
+  uint64_t open_round_ = 1;  // the read round that this turn's reads wait for
   bool round_used_ = false;
   uint64_t confirmed_round_ = 0;
 
   TouchedKeys touched_;
-  uint64_t all_touched_ = 0;   // the last entry that touched whole databases
+  uint64_t all_touched_ = 0;  // the last entry that touched whole databases
   GateQueue gates_;
   std::vector<GateQueue::Item> open_gates_;
   txn::WatchTable watches_;

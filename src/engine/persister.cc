@@ -81,8 +81,7 @@ void Persister::Write(Slot* slot) {
   CHECK_MSG(posted, "the persister's queue is bounded by its partitions");
 }
 
-void Persister::Written(Slot* slot, uint64_t index, size_t bytes,
-                        const data::PersistStats& stats) {
+void Persister::Written(Slot* slot, uint64_t index, size_t bytes, const data::PersistStats& stats) {
   slot->writing = false;
   --writing_;
   slot->stored_index = index;

@@ -15,7 +15,10 @@ class SessionContext {
  public:
   SessionContext(Client* the_client, const Command& the_command, Args the_args,
                  resp::Writer* writer)
-      : client(*the_client), core(*the_client->core), command(the_command), args(the_args),
+      : client(*the_client),
+        core(*the_client->core),
+        command(the_command),
+        args(the_args),
         reply(*writer) {}
 
   Client& client;

@@ -53,7 +53,7 @@ class LatencyMonitor {
 
   void Add(std::string_view event, int64_t unix_s, int64_t ms);
   // Forgets one event; returns whether there was one.
-  bool Reset(std::string_view event) ;
+  bool Reset(std::string_view event);
   size_t ResetAll();
   const std::map<std::string, Event, std::less<>>& events() const { return events_; }
 

@@ -40,7 +40,7 @@ struct CommandStats {
 };
 
 struct CoreStats {
-  std::vector<CommandStats> commands;  // by Command::id
+  std::vector<CommandStats> commands;                   // by Command::id
   std::map<std::string, uint64_t, std::less<>> errors;  // replies by error prefix
 
   uint64_t connections_received = 0;
@@ -52,10 +52,10 @@ struct CoreStats {
   uint64_t keyspace_misses = 0;
   uint64_t expired_keys = 0;
   uint64_t evicted_keys = 0;
-  uint64_t effects = 0;  // modifications since the start
+  uint64_t effects = 0;          // modifications since the start
   uint64_t effects_at_save = 0;  // of these, how many the last SAVE or BGSAVE has covered
-  uint64_t reads = 0;    // read system calls
-  uint64_t writes = 0;   // write system calls
+  uint64_t reads = 0;            // read system calls
+  uint64_t writes = 0;           // write system calls
   uint64_t query_buffer_limit_disconnections = 0;
   uint64_t output_buffer_limit_disconnections = 0;
   uint64_t unexpected_errors = 0;

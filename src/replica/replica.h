@@ -83,8 +83,8 @@ class Host {
   Host(storage::Log* log, const Clock* clock) : log_(log), clock_(clock) {}
 
   // Adds a group. InvalidArgument or Corruption from raft::Group::Create.
-  Result<Replica*> Add(uint32_t partition, const raft::GroupConfig& config,
-                       raft::Restored restored, StateMachine* machine);
+  Result<Replica*> Add(uint32_t partition, const raft::GroupConfig& config, raft::Restored restored,
+                       StateMachine* machine);
 
   // Feeds the time to the groups that need it.
   void Tick();
@@ -110,8 +110,8 @@ class Host {
   const Clock* const clock_;
   std::vector<std::unique_ptr<Replica>> replicas_;
   storage::WalBatch batch_;
-  std::vector<Replica*> in_batch_;      // replicas with records in batch_
-  std::deque<Submitted> submitted_;     // in the order of their log tickets
+  std::vector<Replica*> in_batch_;   // replicas with records in batch_
+  std::deque<Submitted> submitted_;  // in the order of their log tickets
   std::vector<Submitted> completed_;
 };
 

@@ -43,8 +43,7 @@ Status Server::Start() {
     RETURN_IF_ERROR(Bind(config, &probe));
   }
   LogNotice("holdfast {} starts, pid {}", engine::kVersion, getpid());
-  Result<std::unique_ptr<engine::Engine>> engine =
-      engine::Engine::Open(config, &commands::Table());
+  Result<std::unique_ptr<engine::Engine>> engine = engine::Engine::Open(config, &commands::Table());
   if (!engine.ok()) return engine.status();
   engine_ = std::move(engine).value();
   engine_->config_file = loaded_.file;

@@ -35,8 +35,7 @@ Session::Session(engine::Core* the_core, uint64_t the_id, net::Socket socket, Se
   fd = connection_.fd();
   created_ms = last_interaction_ms = core->clock().MonotonicMs();
   authenticated = core->config().requirepass.empty();
-  const Status status =
-      connection_.SetKeepAlive(static_cast<int>(core->config().tcp_keepalive_s));
+  const Status status = connection_.SetKeepAlive(static_cast<int>(core->config().tcp_keepalive_s));
   if (!status.ok()) LogVerbose("client {}: keepalive: {}", address, status.message());
   core->AddClient(this);
 }
@@ -202,8 +201,7 @@ void Session::Flush() {
 
 bool Session::CheckOutputLimit() {
   const auto kind = monitor ? engine::ClientClass::kReplica : engine::ClientClass::kNormal;
-  const engine::OutputLimit& limit =
-      core->config().output_limits[static_cast<size_t>(kind)];
+  const engine::OutputLimit& limit = core->config().output_limits[static_cast<size_t>(kind)];
   const size_t bytes = output_bytes();
   if (bytes > limit.HardBytes()) {
     ++core->stats()->output_buffer_limit_disconnections;

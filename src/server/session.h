@@ -55,9 +55,9 @@ class Session final : public engine::Client, public net::ConnectionHandler {
   // Bytes of requests that are not complete, or have to wait; [consumed_, …) is live.
   std::string input_;
   size_t consumed_ = 0;
-  bool offered_ = false;      // input_ was grown by OnReadBuffer, up to offer_begin_ it is real
+  bool offered_ = false;  // input_ was grown by OnReadBuffer, up to offer_begin_ it is real
   size_t offer_begin_ = 0;
-  bool stalled_ = false;      // the engine is overloaded or paused: Resume will come
+  bool stalled_ = false;  // the engine is overloaded or paused: Resume will come
   bool processing_ = false;
   std::string out_;
   int64_t soft_limit_since_ms_ = 0;

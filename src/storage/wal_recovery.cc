@@ -1,112 +1,23 @@
 // Reading what older boots left: order, torn tails, corruption. The rules are in wal.h.
 #include <algorithm>
-#include <optional>
 #include <tuple>
 #include <utility>
 
-#include "base/bytes.h"
 #include "base/check.h"
+#include "storage/frame_reader.h"
 #include "storage/wal.h"
 #include "storage/wal_format.h"
 
 namespace holdfast::storage {
 namespace {
 
-using wal_internal::AlignUp;
 using wal_internal::FrameHeader;
+using wal_internal::FrameReader;
 using wal_internal::HeaderState;
-using wal_internal::kAlignment;
-using wal_internal::kFrameHeaderBytes;
 using wal_internal::kSegmentHeaderBytes;
 using wal_internal::SegmentId;
 
-constexpr size_t kReadBytes = size_t{1} << 20;
-
-bool AllZero(std::string_view bytes) {
-  return std::all_of(bytes.begin(), bytes.end(), [](char c) { return c == 0; });
-}
-
-// Reads one segment front to back through a window, so that each byte is read from the disk once.
-class SegmentReader {
- public:
-  enum class Found { kFrame, kEnd, kInvalid };
-
-  SegmentReader(std::unique_ptr<RandomAccessFile> file, uint64_t size, uint64_t seed)
-      : file_(std::move(file)), size_(size), seed_(seed) {}
-
-  uint64_t size() const { return size_; }
-
-  // `n` bytes at `offset`, fewer at the end of the file. Valid until the next call.
-  // REQUIRES: offset <= size().
-  Result<std::string_view> Bytes(uint64_t offset, size_t n) {
-    CHECK(offset <= size_);
-    n = static_cast<size_t>(std::min<uint64_t>(n, size_ - offset));
-    if (offset < start_ || offset + n > start_ + window_.size()) {
-      const uint64_t wanted = std::max(n, kReadBytes);
-      window_.resize(static_cast<size_t>(std::min(wanted, size_ - offset)));
-      start_ = offset;
-      auto got = file_->Read(offset, window_.size(), window_.data());
-      if (!got.ok()) return got.status();
-      if (got.value() != window_.size())
-        return Status::IoError("the file shrank while it was read");
-    }
-    return std::string_view(window_).substr(static_cast<size_t>(offset - start_), n);
-  }
-
-  // Looks for a frame at `offset`. On kFrame, `records` holds its records (valid until the next
-  // call) and `next` is the offset behind it.
-  Result<Found> Frame(uint64_t offset, FrameHeader* header, std::string_view* records,
-                      uint64_t* next) {
-    auto head = Bytes(offset, kFrameHeaderBytes);
-    if (!head.ok()) return head.status();
-    if (AllZero(head.value())) return End(offset);
-    if (!wal_internal::DecodeFrameHeader(seed_, offset, head.value(), header)) {
-      return Found::kInvalid;
-    }
-    const uint64_t records_end = offset + kFrameHeaderBytes + header->length;
-    *next = AlignUp(records_end);
-    if (*next > size_) return Found::kInvalid;
-    auto frame = Bytes(offset, static_cast<size_t>(*next - offset));
-    if (!frame.ok()) return frame.status();
-    *records = frame.value().substr(kFrameHeaderBytes, header->length);
-    const bool valid =
-        header->checksum == wal_internal::ChecksumRecords(seed_, offset, {records, 1}) &&
-        AllZero(frame.value().substr(kFrameHeaderBytes + header->length));
-    return valid ? Found::kFrame : Found::kInvalid;
-  }
-
-  // Whether something behind `offset` proves that `offset` had been durable: the header of a frame
-  // at its own place that says so. Its records need not be intact.
-  Result<bool> WasDurable(uint64_t offset) {
-    for (uint64_t at = AlignUp(offset + 1); at + kFrameHeaderBytes <= size_; at += kAlignment) {
-      auto head = Bytes(at, kFrameHeaderBytes);
-      if (!head.ok()) return head.status();
-      FrameHeader header;
-      if (wal_internal::DecodeFrameHeader(seed_, at, head.value(), &header) &&
-          header.synced_offset > offset) {
-        return true;
-      }
-    }
-    return false;
-  }
-
- private:
-  // A header of zeros ends the segment if nothing but zeros follows.
-  Result<Found> End(uint64_t offset) {
-    for (uint64_t at = offset; at < size_; at += kReadBytes) {
-      auto bytes = Bytes(at, kReadBytes);
-      if (!bytes.ok()) return bytes.status();
-      if (!AllZero(bytes.value())) return Found::kInvalid;
-    }
-    return Found::kEnd;
-  }
-
-  const std::unique_ptr<RandomAccessFile> file_;
-  const uint64_t size_;
-  const uint64_t seed_;
-  uint64_t start_ = 0;
-  std::string window_;
-};
+constexpr size_t kRewriteBytes = size_t{1} << 20;
 
 class Recovery {
  public:
@@ -184,7 +95,7 @@ class Recovery {
     if (!size.ok()) return size.status();
     auto file = fs_->OpenForReading(path);
     if (!file.ok()) return file.status();
-    SegmentReader reader(std::move(file).value(), size.value(), wal_internal::SegmentSeed(id));
+    FrameReader reader(std::move(file).value(), size.value(), wal_internal::SegmentSeed(id));
     segments_.push_back({path, id.boot, id.core, id.seq, size.value(), {}});
 
     auto header = reader.Bytes(0, kSegmentHeaderBytes);
@@ -210,7 +121,7 @@ class Recovery {
     return ReadFrames(path, &reader, may_be_torn);
   }
 
-  Status ReadFrames(const std::string& path, SegmentReader* reader, bool may_be_torn) {
+  Status ReadFrames(const std::string& path, FrameReader* reader, bool may_be_torn) {
     end_ = kSegmentHeaderBytes;
     uint64_t durable = 0;  // what the last valid frame says
     while (true) {
@@ -219,8 +130,8 @@ class Recovery {
       uint64_t next = 0;
       auto found = reader->Frame(end_, &header, &records, &next);
       if (!found.ok()) return found.status();
-      if (found.value() == SegmentReader::Found::kEnd) break;
-      if (found.value() == SegmentReader::Found::kInvalid) {
+      if (found.value() == FrameReader::Found::kEnd) break;
+      if (found.value() == FrameReader::Found::kInvalid) {
         RETURN_IF_ERROR(CutTail(path, reader, may_be_torn));
         break;
       }
@@ -266,7 +177,7 @@ class Recovery {
   }
 
   // The frame at end_ is invalid: cuts it off when it is a torn tail.
-  Status CutTail(const std::string& path, SegmentReader* reader, bool may_be_torn) {
+  Status CutTail(const std::string& path, FrameReader* reader, bool may_be_torn) {
     if (!may_be_torn) {
       return Corrupt(path, end_, "a later segment shows that this one was complete");
     }
@@ -283,7 +194,7 @@ class Recovery {
 
   // The creation of the segment was interrupted: nothing was acknowledged from it. It is replaced
   // and not removed, because its name proves that older boots have been recovered.
-  Status TornHeader(const SegmentId& id, SegmentReader* reader, bool may_be_torn,
+  Status TornHeader(const SegmentId& id, FrameReader* reader, bool may_be_torn,
                     uint64_t previous_end) {
     end_ = 0;
     const std::string path = PathOf(id);
@@ -307,7 +218,7 @@ class Recovery {
     auto file = fs_->OpenForWriting(path, FileSystem::OpenMode::kKeep);
     if (!file.ok()) return file.status();
     while (from < end_) {
-      const auto n = static_cast<size_t>(std::min<uint64_t>(kReadBytes, end_ - from));
+      const auto n = static_cast<size_t>(std::min<uint64_t>(kRewriteBytes, end_ - from));
       auto bytes = ReadFileRange(fs_, path, from, n);
       if (!bytes.ok()) return bytes.status();
       if (bytes.value().size() != n) return Status::IoError(path + " shrank while it was read");

@@ -89,19 +89,25 @@ Status Node::Boot() {
   options.segment_bytes = kSegmentBytes;
   options.sync = mutant_ != Mutant::kNoSync;
   options.old_segments = recovered.value().old_segments;
-  Result<std::unique_ptr<storage::WalWriter>> writer =
-      storage::WalWriter::Create(&disks_->files, kWalPath, {kNodeId, boot, 0}, options,
-                                 recovered.value().hard_states);
+  Result<std::unique_ptr<storage::WalWriter>> writer = storage::WalWriter::Create(
+      &disks_->files, kWalPath, {kNodeId, boot, 0}, options, recovered.value().hard_states);
   if (!writer.ok()) return writer.status();
   storage::LogOptions log_options;
   log_options.on_failure = [this](const Status&) { dead_ = true; };
-  log_ = std::make_unique<storage::ManualLog>(&disks_->files, kWalPath,
-                                              std::move(writer).value(), std::move(log_options));
+  log_ = std::make_unique<storage::ManualLog>(&disks_->files, kWalPath, std::move(writer).value(),
+                                              std::move(log_options));
   eager_log_ = std::make_unique<EagerLog>(log_.get());
   storage::Log* log = mutant_ == Mutant::kAckBeforeDurable
                           ? static_cast<storage::Log*>(eager_log_.get())
                           : log_.get();
   host_ = std::make_unique<replica::Host>(log, clock_);
+  RETURN_IF_ERROR(MakePartitions(applied, std::move(groups)));
+  return Elect();
+}
+
+Status Node::MakePartitions(const std::vector<raft::LogPosition>& applied,
+                            std::vector<raft::Restored> groups) {
+  const auto count = static_cast<uint32_t>(jobs_.size());
   for (uint32_t p = 0; p < count; ++p) {
     engine::Partition::Options partition;
     partition.number = p;
@@ -128,6 +134,10 @@ Status Node::Boot() {
     if (!replica.ok()) return replica.status();
     partitions_.back()->Attach(replica.value());
   }
+  return Status::Ok();
+}
+
+Status Node::Elect() {
   for (int i = 0; i < 100 && !dead_; ++i) {
     Tick();
     TurnEnd();

@@ -25,11 +25,11 @@ namespace holdfast::sim {
 // Ways to build the node wrong on purpose: each has to be caught.
 enum class Mutant {
   kNone,
-  kAckBeforeDurable,   // completions are reported when the log was handed over
-  kNoSync,             // frames are written but not synced
-  kTruncateTooFar,     // log segments go although the store lacks their entries
-  kStoreNotSynced,     // the log is truncated by an applied index that is not synced
-  kAppliedApart,       // the applied index is written in a batch of its own, before the data
+  kAckBeforeDurable,  // completions are reported when the log was handed over
+  kNoSync,            // frames are written but not synced
+  kTruncateTooFar,    // log segments go although the store lacks their entries
+  kStoreNotSynced,    // the log is truncated by an applied index that is not synced
+  kAppliedApart,      // the applied index is written in a batch of its own, before the data
 };
 
 // What survives a crash of the process or of the machine.
@@ -93,6 +93,9 @@ class Node final : public engine::PartitionHost {
 
  private:
   class EagerLog;
+  Status MakePartitions(const std::vector<raft::LogPosition>& applied,
+                        std::vector<raft::Restored> groups);
+  Status Elect();
   void NoteProposals();
 
   Disks* const disks_;

@@ -1,5 +1,5 @@
-// Simulation of one node: WAL, raft core, partitions and stores, with crashes of process and machine
-// and failing disks, from a seed.
+// Simulation of one node: WAL, raft core, partitions and stores, with crashes of process and
+// machine and failing disks, from a seed.
 //
 //   sim --seed N             one seed, with what happened
 //   sim --seeds N            N seeds from --first on (default 1)
@@ -219,7 +219,8 @@ class Run {
       const Journal& journal = journals_[p];
       engine::Partition* partition = const_cast<Node&>(node).partition(p);
       if (node.recovered_index(p) < journal.acknowledged) {
-        report_.violation = "partition " + std::to_string(p) + " lost entries: acknowledged up to " +
+        report_.violation = "partition " + std::to_string(p) +
+                            " lost entries: acknowledged up to " +
                             std::to_string(journal.acknowledged) + ", recovered up to " +
                             std::to_string(node.recovered_index(p));
         return;
@@ -238,8 +239,8 @@ class Run {
         }
       }
       if (Node::Dump(expected) != Node::Dump(partition->keyspace())) {
-        report_.violation = "partition " + std::to_string(p) +
-                            " recovered another state than its entries make";
+        report_.violation =
+            "partition " + std::to_string(p) + " recovered another state than its entries make";
         return;
       }
     }
@@ -279,8 +280,7 @@ constexpr struct {
 uint64_t RunSeeds(const Options& options, Report* total, uint64_t* seeds) {
   const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(options.seconds);
   for (uint64_t seed = options.first;; ++seed) {
-    if (options.seconds > 0 ? std::chrono::steady_clock::now() >= end
-                            : *seeds >= options.seeds) {
+    if (options.seconds > 0 ? std::chrono::steady_clock::now() >= end : *seeds >= options.seeds) {
       return 0;
     }
     Report report = Run(seed, options.mutant).Go();
@@ -363,15 +363,11 @@ int KillMutants() {
   return survivors;
 }
 
-}  // namespace
-}  // namespace holdfast::sim
-
-int main(int argc, char** argv) {
-  using namespace holdfast::sim;  // NOLINT: main of a test program
+int Main(int argc, char** argv) {
   Options options;
   if (!ParseOptions(argc, argv, &options)) {
-    std::fprintf(stderr, "usage: sim [--seed N | --seeds N | --seconds N] [--first N] "
-                         "[--mutant NAME]\n");
+    std::fprintf(stderr,
+                 "usage: sim [--seed N | --seeds N | --seconds N] [--first N] [--mutant NAME]\n");
     return 2;
   }
   Report total;
@@ -387,3 +383,8 @@ int main(int argc, char** argv) {
   if (options.single || options.mutant != Mutant::kNone) return 0;
   return KillMutants() == 0 ? 0 : 1;
 }
+
+}  // namespace
+}  // namespace holdfast::sim
+
+int main(int argc, char** argv) { return holdfast::sim::Main(argc, argv); }
