@@ -95,8 +95,9 @@ bool Partition::EvictOne() {
   for (uint32_t db = 0; db < data::kLogicalDatabases; ++db) {
     int64_t score = 0;
     data::Object* object = Candidate(db, &score);
-    // A held lock is never evicted: it would be given to a second owner.
-    if (object == nullptr || object->type() == data::ObjectType::kLock) continue;
+    // Only strings are evicted: a lock would be given to a second owner, and a sequence would give
+    // out its numbers again.
+    if (object == nullptr || object->type() != data::ObjectType::kString) continue;
     if (victim == nullptr || score < victim_score) {
       victim = object;
       victim_db = db;
