@@ -1,0 +1,697 @@
+#include "data/persist.h"
+
+#include <stdlib.h>
+
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/rng.h"
+#include "storage/mem_store.h"
+#include "world.h"
+
+// Last, because its CHECK replaces the one of base/check.h.
+#include <doctest/doctest.h>
+
+namespace holdfast::data {
+namespace {
+
+// Passes everything on; notes the batches, and fails the writes when told to.
+class WatchedStore : public storage::Store {
+ public:
+  WatchedStore() : store_(disk_.Open("store").value()) {}
+
+  Status Write(const storage::StoreBatch& batch, bool sync) override {
+    ++writes;
+    last_sync = sync;
+    last_batch.clear();
+    batch.ForEach([this](std::string_view key, const std::string_view* value) {
+      last_batch.emplace_back(key, value == nullptr ? "(deleted)" : std::string(*value));
+    });
+    if (on_write) on_write();
+    if (fail_writes) return Status::IoError("the disk is gone");
+    return store_->Write(batch, sync);
+  }
+  Status Sync() override { return store_->Sync(); }
+  Status Get(std::string_view key, std::string* value) override {
+    ++gets;
+    if (fail_reads) return Status::IoError("the disk is gone");
+    return store_->Get(key, value);
+  }
+  Status Scan(std::string_view start, std::string_view end,
+              absl::FunctionRef<bool(std::string_view, std::string_view)> visitor) override {
+    return store_->Scan(start, end, visitor);
+  }
+  std::unique_ptr<storage::StoreIterator> NewIterator() override { return store_->NewIterator(); }
+  uint64_t ApproximateBytes(std::string_view start, std::string_view end) override {
+    return store_->ApproximateBytes(start, end);
+  }
+  Status CompactRange(std::string_view start, std::string_view end) override {
+    return store_->CompactRange(start, end);
+  }
+  Status status() const override { return store_->status(); }
+
+  int writes = 0;
+  int gets = 0;
+  bool last_sync = false;
+  bool fail_writes = false;
+  std::function<void()> on_write;
+  bool fail_reads = false;
+  std::vector<std::pair<std::string, std::string>> last_batch;
+
+  // Power is cut and comes back.
+  void CrashAndReopen(Rng* rng) {
+    disk_.Crash(rng);
+    store_.reset();
+    store_ = disk_.Open("store").value();
+  }
+
+ private:
+  storage::MemStoreDisk disk_;
+  std::unique_ptr<storage::Store> store_;
+};
+
+using Contents = std::map<std::string, std::string>;
+
+Contents ReadAll(storage::Store* store) {
+  Contents contents;
+  REQUIRE(store
+              ->Scan("", "",
+                     [&contents](std::string_view key, std::string_view value) {
+                       contents.emplace(key, value);
+                       return true;
+                     })
+              .ok());
+  return contents;
+}
+
+// What a new process would find.
+State Reload(storage::Store* store, DatabaseMap* map, LoadStats* stats = nullptr) {
+  ManualClock clock(1'700'000'000'000);
+  Keyspace::Options options;
+  options.clock = &clock;
+  options.hash_seed = 1234;
+  Keyspace keyspace(options);
+  REQUIRE(LoadKeyspace(store, &keyspace, stats).ok());
+  bool consistent;
+  State state = ReadOut(keyspace, &consistent);
+  CHECK(consistent);
+  *map = keyspace.map();
+  return state;
+}
+
+Effect PutOf(std::string_view key, std::string_view value, uint64_t revision,
+             uint32_t database = 0) {
+  Effect effect;
+  effect.kind = EffectKind::kPut;
+  effect.slot = KeySlot(key);
+  effect.database = database;
+  effect.key = key;
+  effect.value = value;
+  effect.meta.version = 1;
+  effect.meta.revision = effect.meta.created = revision;
+  return effect;
+}
+
+Effect DeleteOf(std::string_view key, uint64_t revision, uint32_t database = 0) {
+  Effect effect = PutOf(key, "", revision, database);
+  effect.kind = EffectKind::kDelete;
+  return effect;
+}
+
+Effect PatchOf(std::string_view key, std::string_view bytes, uint64_t offset, uint64_t new_size) {
+  Effect effect = PutOf(key, bytes, 50);
+  effect.kind = EffectKind::kPatch;
+  effect.offset = offset;
+  effect.new_size = new_size;
+  return effect;
+}
+
+Effect MetaEffectOf(std::string_view key, int64_t expire_at_ms) {
+  Effect effect = PutOf(key, "", 60);
+  effect.kind = EffectKind::kMeta;
+  effect.meta.expire_at_ms = expire_at_ms;
+  return effect;
+}
+
+// A job of one payload.
+PersistJob JobOf(uint64_t index, const std::vector<Effect>& effects) {
+  std::string payload;
+  AppendPayloadHeader(&payload);
+  for (const Effect& effect : effects) AppendEffect(&payload, effect);
+  PersistJob job;
+  job.applied_index = index;
+  job.applied_term = 3;
+  job.bytes = payload.size();
+  job.payloads.push_back(std::make_shared<const std::string>(std::move(payload)));
+  return job;
+}
+
+std::string RecordKey(std::string_view key, uint32_t database = 0) {
+  std::string record_key;
+  AppendMetaKey(&record_key, KeySlot(key), database, key);
+  return record_key;
+}
+
+// The value of a stored string, without its meta.
+std::string ValueIn(storage::Store* store, std::string_view key, Meta* meta) {
+  std::string record;
+  std::string_view value;
+  REQUIRE(store->Get(RecordKey(key), &record).ok());
+  REQUIRE(ParseMeta(record, meta, &value).ok());
+  return std::string(value);
+}
+
+TEST_CASE("P30 whatever the chunks, the store holds the state as of its applied index") {
+  for (uint64_t seed = 1; seed <= 30; ++seed) {
+    CAPTURE(seed);
+    World world(seed);
+    world.flush_chance = seed % 4 * 4;
+    Rng* rng = world.rng();
+    WatchedStore store;
+    PersistStats stats;
+    uint64_t index = 0;
+    uint64_t effects = 0;
+    std::unique_ptr<DeadRecordCollector> collector;
+    for (int jobs = 1; jobs <= 40; ++jobs) {
+      PersistJob job;
+      for (uint64_t entries = rng->Below(12); entries > 0; --entries) {
+        std::string payload;
+        AppendPayloadHeader(&payload);
+        for (uint64_t n = rng->Below(1 + rng->Below(30)); n > 0; --n) {
+          AppendEffect(&payload, world.Next());
+          ++effects;
+        }
+        job.payloads.push_back(std::make_shared<const std::string>(std::move(payload)));
+        ++index;
+      }
+      index += rng->Below(2);  // entries without effects
+      job.applied_index = index;
+      job.applied_term = 1 + index / 50;
+      const int writes = store.writes;
+      REQUIRE(PersistEntries(&store, job, jobs % 2 == 0, &stats).ok());
+      REQUIRE(store.writes == writes + 1);
+      REQUIRE(store.last_sync == (jobs % 2 == 0));
+      Contents batch;
+      for (const auto& change : store.last_batch) {
+        REQUIRE(batch.insert(change).second);  // each record at most once
+      }
+      REQUIRE(batch.at(std::string(kAppliedRecord)) ==
+              EncodeApplied({job.applied_index, job.applied_term}));
+      REQUIRE(ReadApplied(&store).value() == AppliedState{job.applied_index, job.applied_term});
+
+      DatabaseMap map;
+      REQUIRE(Reload(&store, &map) == world.state());
+      REQUIRE(map == world.map());
+      // A collection beside it changes nothing that can be seen.
+      if (collector == nullptr) {
+        collector = std::make_unique<DeadRecordCollector>(0, kSlots - 1, world.map());
+      }
+      const Result<bool> done = collector->Step(&store, 1 + rng->Below(60));
+      REQUIRE(done.ok());
+      if (done.value()) collector.reset();
+      REQUIRE(Reload(&store, &map) == world.state());
+    }
+    CHECK(stats.jobs == 40);
+    CHECK(stats.effects == effects);
+
+    // A full pass leaves the records of live databases and nothing else.
+    DeadRecordCollector last(0, kSlots - 1, world.map());
+    while (true) {
+      const Result<bool> done = last.Step(&store, 7);
+      REQUIRE(done.ok());
+      if (done.value()) break;
+    }
+    size_t records = 0;
+    for (const auto& item : ReadAll(&store)) records += item.first[0] == 'm';
+    CHECK(records == world.state().size());
+    DatabaseMap map;
+    LoadStats load;
+    CHECK(Reload(&store, &map, &load) == world.state());
+    CHECK(load.records == records);
+    CHECK(load.dead_records == 0);
+  }
+}
+
+// The other half of P30: whatever prefix of its writes a store keeps, replaying the log from its
+// applied index gives the state that was lost.
+TEST_CASE("P30 after a crash, the log above the applied index brings the state back") {
+  int replayed = 0;
+  for (uint64_t seed = 1; seed <= 40; ++seed) {
+    CAPTURE(seed);
+    World world(seed);
+    Rng* rng = world.rng();
+    WatchedStore store;
+    std::vector<std::shared_ptr<const std::string>> log;  // entry i is at index i + 1
+    std::vector<State> states = {world.state()};          // after entry i
+    uint64_t persisted = 0;
+    uint64_t synced = 0;
+    for (int round = 0; round < 60; ++round) {
+      for (uint64_t entries = rng->Below(6); entries > 0; --entries) {
+        std::string payload;
+        AppendPayloadHeader(&payload);
+        for (uint64_t n = rng->Below(10); n > 0; --n) AppendEffect(&payload, world.Next());
+        log.push_back(std::make_shared<const std::string>(std::move(payload)));
+        states.push_back(world.state());
+      }
+      PersistJob job;
+      job.applied_index = persisted + rng->Below(log.size() - persisted + 1);
+      job.applied_term = 1;
+      job.payloads.assign(log.begin() + static_cast<ptrdiff_t>(persisted),
+                          log.begin() + static_cast<ptrdiff_t>(job.applied_index));
+      const bool sync = rng->Chance(1, 4);
+      REQUIRE(PersistEntries(&store, job, sync, nullptr).ok());
+      persisted = job.applied_index;
+      if (sync) synced = persisted;
+      if (!rng->Chance(1, 6)) continue;
+
+      store.CrashAndReopen(rng);
+      const uint64_t applied = ReadApplied(&store).value().index;
+      REQUIRE(applied >= synced);
+      REQUIRE(applied <= persisted);
+      ManualClock clock(1'700'000'000'000);
+      Keyspace::Options options;
+      options.clock = &clock;
+      Keyspace keyspace(options);
+      REQUIRE(LoadKeyspace(&store, &keyspace, nullptr).ok());
+      bool consistent;
+      REQUIRE(ReadOut(keyspace, &consistent) == states[applied]);
+      for (uint64_t i = applied; i < log.size(); ++i) {
+        REQUIRE(keyspace.ApplyPayload(*log[i]).ok());
+        ++replayed;
+      }
+      REQUIRE(ReadOut(keyspace, &consistent) == world.state());
+      REQUIRE(consistent);
+      persisted = synced = applied;
+    }
+  }
+  CHECK(replayed > 500);
+}
+
+TEST_CASE("the same jobs give the same batches, in the same order") {
+  std::vector<std::pair<std::string, std::string>> batches[2];
+  for (auto& all : batches) {
+    World world(77);
+    WatchedStore store;
+    for (uint64_t i = 1; i <= 20; ++i) {
+      std::string payload;
+      AppendPayloadHeader(&payload);
+      for (int n = 0; n < 200; ++n) AppendEffect(&payload, world.Next());
+      PersistJob job;
+      job.applied_index = i;
+      job.payloads.push_back(std::make_shared<const std::string>(std::move(payload)));
+      REQUIRE(PersistEntries(&store, job, false, nullptr).ok());
+      all.insert(all.end(), store.last_batch.begin(), store.last_batch.end());
+    }
+  }
+  CHECK(batches[0] == batches[1]);
+}
+
+TEST_CASE("a hot key costs one write, whatever happened to it") {
+  WatchedStore store;
+  PersistStats stats;
+  std::vector<Effect> effects;
+  std::vector<std::string> values;
+  for (int i = 0; i < 1000; ++i) values.push_back(std::to_string(i));
+  for (const std::string& value : values) effects.push_back(PutOf("counter", value, 1));
+  effects.push_back(PutOf("gone", "x", 2));
+  effects.push_back(DeleteOf("gone", 3));
+  effects.push_back(DeleteOf("back", 4));
+  effects.push_back(PutOf("back", "again", 5));
+  REQUIRE(PersistEntries(&store, JobOf(9, effects), true, &stats).ok());
+  CHECK(store.gets == 0);
+  CHECK(store.last_batch.size() == 4);
+  CHECK(stats.effects == 1004);
+  CHECK(stats.records_written == 2);
+  CHECK(stats.records_deleted == 1);
+  CHECK(stats.base_reads == 0);
+  Meta meta;
+  CHECK(ValueIn(&store, "counter", &meta) == "999");
+  CHECK(ValueIn(&store, "back", &meta) == "again");
+  std::string value;
+  CHECK(store.Get(RecordKey("gone"), &value).code() == Code::kNotFound);
+}
+
+TEST_CASE("partial changes start from what the job wrote, else from the store") {
+  WatchedStore store;
+  PersistStats stats;
+  REQUIRE(PersistEntries(&store,
+                         JobOf(1, {PutOf("a", "stored a", 1), PutOf("b", "stored b", 1),
+                                   PutOf("c", "stored c", 1)}),
+                         false, &stats)
+              .ok());
+  store.gets = 0;
+  REQUIRE(PersistEntries(&store,
+                         JobOf(2, {PatchOf("a", "AAA", 7, 10), PatchOf("a", "!", 0, 10),
+                                   MetaEffectOf("a", 777), MetaEffectOf("b", 888),
+                                   PutOf("c", "new", 2), PatchOf("c", "er", 3, 5),
+                                   PutOf("d", "only meta changes", 2), MetaEffectOf("d", 999)}),
+                         false, &stats)
+              .ok());
+  CHECK(store.gets == 2);
+  CHECK(stats.base_reads == 2);
+  Meta meta;
+  CHECK(ValueIn(&store, "a", &meta) == "!tored AAA");
+  CHECK(meta.expire_at_ms == 777);
+  CHECK(ValueIn(&store, "b", &meta) == "stored b");
+  CHECK(meta.expire_at_ms == 888);
+  CHECK(ValueIn(&store, "c", &meta) == "newer");
+  CHECK(meta.revision == 50);
+  CHECK(ValueIn(&store, "d", &meta) == "only meta changes");
+  CHECK(meta.expire_at_ms == 999);
+}
+
+TEST_CASE("a job that blows up is written in several batches, each a state of its own") {
+  WatchedStore store;
+  PersistStats stats;
+  constexpr size_t kValues = 20;
+  std::vector<std::string> keys;
+  for (size_t i = 0; i < kValues; ++i) {
+    keys.push_back("big" + std::to_string(i));
+    const std::string value(kMaxMergedBytes / 8, static_cast<char>('a' + i));
+    REQUIRE(PersistEntries(&store, JobOf(1 + i, {PutOf(keys[i], value, 1)}), false, nullptr).ok());
+  }
+  PersistJob job;
+  for (size_t i = 0; i < kValues; ++i) {
+    const int64_t at = 1000 + static_cast<int64_t>(i);
+    job.payloads.push_back(JobOf(0, {MetaEffectOf(keys[i], at)}).payloads[0]);
+    job.positions.push_back({100 + i, 5});
+  }
+  job.applied_index = 200;
+  job.applied_term = 6;
+  store.writes = 0;
+  std::vector<AppliedState> applied;
+  std::vector<bool> syncs;
+  store.on_write = [&] {
+    AppliedState state;
+    REQUIRE(DecodeApplied(store.last_batch.back().second, &state).ok());
+    applied.push_back(state);
+    syncs.push_back(store.last_sync);
+    // Exactly the effects up to that entry are in the store and this batch.
+    size_t changed = 0;
+    for (const auto& change : store.last_batch) changed += change.first[0] == 'm';
+    CHECK(changed == (applied.size() < 3 ? 9 : 2));
+  };
+  REQUIRE(PersistEntries(&store, job, true, &stats).ok());
+  store.on_write = nullptr;
+  CHECK(applied == std::vector<AppliedState>{{108, 5}, {117, 5}, {200, 6}});
+  CHECK(syncs == std::vector<bool>{false, false, true});
+  CHECK(stats.batches == 3);
+  CHECK(stats.jobs == 1);
+  for (size_t i = 0; i < kValues; ++i) {
+    Meta meta;
+    CHECK(ValueIn(&store, keys[i], &meta).size() == kMaxMergedBytes / 8);
+    CHECK(meta.expire_at_ms == 1000 + static_cast<int64_t>(i));
+  }
+  // Without positions it is one batch.
+  job.positions.clear();
+  REQUIRE(PersistEntries(&store, job, true, &stats).ok());
+  CHECK(stats.batches == 4);
+}
+
+TEST_CASE("a job that can't be persisted changes nothing") {
+  WatchedStore store;
+  PersistStats stats;
+  REQUIRE(PersistEntries(&store, JobOf(1, {PutOf("k", "v", 1)}), false, &stats).ok());
+  const Contents before = ReadAll(&store);
+  const auto code = [&](const PersistJob& job) {
+    return PersistEntries(&store, job, false, &stats).code();
+  };
+  CHECK(code(JobOf(2, {PutOf("x", "y", 1), PatchOf("missing", "1", 0, 1)})) == Code::kCorruption);
+  CHECK(code(JobOf(2, {MetaEffectOf("missing", 5)})) == Code::kCorruption);
+  CHECK(code(JobOf(2, {DeleteOf("k", 2), PatchOf("k", "1", 0, 1)})) == Code::kCorruption);
+  Effect lock = MetaEffectOf("k", 0);
+  lock.meta.type = ObjectType::kLock;
+  CHECK(code(JobOf(2, {lock})) == Code::kCorruption);
+  PersistJob cut = JobOf(2, {PutOf("x", "y", 1)});
+  cut.payloads.push_back(
+      std::make_shared<const std::string>(cut.payloads[0]->substr(0, cut.payloads[0]->size() - 1)));
+  cut.payloads.push_back(std::make_shared<const std::string>("\x01P"));
+  CHECK(code(cut) == Code::kCorruption);
+  cut.payloads = {std::make_shared<const std::string>("\x02")};
+  CHECK(code(cut) == Code::kUnsupported);
+  store.fail_reads = true;
+  CHECK(code(JobOf(2, {PatchOf("k", "1", 0, 1)})) == Code::kIoError);
+  store.fail_reads = false;
+  CHECK(store.writes == 1);
+  store.fail_writes = true;
+  CHECK(code(JobOf(2, {PutOf("x", "y", 1)})) == Code::kIoError);
+  CHECK(ReadAll(&store) == before);
+  CHECK(stats.jobs == 1);
+  CHECK(stats.effects == 1);
+}
+
+TEST_CASE("records of a database that is flushed in the same job are not written") {
+  WatchedStore store;
+  PersistStats stats;
+  DatabaseMap map = DatabaseMap::Initial();
+  map.physical[0] = map.next++;
+  std::string bytes;
+  AppendDatabaseMap(&bytes, map);
+  Effect flush;
+  flush.kind = EffectKind::kDatabases;
+  flush.value = bytes;
+  REQUIRE(PersistEntries(&store,
+                         JobOf(1, {PutOf("old", "1", 1), PutOf("other", "2", 1, 1), flush,
+                                   PutOf("new", "3", 2, 16)}),
+                         false, &stats)
+              .ok());
+  CHECK(stats.records_skipped == 1);
+  Contents expected;
+  for (const auto& item : ReadAll(&store)) expected.insert(item);
+  CHECK(expected.size() == 4);
+  CHECK(expected.contains(RecordKey("other", 1)));
+  CHECK(expected.contains(RecordKey("new", 16)));
+  CHECK(expected.at(std::string(kDatabasesRecord)) == bytes);
+}
+
+TEST_CASE("an empty job records the applied index; a new store has none") {
+  WatchedStore store;
+  CHECK(ReadApplied(&store).value() == AppliedState{0, 0});
+  PersistJob job;
+  job.applied_index = 7;
+  job.applied_term = 2;
+  REQUIRE(PersistEntries(&store, job, true, nullptr).ok());
+  CHECK(ReadApplied(&store).value() == AppliedState{7, 2});
+  CHECK(store.last_batch.size() == 1);
+
+  const std::string good = EncodeApplied({7, 2});
+  AppliedState applied;
+  for (size_t n = 0; n < good.size(); ++n) {
+    CHECK(DecodeApplied(good.substr(0, n), &applied).code() == Code::kCorruption);
+  }
+  CHECK(DecodeApplied(good + "x", &applied).code() == Code::kCorruption);
+  storage::StoreBatch batch;
+  batch.Put(kAppliedRecord, "\x02");
+  REQUIRE(store.Write(batch, false).ok());
+  CHECK(ReadApplied(&store).status().code() == Code::kUnsupported);
+  store.fail_reads = true;
+  CHECK(ReadApplied(&store).status().code() == Code::kIoError);
+}
+
+TEST_CASE("P14 a store belongs to one node and partition") {
+  WatchedStore store;
+  REQUIRE(CheckOrWriteIdentity(&store, 11, 3).ok());
+  CHECK(store.last_sync);
+  CHECK(store.writes == 1);
+  CHECK(CheckOrWriteIdentity(&store, 11, 3).ok());
+  CHECK(store.writes == 1);
+  const Status node = CheckOrWriteIdentity(&store, 12, 3);
+  CHECK(node.code() == Code::kUnsupported);
+  CHECK(node.message() == "store belongs to node 11, not to this node 12");
+  const Status partition = CheckOrWriteIdentity(&store, 11, 4);
+  CHECK(partition.code() == Code::kUnsupported);
+  CHECK(partition.message() == "store is partition 3, not partition 4");
+
+  const std::string good = EncodeStoreIdentity(11, 3);
+  uint64_t node_id;
+  uint32_t number;
+  for (size_t n = 0; n < good.size(); ++n) {
+    CHECK(DecodeStoreIdentity(good.substr(0, n), &node_id, &number).code() == Code::kCorruption);
+  }
+  storage::StoreBatch batch;
+  batch.Put(kIdentityRecord, "\x02");
+  REQUIRE(store.Write(batch, false).ok());
+  CHECK(CheckOrWriteIdentity(&store, 11, 3).message() ==
+        "store is of format 2; this holdfast reads format 1");
+
+  WatchedStore nameless;
+  REQUIRE(PersistEntries(&nameless, JobOf(1, {PutOf("k", "v", 1)}), false, nullptr).ok());
+  CHECK(CheckOrWriteIdentity(&nameless, 11, 3).code() == Code::kCorruption);
+}
+
+TEST_CASE("loading refuses damaged records") {
+  const auto load = [](std::string_view key, std::string_view value) {
+    WatchedStore store;
+    REQUIRE(PersistEntries(&store, JobOf(1, {PutOf("k", "v", 1)}), false, nullptr).ok());
+    storage::StoreBatch batch;
+    batch.Put(key, value);
+    REQUIRE(store.Write(batch, false).ok());
+    ManualClock clock(0);
+    Keyspace::Options options;
+    options.clock = &clock;
+    Keyspace keyspace(options);
+    return LoadKeyspace(&store, &keyspace, nullptr).code();
+  };
+  CHECK(load("other record", "is ignored") == Code::kOk);
+  CHECK(load("m", "") == Code::kCorruption);
+  CHECK(load(RecordKey("x"), "") == Code::kCorruption);
+  CHECK(load(RecordKey("x"), "\x07") == Code::kUnsupported);
+  CHECK(load(kDatabasesRecord, "") == Code::kCorruption);
+}
+
+TEST_CASE("P35 a collector takes dead databases, in bounded steps, and nothing else") {
+  WatchedStore store;
+  std::vector<Effect> effects;
+  std::vector<std::string> keys;
+  for (int i = 0; i < 500; ++i) keys.push_back("key:" + std::to_string(i % 100));
+  for (size_t i = 0; i < keys.size(); ++i) {
+    // 0 and 2 will be dead, 1 alive, 16 alive, 17 made after the pass began.
+    static constexpr uint32_t kDatabases[] = {0, 1, 2, 16, 17};
+    effects.push_back(PutOf(keys[i], "v", 1, kDatabases[i / 100]));
+  }
+  REQUIRE(PersistEntries(&store, JobOf(1, effects), false, nullptr).ok());
+  DatabaseMap live = DatabaseMap::Initial();
+  live.physical[0] = live.next++;
+  live.physical[2] = 15;
+  live.physical[15] = 14;
+  live.physical[14] = 13;
+  DeadRecordCollector collector(0, kSlots - 1, live);
+  int steps = 0;
+  while (true) {
+    const uint64_t before = collector.deleted();
+    const Result<bool> done = collector.Step(&store, 10);
+    REQUIRE(done.ok());
+    CHECK(collector.deleted() - before <= 10);
+    CHECK(!store.last_sync);
+    ++steps;
+    if (done.value()) break;
+  }
+  CHECK(steps >= 40);  // 200 deletions and at least 200 skipped runs, 10 a step
+  CHECK(steps <= 60);
+  CHECK(collector.deleted() == 200);
+  std::map<uint32_t, int> left;
+  for (const auto& item : ReadAll(&store)) {
+    uint16_t slot;
+    uint32_t database;
+    std::string_view key;
+    if (ParseMetaKey(item.first, &slot, &database, &key)) ++left[database];
+  }
+  CHECK(left == std::map<uint32_t, int>{{1, 100}, {16, 100}, {17, 100}});
+
+  // A failed write deletes nothing and says so.
+  DatabaseMap none = DatabaseMap::Initial();
+  for (uint32_t& physical : none.physical) physical = none.next++;
+  DeadRecordCollector failing(0, kSlots - 1, none);
+  store.fail_writes = true;
+  CHECK(failing.Step(&store, 1000).status().code() == Code::kIoError);
+  CHECK(failing.deleted() == 0);
+}
+
+// A directory that is gone at the end.
+class TemporaryDirectory {
+ public:
+  TemporaryDirectory() {
+    std::string pattern = std::filesystem::temp_directory_path() / "holdfast-persist-XXXXXX";
+    REQUIRE(mkdtemp(pattern.data()) != nullptr);
+    path_ = pattern;
+  }
+  ~TemporaryDirectory() { std::filesystem::remove_all(path_); }
+  const std::string& path() const { return path_; }
+  uint64_t Bytes() const {
+    uint64_t bytes = 0;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(path_)) {
+      std::error_code ignored;  // LevelDB deletes files meanwhile
+      if (entry.is_regular_file(ignored)) bytes += entry.file_size(ignored);
+    }
+    return bytes;
+  }
+
+ private:
+  std::string path_;
+};
+
+TEST_CASE("P35 disk use returns after FLUSHALL") {
+  const TemporaryDirectory directory;
+  storage::LevelStoreOptions options;
+  options.write_buffer_bytes = 1 << 20;
+  const std::unique_ptr<storage::Store> store =
+      storage::OpenLevelStore(storage::PosixFileSystem(), directory.path() + "/store", options)
+          .value();
+  Rng rng(9);
+  uint64_t index = 0;
+  for (int job = 0; job < 20; ++job) {
+    std::vector<std::string> keys;
+    std::vector<std::string> values;
+    for (int i = 0; i < 400; ++i) {
+      keys.push_back("key:" + std::to_string(job * 400 + i));
+      values.emplace_back();
+      // Random, so that compression doesn't do the collector's work.
+      for (int n = 0; n < 1000; ++n) values.back().push_back(static_cast<char>(rng.Next()));
+    }
+    std::vector<Effect> effects;
+    for (size_t i = 0; i < keys.size(); ++i) {
+      effects.push_back(PutOf(keys[i], values[i], 1, static_cast<uint32_t>(i % 3)));
+    }
+    REQUIRE(PersistEntries(store.get(), JobOf(++index, effects), false, nullptr).ok());
+  }
+  REQUIRE(store->Sync().ok());
+  CHECK(directory.Bytes() > 8'000'000);
+
+  DatabaseMap map = DatabaseMap::Initial();
+  for (uint32_t& physical : map.physical) physical = map.next++;
+  std::string bytes;
+  AppendDatabaseMap(&bytes, map);
+  Effect flush;
+  flush.kind = EffectKind::kDatabases;
+  flush.value = bytes;
+  REQUIRE(PersistEntries(store.get(), JobOf(++index, {flush}), true, nullptr).ok());
+  LoadStats load;
+  DatabaseMap loaded;
+  CHECK(Reload(store.get(), &loaded, &load).empty());
+  CHECK(loaded == map);
+  CHECK(load.dead_records == 8000);
+
+  DeadRecordCollector collector(0, kSlots - 1, map);
+  while (true) {
+    const Result<bool> done = collector.Step(store.get(), 500);
+    REQUIRE(done.ok());
+    if (done.value()) break;
+  }
+  CHECK(collector.deleted() == 8000);
+  REQUIRE(store->CompactRange("m", "n").ok());
+  CHECK(store->ApproximateBytes("m", "n") < 100'000);
+  CHECK(directory.Bytes() < 1'000'000);
+  load = {};
+  CHECK(Reload(store.get(), &loaded, &load).empty());
+  CHECK(load.records == 0);
+  CHECK(ReadApplied(store.get()).value().index == index);
+}
+
+TEST_CASE("a collector stays inside its partition's slots") {
+  WatchedStore store;
+  std::vector<std::string> keys;
+  for (int i = 0; i < 300; ++i) keys.push_back(std::to_string(i));
+  std::vector<Effect> effects;
+  size_t inside = 0;
+  for (const std::string& key : keys) {
+    effects.push_back(PutOf(key, "v", 1, 0));
+    inside += KeySlot(key) >= 4000 && KeySlot(key) <= 9000;
+  }
+  REQUIRE(PersistEntries(&store, JobOf(1, effects), false, nullptr).ok());
+  DatabaseMap live = DatabaseMap::Initial();
+  for (uint32_t& physical : live.physical) physical = live.next++;
+  DeadRecordCollector collector(4000, 9000, live);
+  CHECK(collector.Step(&store, 100'000).value());
+  CHECK(inside > 50);
+  CHECK(collector.deleted() == inside);
+  CHECK(ReadAll(&store).size() == keys.size() - inside + 1);
+}
+
+}  // namespace
+}  // namespace holdfast::data
