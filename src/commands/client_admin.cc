@@ -173,7 +173,7 @@ void ClientKill(SessionContext& ctx) {
 void ClientPause(SessionContext& ctx) {
   bool only_writes = false;
   if (ctx.args.size() > 4) {
-    ctx.Error(engine::kSyntaxError);
+    ctx.ErrorUnknownSubcommand();
     return;
   }
   if (ctx.args.size() == 4) {
@@ -224,7 +224,7 @@ BlockedAt FindBlocked(Core& core, uint64_t id) {
 void ClientUnblock(SessionContext& ctx) {
   bool with_error = false;
   if (ctx.args.size() > 4) {
-    ctx.Error(engine::kSyntaxError);
+    ctx.ErrorUnknownSubcommand();
     return;
   }
   if (ctx.args.size() == 4) {

@@ -66,7 +66,7 @@ void ConfigGet(SessionContext& ctx) {
 
 void ConfigSet(SessionContext& ctx) {
   if (ctx.args.size() % 2 != 0) {
-    ctx.ErrorArity();
+    ctx.Error(engine::kSyntaxError);
     return;
   }
   std::shared_ptr<Deferred> deferred = Deferred::Make(ctx);

@@ -36,7 +36,7 @@ void WriteEntry(const SlowEntry& entry, resp::Writer& reply) {
 void SlowlogGet(SessionContext& ctx) {
   int64_t wanted = 10;
   if (ctx.args.size() > 3) {
-    ctx.ErrorArity();
+    ctx.ErrorUnknownSubcommand();
     return;
   }
   if (ctx.args.size() == 3) {

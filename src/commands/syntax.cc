@@ -15,14 +15,12 @@ constexpr int kMaxDepth = 8;
 
 // Values whose names say that they are numbers; everything else is a string.
 constexpr std::string_view kIntegers[] = {
-    "bit",       "client-id",      "count",    "cursor",      "db",
-    "decrement", "destination-db", "end",      "increment",   "index",
-    "index1",    "index2",         "len",      "limit",       "milliseconds",
-    "ms",        "numkeys",        "numlocal", "numreplicas", "offset",
-    "port",      "protover",       "r",        "revision",    "seconds",
-    "start",     "step",           "stop",     "timeout",     "token",
-    "ttl",       "version",
-};
+    "bit",           "client-id",      "count",    "cursor",    "db",
+    "decrement",     "destination-db", "end",      "frequency", "increment",
+    "index",         "index1",         "index2",   "len",       "milliseconds",
+    "min-match-len", "number",         "numkeys",  "numlocal",  "numreplicas",
+    "offset",        "protover",       "revision", "seconds",   "start",
+    "stop",          "timeout",        "token",    "ttl",       "version"};
 
 Type TypeOfValue(std::string_view name) {
   if (name == "pattern") return Type::kPattern;
@@ -47,10 +45,21 @@ std::string JoinNames(const std::vector<Argument>& arguments) {
   return name;
 }
 
+// Redis has names of their own for what many commands share.
+std::string NameOfGroup(Type type, const std::vector<Argument>& arguments) {
+  if (type == Type::kOneOf) {
+    const std::string& token = arguments[0].token;
+    if (token == "EX") return "expiration";
+    if (token == "NX" || token == "IFEQ") return "condition";
+    if (token == "BYTE") return "index_unit";
+  }
+  return JoinNames(arguments);
+}
+
 Argument Group(Type type, std::vector<Argument> arguments) {
   Argument group;
   group.type = type;
-  group.name = JoinNames(arguments);
+  group.name = NameOfGroup(type, arguments);
   group.arguments = std::move(arguments);
   return group;
 }
@@ -95,7 +104,7 @@ class Parser {
     std::vector<Argument> arguments;
     if (!Sequence(0, &arguments)) return std::nullopt;
     Skip();
-    if (!rest_.empty()) return std::nullopt;
+    if (!rest_.empty() || repeated_) return std::nullopt;
     AttachTokens(&arguments);
     return arguments;
   }
@@ -166,11 +175,18 @@ class Parser {
       if (!Sequence(depth + 1, &sequence) || sequence.empty() || rest_.empty()) return false;
       const char end = rest_[0];
       rest_.remove_prefix(1);
-      if (sequence.back().name == "...") {
-        sequence.pop_back();
-        return optional && end == close && alternatives.empty() && Repeat(sequence, items);
-      }
+      const bool repetition = sequence.back().name == "...";
+      if (repetition) sequence.pop_back();
+      if (repetition && (!optional || end != close)) return false;
+      if (repetition && alternatives.empty()) return Repeat(sequence, items);
+      if (sequence.empty()) return false;
       alternatives.push_back(Alternative(std::move(sequence)));
+      if (repetition) {
+        // "[a | b [a | b ...]]": it is the enclosing bracket that may be repeated.
+        if (repeated_) return false;
+        repeated_ = NameOfGroup(Type::kOneOf, alternatives);
+        return true;
+      }
       if (end == close) break;
       if (end != '|') return false;
     }
@@ -178,11 +194,18 @@ class Parser {
                                                  : Group(Type::kOneOf, std::move(alternatives));
     if (argument.optional && optional) return false;
     argument.optional = optional;
+    if (repeated_) {
+      if (argument.name != *repeated_) return false;
+      argument.multiple = true;
+      repeated_.reset();
+    }
     items->push_back(std::move(argument));
     return true;
   }
 
   std::string_view rest_;
+  // The alternatives that a bracket inside the present one repeats.
+  std::optional<std::string> repeated_;
 };
 
 bool Covers(const engine::KeySpec& spec, int position) {
@@ -239,6 +262,7 @@ std::optional<std::vector<Argument>> ParseSyntax(std::string_view syntax) {
 std::vector<Argument> ArgumentsOf(const engine::Command& command) {
   std::optional<std::vector<Argument>> arguments = ParseSyntax(command.syntax);
   CHECK_MSG(arguments.has_value(), engine::FullName(command).c_str());
+  if (command.name == "incrbyfloat") arguments->back().type = Type::kDouble;
   int position = command.parent.empty() ? 1 : 2;
   MarkKeys(command, &*arguments, &position);
   return std::move(*arguments);
