@@ -107,8 +107,10 @@ size_t Object::value_capacity() const {
 bool Object::CanHoldValue(size_t size) const {
   const size_t capacity = value_capacity();
   if (size > capacity) return false;
-  // A value that shrank a lot gives its memory back.
-  return capacity <= 64 || size * 2 >= capacity;
+  // A value that shrank a lot gives its memory back, unless the allocator would round a new object
+  // up to the same size: it rounds by less than a quarter.
+  const size_t head = (flags_ & kLarge) != 0 ? 0 : key_offset() + key_size_;
+  return capacity <= 64 || size * 2 >= capacity || (capacity - size) * 4 <= head + size;
 }
 
 void Object::SetValue(std::string_view value) {
