@@ -317,10 +317,7 @@ Dispatched Dispatch(Client* client, Args args) {
   ++client->commands;
   const bool queued = client->in_multi && !RunsInsideMulti(*command);
   // What is queued is shown when EXEC runs it, and EXEC behind it.
-  if (core->engine().monitors.load(std::memory_order_relaxed) > 0 && !queued &&
-      !(client->in_multi && command->name == "exec")) {
-    FeedMonitors(client, *command, args);
-  }
+  const bool shows_itself = queued || (client->in_multi && command->name == "exec");
   if (queued) {
     Queue(client, *command, args);
   } else if (command->route == Route::kSession) {
@@ -329,7 +326,7 @@ Dispatched Dispatch(Client* client, Args args) {
     RunData(client, *command, args);
   }
   // After the command, as in Redis: RESET in MONITOR isn't shown to the one who sent it.
-  if (core->engine().monitors.load(std::memory_order_relaxed) > 0) {
+  if (!shows_itself && core->engine().monitors.load(std::memory_order_relaxed) > 0) {
     FeedMonitors(client, *command, args);
   }
   AfterRequest(client);
