@@ -25,8 +25,9 @@ class MemStoreDisk final : public StoreFactory {
   // Power is cut: each store keeps a prefix of its writes that contains everything synced. Stores
   // still open are dead from now on.
   void Crash(Rng* rng);
-  // The process dies: as LevelDB's buffer is written to the file at once, every write survives.
-  void KillProcess();
+  // The process dies. LevelDB's stores lose what their buffer of 64 KiB held: with `rng` a prefix
+  // of the unsynced writes survives, without it all of them do.
+  void KillProcess(Rng* rng = nullptr);
 
   // The `nth` write or sync from now fails, in whichever store; that store is dead then. Whether
   // the failed write survives is decided at the next crash.
