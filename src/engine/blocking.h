@@ -49,6 +49,8 @@ class BlockedRequests {
   int64_t next_deadline_ms() const { return deadlines_.empty() ? 0 : deadlines_.begin()->first; }
 
   size_t size() const { return size_; }
+  // Of them, those that have a deadline.
+  size_t with_deadline() const { return deadlines_.size(); }
   bool empty() const { return size_ == 0; }
 
  private:

@@ -106,6 +106,10 @@ class Client {
   // Bytes of unread input, and bytes of output that the peer has not taken.
   virtual size_t input_bytes() const = 0;
   virtual size_t output_bytes() const = 0;
+  // What the client holds in buffers, queues and names.
+  size_t memory_bytes() const {
+    return sizeof(Client) + input_bytes() + output_bytes() + queued_bytes + name.size();
+  }
 };
 
 // Identifies the place of a reply on any core.

@@ -12,8 +12,6 @@ namespace {
 
 // Reading from clients stops while the log has this much that is not durable yet.
 constexpr uint64_t kMaxUndurableBytes = uint64_t{128} << 20;
-// How often a core looks after expiry, write-behind and overload at least.
-constexpr int64_t kTickMs = 100;
 
 }  // namespace
 
@@ -125,7 +123,7 @@ void Core::Tick() {
   tick_at_ms_ = 0;
   replicas_->Tick();
   const int64_t now_ms = clock().MonotonicMs();
-  int64_t next = now_ms + kTickMs;
+  int64_t next = now_ms + std::max<int64_t>(1, 1000 / config_.hz);
   if (replicas_->NeedsTicks()) next = now_ms + 10;
   for (auto& partition : partitions_) {
     const int64_t wish = partition->Tick();

@@ -126,6 +126,8 @@ class Core final : public PartitionHost {
   uint64_t KeyspaceBytesNow() const;
   // Bytes of entries that are held for the log or the store. Any thread.
   uint64_t log_bytes() const { return log_bytes_.load(std::memory_order_relaxed); }
+  // Bytes of this core's clients' buffers, as of their last check. Any thread may read.
+  std::atomic<uint64_t> client_bytes{0};
   // A flushed database of partition `number`: freed, and its records collected, elsewhere.
   void Retire(uint32_t number, std::unique_ptr<data::Database> database);
   // Bytes of the keys of this core's partitions, as of the last turn. Any thread.

@@ -222,6 +222,12 @@ bool Engine::AdmitClient(int64_t limit) {
   return false;
 }
 
+uint64_t Engine::ClientBytes() const {
+  uint64_t bytes = 0;
+  for (const auto& core : cores_) bytes += core->client_bytes.load(std::memory_order_relaxed);
+  return bytes;
+}
+
 // ---- Memory
 
 void Engine::SampleMemory() {

@@ -78,15 +78,19 @@ class Engine {
   // Connected clients of all cores; Admit counts one more, unless there are `limit` already.
   bool AdmitClient(int64_t limit);
   void ReleaseClient() { clients_.fetch_sub(1); }
+  // Bytes of all clients' buffers.
+  uint64_t ClientBytes() const;
   int64_t clients() const { return clients_.load(); }
   // Memory that the process has allocated for data; see Core::UsedMemory.
   uint64_t UsedMemory(const Core& asking) const;
   int64_t start_monotonic_ms() const { return start_monotonic_ms_; }
   std::atomic<int64_t> monitors{0};  // clients in MONITOR, all cores
   std::atomic<int64_t> blocked_clients{0};
-  std::atomic<int64_t> last_save_s{0};  // unix time of the last flush to LevelDB
-  std::atomic<bool> saving{false};      // a SAVE or BGSAVE is under way
-  std::atomic<uint64_t> saves{0};       // finished ones
+  std::atomic<int64_t> last_save_s{0};    // unix time of the last flush to LevelDB
+  std::atomic<bool> saving{false};        // a SAVE or BGSAVE is under way
+  std::atomic<uint64_t> saves{0};         // finished ones
+  std::atomic<int64_t> save_begin_ms{0};  // of the one under way or the last one; monotonic
+  std::atomic<int64_t> last_save_took_ms{-1};
   std::atomic<uint64_t> peak_memory{0};
   const uint64_t startup_memory = AllocatedBytes();  // before anything was loaded
 

@@ -7,7 +7,8 @@
 namespace holdfast::engine {
 namespace {
 
-// Keys that one Tick deletes at most; what is left over is taken by the next turn's.
+// Keys that one Tick deletes at most, times active-expire-effort; what is left over is taken by the
+// next turn's.
 constexpr size_t kMaxExpiredPerTick = 500;
 // Keys that one write evicts at most before it gives up.
 constexpr size_t kMaxEvictedPerWrite = 1000;
@@ -15,7 +16,8 @@ constexpr size_t kMaxEvictedPerWrite = 1000;
 }  // namespace
 
 bool Partition::ExpireKeys() {
-  size_t budget = kMaxExpiredPerTick;
+  auto budget =
+      kMaxExpiredPerTick * static_cast<size_t>(host_->config().active_expire_effort);
   const int64_t now_ms = host_->NowMs();
   for (uint32_t db = 0; db < data::kLogicalDatabases; ++db) {
     data::Database* database = keyspace_->Logical(db);

@@ -82,6 +82,7 @@ void CoreStats::Merge(const CoreStats& other) {
   keyspace_misses += other.keyspace_misses;
   expired_keys += other.expired_keys;
   evicted_keys += other.evicted_keys;
+  evicted_clients += other.evicted_clients;
   effects += other.effects;
   effects_at_save += other.effects_at_save;
   reads += other.reads;

@@ -52,6 +52,7 @@ struct CoreStats {
   uint64_t keyspace_misses = 0;
   uint64_t expired_keys = 0;
   uint64_t evicted_keys = 0;
+  uint64_t evicted_clients = 0;
   uint64_t effects = 0;          // modifications since the start
   uint64_t effects_at_save = 0;  // of these, how many the last SAVE or BGSAVE has covered
   uint64_t reads = 0;            // read system calls

@@ -35,7 +35,9 @@ class Server {
     std::vector<std::unique_ptr<net::Listener>> listeners;
   };
 
-  // Binds every address of `config`, one socket a core each.
+  // How many cores take connections: the first ones.
+  uint32_t AcceptingCores() const;
+  // Binds every address of `config`, one socket for each of them.
   Status Bind(const engine::Config& config, std::vector<net::PortBinding>* bindings) const;
   // Cores accept on these sockets instead of the present ones.
   Status ListenOn(std::vector<net::PortBinding> bindings, int64_t backlog);

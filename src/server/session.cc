@@ -284,8 +284,34 @@ void SessionList::CloseAll() {
 
 void SessionList::CheckAll() {
   const int64_t now_ms = core_->clock().MonotonicMs();
+  uint64_t bytes = 0;
   // Closing ends in a callback later in the turn, so the list doesn't change under the loop.
-  for (auto& [id, session] : sessions_) session->Check(now_ms);
+  for (auto& [id, session] : sessions_) {
+    session->Check(now_ms);
+    bytes += session->memory_bytes();
+  }
+  core_->client_bytes.store(bytes, std::memory_order_relaxed);
+  EvictClients();
+}
+
+// maxmemory-clients: this core's largest clients go until all cores' together are below the limit.
+void SessionList::EvictClients() {
+  const uint64_t limit = core_->config().MaxmemoryClientsBytes();
+  if (limit == 0) return;
+  uint64_t total = core_->engine().ClientBytes();
+  while (total > limit) {
+    Session* largest = nullptr;
+    for (auto& [id, session] : sessions_) {
+      if (session->closing || session->no_evict) continue;
+      if (largest == nullptr || session->memory_bytes() > largest->memory_bytes()) {
+        largest = session.get();
+      }
+    }
+    if (largest == nullptr) return;
+    total -= std::min<uint64_t>(total, largest->memory_bytes());
+    ++core_->stats()->evicted_clients;
+    largest->Close("maxmemory-clients reached");
+  }
 }
 
 }  // namespace holdfast::server

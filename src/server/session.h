@@ -77,6 +77,7 @@ class SessionList {
 
  private:
   void CheckAll();
+  void EvictClients();
 
   engine::Core* const core_;
   absl::flat_hash_map<uint64_t, std::unique_ptr<Session>> sessions_;

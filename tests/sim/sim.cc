@@ -1,14 +1,17 @@
 // Simulation of one node: WAL, raft core, partitions and stores, with crashes of process and
 // machine and failing disks, from a seed.
 //
-//   sim --seed N             one seed, with what happened
-//   sim --seeds N            N seeds from --first on (default 1)
+//   sim --seed N             one seed; with --seeds or --seconds the first of them
+//   sim --seeds N            N seeds
 //   sim --seconds N          seeds for about N seconds
 //   sim --mutant NAME        builds the node wrong; success is to find out within the seeds
 //
 // After every crash the recovered state has to be exactly what the entries up to the last recovered
 // one make, and none that was acknowledged may be missing. Every twentieth seed runs twice and has
 // to do the same both times.
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -16,6 +19,7 @@
 #include <string>
 #include <vector>
 
+#include "base/check.h"
 #include "base/hash.h"
 #include "commands/table.h"
 #include "node.h"
@@ -23,24 +27,27 @@
 namespace holdfast::sim {
 namespace {
 
-struct Report {
+struct Counts {
   uint64_t steps = 0;
   uint64_t commands = 0;
   uint64_t entries = 0;
   uint64_t process_crashes = 0;
   uint64_t machine_crashes = 0;
   uint64_t disk_faults = 0;
-  uint64_t segments_removed = 0;
+};
+
+struct Report {
+  Counts counts;
   uint64_t digest = 0;  // of everything that happened, to compare two runs
   std::string violation;
 
   void Add(const Report& other) {
-    steps += other.steps;
-    commands += other.commands;
-    entries += other.entries;
-    process_crashes += other.process_crashes;
-    machine_crashes += other.machine_crashes;
-    disk_faults += other.disk_faults;
+    counts.steps += other.counts.steps;
+    counts.commands += other.counts.commands;
+    counts.entries += other.counts.entries;
+    counts.process_crashes += other.counts.process_crashes;
+    counts.machine_crashes += other.counts.machine_crashes;
+    counts.disk_faults += other.counts.disk_faults;
   }
 };
 
@@ -57,7 +64,7 @@ class Run {
   Report Go() {
     const uint64_t lives = 3 + rng_.Below(12);
     for (uint64_t life = 0; life < lives && report_.violation.empty(); ++life) Live();
-    for (const Journal& journal : journals_) report_.entries += journal.entries.size();
+    for (const Journal& journal : journals_) report_.counts.entries += journal.entries.size();
     return report_;
   }
 
@@ -67,9 +74,11 @@ class Run {
     Node node(&disks_, partitions_, seed_ + 1000 * disks_.boot, &clock_, mutant_, &journals_);
     // A disk that fails while booting is a crash like any other.
     if (rng_.Chance(1, 8)) BreakDisk();
+    std::vector<uint64_t> acknowledged;
+    for (const Journal& journal : journals_) acknowledged.push_back(journal.acknowledged);
     const Status booted = node.Boot();
     if (booted.ok()) {
-      Verify(node);
+      Verify(&node, acknowledged);
       if (!report_.violation.empty()) return;
       if (rng_.Chance(1, 4)) BreakDisk();
       const uint64_t steps = rng_.Below(600);
@@ -80,18 +89,18 @@ class Run {
     }
     disks_.files.ClearFaults();
     if (rng_.Chance(1, 2)) {
-      ++report_.process_crashes;
+      ++report_.counts.process_crashes;
       disks_.files.KillProcess();
       disks_.stores.KillProcess();
     } else {
-      ++report_.machine_crashes;
+      ++report_.counts.machine_crashes;
       disks_.files.Crash(&rng_);
       disks_.stores.Crash(&rng_);
     }
   }
 
   void BreakDisk() {
-    ++report_.disk_faults;
+    ++report_.counts.disk_faults;
     constexpr storage::Fault kFaults[] = {storage::Fault::kIoError, storage::Fault::kNoSpace,
                                           storage::Fault::kShortWrite};
     if (rng_.Chance(1, 4)) {
@@ -102,7 +111,7 @@ class Run {
   }
 
   void Step(Node* node) {
-    ++report_.steps;
+    ++report_.counts.steps;
     switch (rng_.Below(10)) {
       case 0:
         clock_.AdvanceMs(static_cast<int64_t>(rng_.Below(200)));
@@ -200,7 +209,7 @@ class Run {
     for (const auto& view : views) {
       requests.push_back({commands::Table().Find(view[0]), view, db});
     }
-    report_.commands += count;
+    report_.counts.commands += count;
     engine::Caller caller;
     caller.db = db;
     std::string reply;
@@ -214,15 +223,15 @@ class Run {
     report_.digest ^= Hash64(reply, report_.digest);
   }
 
-  void Verify(const Node& node) {
+  // `acknowledged`: per partition the last index before this start.
+  void Verify(Node* node, const std::vector<uint64_t>& acknowledged) {
     for (uint32_t p = 0; p < partitions_; ++p) {
       const Journal& journal = journals_[p];
-      engine::Partition* partition = const_cast<Node&>(node).partition(p);
-      if (node.recovered_index(p) < journal.acknowledged) {
+      engine::Partition* partition = node->partition(p);
+      if (node->recovered_index(p) < acknowledged[p]) {
         report_.violation = "partition " + std::to_string(p) +
-                            " lost entries: acknowledged up to " +
-                            std::to_string(journal.acknowledged) + ", recovered up to " +
-                            std::to_string(node.recovered_index(p));
+                            " lost entries: acknowledged up to " + std::to_string(acknowledged[p]) +
+                            ", recovered up to " + std::to_string(node->recovered_index(p));
         return;
       }
       data::Keyspace::Options options;
@@ -276,6 +285,44 @@ constexpr struct {
     {"applied-apart", Mutant::kAppliedApart},
 };
 
+// Runs one seed in a child process, so that a failed CHECK or a Fatal is a finding about this seed.
+Report RunIsolated(uint64_t seed, Mutant mutant) {
+  int ends[2];
+  CHECK(pipe(ends) == 0);
+  const pid_t child = fork();
+  CHECK(child >= 0);
+  if (child == 0) {
+    close(ends[0]);
+    Report report = Run(seed, mutant).Go();
+    if (report.violation.empty() && seed % 20 == 0 &&
+        Run(seed, mutant).Go().digest != report.digest) {
+      report.violation = "two runs of the seed differ";
+    }
+    std::string bytes(reinterpret_cast<const char*>(&report.counts), sizeof report.counts);
+    bytes += report.violation;
+    const bool written =
+        write(ends[1], bytes.data(), bytes.size()) == static_cast<ssize_t>(bytes.size());
+    _exit(written ? 0 : 1);
+  }
+  close(ends[1]);
+  std::string bytes;
+  char buffer[4096];
+  for (ssize_t n; (n = read(ends[0], buffer, sizeof buffer)) > 0;) {
+    bytes.append(buffer, static_cast<size_t>(n));
+  }
+  close(ends[0]);
+  int status = 0;
+  CHECK(waitpid(child, &status, 0) == child);
+  Report report;
+  if (status != 0 || bytes.size() < sizeof report.counts) {
+    report.violation = "the process ended itself";
+    return report;
+  }
+  std::memcpy(&report.counts, bytes.data(), sizeof report.counts);
+  report.violation = bytes.substr(sizeof report.counts);
+  return report;
+}
+
 // Runs seeds until one fails or all are done. Returns the failing seed, 0 when none failed.
 uint64_t RunSeeds(const Options& options, Report* total, uint64_t* seeds) {
   const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(options.seconds);
@@ -283,12 +330,8 @@ uint64_t RunSeeds(const Options& options, Report* total, uint64_t* seeds) {
     if (options.seconds > 0 ? std::chrono::steady_clock::now() >= end : *seeds >= options.seeds) {
       return 0;
     }
-    Report report = Run(seed, options.mutant).Go();
+    const Report report = RunIsolated(seed, options.mutant);
     ++*seeds;
-    if (report.violation.empty() && seed % 20 == 0 &&
-        Run(seed, options.mutant).Go().digest != report.digest) {
-      report.violation = "two runs of the seed differ";
-    }
     total->Add(report);
     if (!report.violation.empty()) {
       total->violation = report.violation;
@@ -301,12 +344,12 @@ void Print(const Report& report, uint64_t seeds) {
   std::printf(
       "seeds %llu, steps %llu, commands %llu, entries %llu, process crashes %llu, machine crashes "
       "%llu, disk faults %llu\n",
-      static_cast<unsigned long long>(seeds), static_cast<unsigned long long>(report.steps),
-      static_cast<unsigned long long>(report.commands),
-      static_cast<unsigned long long>(report.entries),
-      static_cast<unsigned long long>(report.process_crashes),
-      static_cast<unsigned long long>(report.machine_crashes),
-      static_cast<unsigned long long>(report.disk_faults));
+      static_cast<unsigned long long>(seeds), static_cast<unsigned long long>(report.counts.steps),
+      static_cast<unsigned long long>(report.counts.commands),
+      static_cast<unsigned long long>(report.counts.entries),
+      static_cast<unsigned long long>(report.counts.process_crashes),
+      static_cast<unsigned long long>(report.counts.machine_crashes),
+      static_cast<unsigned long long>(report.counts.disk_faults));
 }
 
 bool ParseOptions(int argc, char** argv, Options* options) {
@@ -315,10 +358,7 @@ bool ParseOptions(int argc, char** argv, Options* options) {
     const char* value = argv[i + 1];
     if (flag == "--seed") {
       options->first = std::strtoull(value, nullptr, 10);
-      options->seeds = 1;
       options->single = true;
-    } else if (flag == "--first") {
-      options->first = std::strtoull(value, nullptr, 10);
     } else if (flag == "--seeds") {
       options->seeds = std::strtoull(value, nullptr, 10);
     } else if (flag == "--seconds") {
@@ -335,7 +375,11 @@ bool ParseOptions(int argc, char** argv, Options* options) {
       return false;
     }
   }
-  if (options->seeds == 0 && options->seconds == 0) options->seeds = 200;
+  if (options->seeds > 0 || options->seconds > 0) {
+    options->single = false;  // --seed names the first one then
+  } else {
+    options->seeds = options->single ? 1 : 200;
+  }
   return argc % 2 == 1;
 }
 
@@ -366,8 +410,7 @@ int KillMutants() {
 int Main(int argc, char** argv) {
   Options options;
   if (!ParseOptions(argc, argv, &options)) {
-    std::fprintf(stderr,
-                 "usage: sim [--seed N | --seeds N | --seconds N] [--first N] [--mutant NAME]\n");
+    std::fprintf(stderr, "usage: sim [--seed N] [--seeds N | --seconds N] [--mutant NAME]\n");
     return 2;
   }
   Report total;
