@@ -98,8 +98,7 @@ void ConfigResetstat(SessionContext& ctx) {
 }
 
 void ConfigRewrite(SessionContext& ctx) {
-  const auto& rewrite = ctx.core.engine().rewrite_config;
-  if (!rewrite) {
+  if (!ctx.core.engine().rewrite_config || ctx.core.engine().config_file.empty()) {
     ctx.Error("ERR The server is running without a config file");
     return;
   }

@@ -18,11 +18,15 @@ void WritePersistence(const InfoContext& info, std::string* out) {
   // Since the last SAVE or BGSAVE. All of them are durable; the stores get them by themselves too.
   Add(out, "rdb_changes_since_last_save:{}",
       report.stats.effects - std::min(report.stats.effects, report.stats.effects_at_save));
-  Add(out, "rdb_bgsave_in_progress:{}", info.engine.saving.load() ? 1 : 0);
+  const bool saving = info.engine.saving.load();
+  const int64_t began_ms = info.engine.save_begin_ms.load();
+  const int64_t now_ms = info.core.clock().MonotonicMs();
+  Add(out, "rdb_bgsave_in_progress:{}", saving ? 1 : 0);
   Add(out, "rdb_last_save_time:{}", LastSaveSeconds(info.core));
   Add(out, "rdb_last_bgsave_status:ok");
-  Add(out, "rdb_last_bgsave_time_sec:-1");
-  Add(out, "rdb_current_bgsave_time_sec:-1");
+  const int64_t took_ms = info.engine.last_save_took_ms.load();
+  Add(out, "rdb_last_bgsave_time_sec:{}", took_ms < 0 ? -1 : took_ms / 1000);
+  Add(out, "rdb_current_bgsave_time_sec:{}", saving ? (now_ms - began_ms) / 1000 : -1);
   Add(out, "rdb_saves:{}", info.engine.saves.load());
   Add(out, "rdb_last_cow_size:0");
   Add(out, "rdb_last_load_keys_expired:0");

@@ -90,6 +90,7 @@ CoreReport ReadCore(Core& core, bool with_commands) {
   for (const auto& partition : core.partitions()) {
     ReadDatabases(*partition, core.NowMs(), &report);
     report.partitions.push_back(ReadPartition(core, *partition));
+    report.blocked_with_deadline += partition->blocked().with_deadline();
     partition->blocked().ForEachKey(
         [&report](uint32_t, std::string_view) { ++report.blocking_keys; });
   }
@@ -125,6 +126,7 @@ void CoreReport::Merge(CoreReport&& other) {
   client_memory_bytes += other.client_memory_bytes;
   watched_keys += other.watched_keys;
   blocking_keys += other.blocking_keys;
+  blocked_with_deadline += other.blocked_with_deadline;
   watching_clients += other.watching_clients;
   log_pending_bytes += other.log_pending_bytes;
   log_segment_bytes += other.log_segment_bytes;

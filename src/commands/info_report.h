@@ -50,6 +50,7 @@ struct CoreReport {
   uint64_t client_memory_bytes = 0;
   uint64_t watched_keys = 0;
   uint64_t blocking_keys = 0;
+  uint64_t blocked_with_deadline = 0;
   uint64_t watching_clients = 0;
 
   uint64_t log_pending_bytes = 0;  // submitted and not durable

@@ -103,6 +103,7 @@ void WriteClients(const InfoContext& info, std::string* out) {
   Add(out, "client_recent_max_output_buffer:{}", info.report.max_output_bytes);
   Add(out, "blocked_clients:{}", info.engine.blocked_clients.load());
   Add(out, "tracking_clients:0");
+  Add(out, "clients_in_timeout_table:{}", info.report.blocked_with_deadline);
   Add(out, "pubsub_clients:0");
   Add(out, "watching_clients:{}", info.report.watching_clients);
   Add(out, "total_watched_keys:{}", info.report.watched_keys);
@@ -143,8 +144,10 @@ void WriteMemory(const InfoContext& info, std::string* out) {
   Add(out, "number_of_libraries:0");
   Add(out, "used_memory_vm_functions:0");
   Add(out, "used_memory_vm_total:0");
+  Add(out, "used_memory_vm_total_human:0B");
   Add(out, "used_memory_functions:0");
   Add(out, "used_memory_scripts:0");
+  Add(out, "used_memory_scripts_human:0B");
   AddSize(out, "maxmemory", info.config.maxmemory_bytes);
   Add(out, "maxmemory_policy:{}", PolicyName(info.config, &policy));
   Add(out, "allocator_frag_ratio:{:.2f}", Ratio(allocator.active, allocator.allocated));

@@ -44,6 +44,8 @@ void WriteStats(const InfoContext& info, std::string* out) {
   Add(out, "active_defrag_misses:0");
   Add(out, "active_defrag_key_hits:0");
   Add(out, "active_defrag_key_misses:0");
+  Add(out, "total_active_defrag_time:0");
+  Add(out, "current_active_defrag_time:0");
   Add(out, "tracking_total_keys:0");
   Add(out, "tracking_total_items:0");
   Add(out, "tracking_total_prefixes:0");

@@ -20,6 +20,7 @@ constexpr std::string_view kSaveInProgress = "ERR Background save already in pro
 // can't be written ends the process (PITFALLS P52), so there is no failure to report.
 void StartSave(Core& home, std::function<void()> done) {
   Engine* engine = &home.engine();
+  engine->save_begin_ms.store(home.clock().MonotonicMs());
   engine->Gather<uint64_t>(
       home, [](Core& core) { return core.stats()->effects; },
       [engine, &home, done = std::move(done)](std::vector<uint64_t> effects) {
@@ -27,7 +28,9 @@ void StartSave(Core& home, std::function<void()> done) {
           OnAllCores(
               home,
               [effects](Core& core) { core.stats()->effects_at_save = effects[core.number()]; },
-              [engine, done] {
+              [engine, &home, done] {
+                engine->last_save_took_ms.store(home.clock().MonotonicMs() -
+                                                engine->save_begin_ms.load());
                 engine->saves.fetch_add(1);
                 engine->saving.store(false);
                 done();
