@@ -111,7 +111,7 @@ class Rounds:
                 payloads.append((c("DUMP", "source"), value))
             c("DEL", "source")
         for i in range(CONNECTIONS):
-            generator = Generator(i, random.Random(self.random.getrandbits(64)), payloads)
+            generator = Generator(i, random.Random(self.random.getrandbits(64)), payloads, self.partitions == 1)
             self.connections.append(Connection({}, generator))
 
     def run(self) -> None:

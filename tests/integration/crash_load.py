@@ -26,13 +26,13 @@ class Generator:
     """Requests of one connection. What they do is left to the model, only who may touch what is fixed:
     names begin with what a key holds, because the model knows few type errors."""
 
-    def __init__(self, connection: int, random_: random.Random, payloads: list[tuple[bytes, bytes]]):
+    def __init__(self, connection: int, random_: random.Random, payloads: list[tuple[bytes, bytes]], swaps: bool):
         self.random = random_
         self.tags = [b"{c%d.%d}" % (connection, i) for i in range(TAGS)]
         self.databases = list(range(DATABASES * connection, DATABASES * (connection + 1)))
         self.db = self.databases[0]
         self.payloads = payloads  # of DUMP, with the values they hold
-        self.large = True
+        self.swaps = swaps  # whether SWAPDB is possible
 
     # ---- ingredients
 
@@ -95,7 +95,7 @@ class Generator:
         roll = self.random.random()
         if roll < 0.12:
             return self.everywhere([b"FLUSHDB"])
-        if roll < 0.24:
+        if roll < 0.24 and self.swaps:
             a, b = self.random.sample(self.databases, 2)
             return self.everywhere([b"SWAPDB", number(a), number(b)])
         tags = self.random.sample(self.tags, self.random.randrange(1, TAGS + 1))
@@ -133,9 +133,7 @@ class Generator:
                 [b"PSETEX", b, number(FAR_MS), value],
                 [b"GETSET", b, value],
                 [b"GETDEL", b],
-                [b"GETEX", b, pick([[b"PERSIST"], [b"PX", number(FAR_MS)]])[0]]
-                if pick([True, False])
-                else [b"GETEX", b, b"PX", number(FAR_MS)],
+                [b"GETEX", b, *pick([[b"PERSIST"], [b"PX", number(FAR_MS)]])],
                 [b"GET", b],
                 [b"STRLEN", b],
                 [b"MSETNX", b, value, self.key(tag, "b"), self.bytes()],
@@ -221,7 +219,7 @@ class Generator:
                 [b"LOCK", name, owner, lease],
                 [b"LOCK", name, owner, lease],
                 [b"UNLOCK", name, owner],
-                [b"LOCK", self.key(tag, "n"), owner, lease],
+                [b"LOCK", name, owner, b"1000"],
                 [b"CAS", name, owner, b"x"],
                 [b"DEL", name],
             ]
@@ -239,7 +237,7 @@ class Generator:
 
     def larges(self, tag):
         g = self.key(tag, "g")
-        size = self.random.choice([1000, 5000, 70_000, 300_000] if self.large else [1000])
+        size = self.random.choice([1000, 5000, 70_000, 300_000])
         return self.random.choice(
             [
                 [b"SET", g, self.random.randbytes(size), *self.expiry()],

@@ -230,7 +230,8 @@ class Keys:
     def incrby(self, args, reply):
         if self.is_other(args[0], reply):
             return
-        old = as_int(self.string(args[0]) or b"0")
+        value = self.string(args[0])
+        old = 0 if value is None else as_int(value)
         if old is None:
             expect(reply, Text(NOT_INTEGER))
             return
@@ -248,7 +249,8 @@ class Keys:
         self.incrby([args[0], str(-int(args[1])).encode()], reply)
 
     def incrbyfloat(self, args, reply):
-        new = format_decimal(Decimal((self.string(args[0]) or b"0").decode()) + Decimal(args[1].decode()))
+        value = self.string(args[0])
+        new = format_decimal(Decimal("0" if value is None else value.decode()) + Decimal(args[1].decode()))
         expect(reply, new)
         self.change(args[0], new)
 

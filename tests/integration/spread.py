@@ -108,16 +108,15 @@ def databases():
         one("MSET", *[x for key in keys[:20] for x in (key, "one")])
         equal((zero("DBSIZE"), one("DBSIZE")), (50, 20))
         equal(one("MGET", *keys[:2], keys[30]), [b"one", b"one", None])
-        equal(zero("SWAPDB", 0, 1), "OK")
-        equal((zero("DBSIZE"), one("DBSIZE")), (20, 50))
-        equal(zero("GET", keys[0]), b"one")
+        # That would have to happen everywhere at once.
+        equal(zero.error("SWAPDB", 0, 1), CROSSSLOT)
         equal(one("FLUSHDB"), "OK")
-        equal((zero("DBSIZE"), one("DBSIZE")), (20, 0))
+        equal((zero("DBSIZE"), one("DBSIZE")), (50, 0))
         equal(zero("MOVE", keys[0], 1), 1)
         equal(zero("COPY", keys[1], keys[1], "DB", 1), 1)
-        equal((zero("DBSIZE"), one("DBSIZE")), (19, 2))
+        equal((zero("DBSIZE"), one("DBSIZE")), (49, 2))
         info = zero.info("keyspace")
-        assert info["db0"].startswith("keys=19,") and info["db1"].startswith("keys=2,"), info
+        assert info["db0"].startswith("keys=49,") and info["db1"].startswith("keys=2,"), info
 
 
 def scan(client, *options) -> list[bytes]:
@@ -143,7 +142,7 @@ def scan_of_an_unchanging_keyspace():
         c("LOCK", "a lock", "me", 60_000)
         equal(scan(c, "TYPE", "lock"), [b"a lock"])
         c("FLUSHALL")
-        equal(c("SCAN", "0"), [b"0", []])
+        equal(scan(c), [])
         # A cursor of a keyspace that is gone ends, too.
         assert c("SCAN", "123456789")[0] is not None
 
