@@ -340,6 +340,15 @@ Status CheckOrWriteIdentity(storage::Store* store, uint64_t node_id, uint32_t pa
   return Status::Ok();
 }
 
+Result<DatabaseMap> ReadDatabases(storage::Store* store) {
+  std::string databases;
+  Result<bool> found = GetSystem(store, kDatabasesRecord, &databases);
+  if (!found.ok()) return found.status();
+  DatabaseMap map = DatabaseMap::Initial();
+  if (found.value()) RETURN_IF_ERROR(ParseDatabaseMap(databases, &map));
+  return map;
+}
+
 Status LoadKeyspace(storage::Store* store, Keyspace* keyspace, LoadStats* stats) {
   std::string databases;
   Result<bool> found = GetSystem(store, kDatabasesRecord, &databases);

@@ -71,6 +71,10 @@ Status PersistEntries(storage::Store* store, const PersistJob& job, bool sync, P
 // The last entry whose effects a store holds; 0, 0 in a new store.
 Result<AppliedState> ReadApplied(storage::Store* store);
 
+// The mapping of SELECT's numbers that the store holds; the initial one in a new store. Records of
+// any other physical database below its `next` are dead.
+Result<DatabaseMap> ReadDatabases(storage::Store* store);
+
 // The "applied" record's value: format(1) index(u64 LE) term(u64 LE). For snapshots and tests.
 std::string EncodeApplied(const AppliedState& applied);
 Status DecodeApplied(std::string_view bytes, AppliedState* applied);
@@ -99,7 +103,8 @@ Status LoadKeyspace(storage::Store* store, Keyspace* keyspace, LoadStats* stats)
 // (P35). Runs on the thread that persists, between jobs. The deletions need no applied index and no
 // sync: a crash brings back at most records that nobody can see.
 //
-// One collector makes one pass. `live` is the mapping in force when the pass begins; databases that
+// One collector makes one pass. `live` is what ReadDatabases says when the pass begins (the mapping
+// in memory runs ahead of the store, whose records are still needed then); databases that
 // are created while it runs (numbers from live.next on) are left alone, databases that die while it
 // runs are for the next pass.
 class DeadRecordCollector {

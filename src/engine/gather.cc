@@ -177,8 +177,8 @@ void SendParts(Client* client, const std::shared_ptr<Spread>& spread) {
         owner->ReplyArrived(spread->slot, MergeReplies(*spread));
       }
     };
-    home->Post(target, [engine, spread, i, number, target, home_number,
-                        finish = std::move(finish)]() mutable {
+    auto run = [engine, spread, i, number, target, home_number,
+                finish = std::move(finish)]() mutable {
       Core* core = &engine->core(target);
       Partition* partition = core->FindPartition(number);
       Caller caller = spread->caller;
@@ -188,7 +188,13 @@ void SendParts(Client* client, const std::shared_ptr<Spread>& spread) {
       const ExecResult result = partition->Execute(
           {spread->command, spread->parts[i].args.args(), caller.db}, caller, {}, &replies[0]);
       ReturnHome(partition, core, home_number, result, std::move(replies), std::move(finish));
-    });
+    };
+    if (target == home_number) {
+      // At once, as the client's other requests run here: a message would let later ones overtake.
+      run();
+    } else {
+      home->Post(target, std::move(run));
+    }
   }
 }
 

@@ -32,7 +32,7 @@ void Persister::AddPartition(Partition* partition, std::unique_ptr<storage::Stor
   slot->store = std::move(store);
   slot->stored_index = applied_index;
   slot->pending.applied_index = applied_index;
-  slot->collect = collect_dead;
+  if (collect_dead) slot->collect_at = 0;
   slots_.push_back(std::move(slot));
 }
 
@@ -57,7 +57,7 @@ void Persister::Pump(bool force) {
     const bool due = !slot->pending.payloads.empty() &&
                      now_ms - slot->oldest_ms >= core_->config().flush_interval_ms;
     if (force || due) Write(slot.get());
-    if (slot->collect && !slot->writing) Collect(slot.get());
+    if (CollectIsDue(*slot)) Collect(slot.get());
   }
 }
 
@@ -101,38 +101,49 @@ void Persister::Written(Slot* slot, uint64_t index, size_t bytes, const data::Pe
   core_->log().RemoveObsolete({{slot->partition->number(), index}});
   CheckWaiters();
   if (slot->pending.bytes >= core_->config().flush_max_bytes || !waiters_.empty()) Write(slot);
-  if (slot->collect && !slot->writing) Collect(slot);
+  if (CollectIsDue(*slot)) Collect(slot);
+}
+
+bool Persister::CollectIsDue(const Slot& slot) const {
+  if (slot.writing) return false;
+  return slot.in_pass || (slot.collect_at.has_value() && *slot.collect_at <= slot.stored_index);
 }
 
 void Persister::Collect(Slot* slot) {
-  if (slot->collector == nullptr) {
-    slot->collect = false;  // set again by a later flush: then another pass follows this one
-    slot->collector = std::make_shared<data::DeadRecordCollector>(
-        slot->partition->first_slot(), slot->partition->last_slot(),
-        slot->partition->keyspace().map());
-  }
+  // A flush while a pass is under way asks for another one, behind it.
+  if (!slot->in_pass) slot->collect_at.reset();
+  slot->in_pass = false;
   slot->writing = true;
   ++writing_;
-  const bool posted = thread_.TryPost([this, slot, collector = slot->collector] {
-    Result<bool> step = collector->Step(slot->store.get(), kCollectStep);
-    if (!step.ok()) Fatal("LevelDB collection failed, ending: " + step.status().message());
-    core_->PostFromAnyThread([this, slot, finished = step.value()] {
-      slot->writing = false;
-      --writing_;
-      if (finished) {
-        slot->collector = nullptr;
-      } else {
-        slot->collect = true;
-      }
-      CheckWaiters();
-    });
-  });
+  const bool posted = thread_.TryPost(
+      [this, slot, first = slot->partition->first_slot(), last = slot->partition->last_slot()] {
+        if (slot->collector == nullptr) {
+          // What is dead is what the store says is dead. The memory runs ahead of it: records of a
+          // database whose flush is not stored yet are still needed.
+          Result<data::DatabaseMap> live = data::ReadDatabases(slot->store.get());
+          if (!live.ok()) Fatal("LevelDB collection failed, ending: " + live.status().message());
+          slot->collector = std::make_unique<data::DeadRecordCollector>(first, last, live.value());
+        }
+        Result<bool> step = slot->collector->Step(slot->store.get(), kCollectStep);
+        if (!step.ok()) Fatal("LevelDB collection failed, ending: " + step.status().message());
+        core_->PostFromAnyThread([this, slot, finished = step.value()] {
+          slot->writing = false;
+          --writing_;
+          if (finished) {
+            slot->collector = nullptr;
+          } else {
+            slot->in_pass = true;
+          }
+          CheckWaiters();
+        });
+      });
   CHECK_MSG(posted, "the persister's queue is bounded by its partitions");
 }
 
 void Persister::CollectDead(Partition* partition) {
   for (auto& slot : slots_) {
-    if (slot->partition == partition) slot->collect = true;
+    // The flush that made them dead is in the open batch.
+    if (slot->partition == partition) slot->collect_at = partition->proposed_index() + 1;
   }
 }
 

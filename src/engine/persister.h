@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "data/persist.h"
@@ -59,8 +60,11 @@ class Persister {
     uint64_t stored_index = 0;
     int64_t oldest_ms = 0;  // monotonic; when the oldest pending entry came
     bool writing = false;
-    bool collect = false;
-    std::shared_ptr<data::DeadRecordCollector> collector;
+    // Dead records are to be looked for once the store has reached this index.
+    std::optional<uint64_t> collect_at;
+    bool in_pass = false;  // a pass has begun and goes on
+    // Of the pass that is under way. Persister thread while `writing`, else the loop's.
+    std::unique_ptr<data::DeadRecordCollector> collector;
   };
   struct Waiter {
     std::vector<uint64_t> indexes;  // by slot
@@ -70,6 +74,7 @@ class Persister {
   void Write(Slot* slot);
   void Written(Slot* slot, uint64_t index, size_t bytes, const data::PersistStats& stats);
   void Collect(Slot* slot);
+  bool CollectIsDue(const Slot& slot) const;
   void CheckWaiters();
 
   Core* const core_;

@@ -50,7 +50,8 @@ Node::Node(Disks* disks, uint32_t partitions, uint64_t seed, ManualClock* clock,
       seed_(seed),
       clock_(clock),
       journals_(journals),
-      jobs_(partitions) {
+      jobs_(partitions),
+      collectors_(partitions) {
   stats_.commands.resize(commands::Table().size());
 }
 
@@ -225,6 +226,24 @@ bool Node::PersistStep(Rng* rng) {
   if (mutant_ == Mutant::kTruncateTooFar) obsolete = partitions_[p]->proposed_index();
   log_->RemoveObsolete({{p, obsolete}});
   return true;
+}
+
+void Node::CollectStep(Rng* rng) {
+  const auto p = static_cast<uint32_t>(rng->Below(collectors_.size()));
+  storage::Store* store = stores_[p].get();
+  if (collectors_[p] == nullptr) {
+    Result<data::DatabaseMap> live = data::ReadDatabases(store);
+    if (!live.ok()) {
+      dead_ = true;
+      return;
+    }
+    if (mutant_ == Mutant::kCollectByMemory) live = partitions_[p]->keyspace().map();
+    collectors_[p] = std::make_unique<data::DeadRecordCollector>(
+        partitions_[p]->first_slot(), partitions_[p]->last_slot(), live.value());
+  }
+  const Result<bool> done = collectors_[p]->Step(store, 1 + rng->Below(50));
+  if (!done.ok()) dead_ = true;
+  if (!done.ok() || done.value()) collectors_[p] = nullptr;
 }
 
 void Node::Tick() {

@@ -30,6 +30,7 @@ enum class Mutant {
   kTruncateTooFar,    // log segments go although the store lacks their entries
   kStoreNotSynced,    // the log is truncated by an applied index that is not synced
   kAppliedApart,      // the applied index is written in a batch of its own, before the data
+  kCollectByMemory,   // records are collected that are dead in memory but not in the store
 };
 
 // What survives a crash of the process or of the machine.
@@ -63,6 +64,8 @@ class Node final : public engine::PartitionHost {
   void Completions();
   // The persister writes one job of one partition. False when there was nothing to do.
   bool PersistStep(Rng* rng);
+  // One step of collecting the records of flushed databases.
+  void CollectStep(Rng* rng);
   void Tick();
   // The log or a store has failed: the process has to end.
   bool dead() const { return dead_; }
@@ -112,6 +115,7 @@ class Node final : public engine::PartitionHost {
   std::vector<std::unique_ptr<engine::Partition>> partitions_;
   std::vector<uint64_t> recovered_;
   std::vector<std::deque<data::PersistJob>> jobs_;
+  std::vector<std::unique_ptr<data::DeadRecordCollector>> collectors_;
   std::vector<engine::Partition*> turn_end_;
   bool dead_ = false;
 };

@@ -130,7 +130,11 @@ class Run {
         node->Completions();
         break;
       case 5:
-        node->PersistStep(&rng_);
+        if (rng_.Chance(1, 3)) {
+          node->CollectStep(&rng_);
+        } else {
+          node->PersistStep(&rng_);
+        }
         break;
       case 6:
         node->TurnEnd();
@@ -283,6 +287,7 @@ constexpr struct {
     {"truncate-too-far", Mutant::kTruncateTooFar},
     {"store-not-synced", Mutant::kStoreNotSynced},
     {"applied-apart", Mutant::kAppliedApart},
+    {"collect-by-memory", Mutant::kCollectByMemory},
 };
 
 // Runs one seed in a child process, so that a failed CHECK or a Fatal is a finding about this seed.
