@@ -259,6 +259,7 @@ class LevelWritableFile final : public leveldb::WritableFile {
   Status WriteOut() {
     if (buffer_.empty()) return Status::Ok();
     synced_ = false;
+    if (!guarded_) return WriteLikeLevelDb();
     if (framed_) {
       RETURN_IF_ERROR(WriteFrame());
     } else {
@@ -266,6 +267,15 @@ class LevelWritableFile final : public leveldb::WritableFile {
     }
     buffer_.clear();
     return Status::Ok();
+  }
+
+  // Behind whatever is in the file, and the buffer is forgotten even if that failed (P52).
+  Status WriteLikeLevelDb() {
+    const std::string bytes = std::exchange(buffer_, {});
+    const std::string_view part = bytes;
+    auto size = fs_->FileSize(path_);
+    if (!size.ok()) return size.status();
+    return file_->WriteAt(size.value(), {&part, 1});
   }
 
   Status WriteFrame() {
@@ -414,6 +424,7 @@ class Env final : public leveldb::EnvWrapper, public LevelEnv {
     if (guards_ == LevelGuards::kOff) return ToLevel(fs_->Rename(from, to));
     if (!failure_.Get().ok()) return ToLevel(failure_.Get());
     Status status = fs_->Rename(from, to);
+    if (status.code() == Code::kNotFound) return ToLevel(status);  // nothing happened
     if (status.ok()) status = fs_->SyncDirectory(DirectoryOf(to));
     return ToLevel(failure_.Note(std::move(status)));
   }
@@ -428,6 +439,12 @@ class Env final : public leveldb::EnvWrapper, public LevelEnv {
   leveldb::Status UnlockFile(leveldb::FileLock* lock) override {
     delete lock;
     return leveldb::Status::OK();
+  }
+
+  // LevelDB's default would write to the real disk.
+  leveldb::Status NewLogger(const std::string& path, leveldb::Logger** result) override {
+    *result = nullptr;
+    return leveldb::Status::NotSupported(path);
   }
 
   // LevelDB schedules one compaction per DB at a time and holds its mutex here (P56).

@@ -29,10 +29,10 @@ struct SimFileSystem::File {
   void Write(uint64_t offset, std::string_view bytes) {
     if (bytes.empty()) return;
     const uint64_t first_new = now.size();
-    if (now.size() < offset + bytes.size()) {
-      now.resize(offset + bytes.size(), '\0');
-      size_dirty = true;
-    }
+    if (now.size() < offset + bytes.size()) now.resize(offset + bytes.size(), '\0');
+    // Also when only a failed sync has left the disk's size behind: writing a page back beyond it
+    // updates the inode.
+    if (durable.size() < offset + bytes.size()) size_dirty = true;
     std::memcpy(now.data() + offset, bytes.data(), bytes.size());
     MarkDirty(std::min(offset, first_new), offset + bytes.size());
   }
