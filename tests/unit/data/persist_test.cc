@@ -1,9 +1,5 @@
 #include "data/persist.h"
 
-#include <stdlib.h>
-
-#include <filesystem>
-#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -15,157 +11,11 @@
 #include "storage/mem_store.h"
 #include "world.h"
 
-// Last, because its CHECK replaces the one of base/check.h.
-#include <doctest/doctest.h>
+// Last, because of doctest.
+#include "stores.h"
 
 namespace holdfast::data {
 namespace {
-
-// Passes everything on; notes the batches, and fails the writes when told to.
-class WatchedStore : public storage::Store {
- public:
-  WatchedStore() : store_(disk_.Open("store").value()) {}
-
-  Status Write(const storage::StoreBatch& batch, bool sync) override {
-    ++writes;
-    last_sync = sync;
-    last_batch.clear();
-    batch.ForEach([this](std::string_view key, const std::string_view* value) {
-      last_batch.emplace_back(key, value == nullptr ? "(deleted)" : std::string(*value));
-    });
-    if (on_write) on_write();
-    if (fail_writes) return Status::IoError("the disk is gone");
-    return store_->Write(batch, sync);
-  }
-  Status Sync() override { return store_->Sync(); }
-  Status Get(std::string_view key, std::string* value) override {
-    ++gets;
-    if (fail_reads) return Status::IoError("the disk is gone");
-    return store_->Get(key, value);
-  }
-  Status Scan(std::string_view start, std::string_view end,
-              absl::FunctionRef<bool(std::string_view, std::string_view)> visitor) override {
-    return store_->Scan(start, end, visitor);
-  }
-  std::unique_ptr<storage::StoreIterator> NewIterator() override { return store_->NewIterator(); }
-  uint64_t ApproximateBytes(std::string_view start, std::string_view end) override {
-    return store_->ApproximateBytes(start, end);
-  }
-  Status CompactRange(std::string_view start, std::string_view end) override {
-    return store_->CompactRange(start, end);
-  }
-  Status status() const override { return store_->status(); }
-
-  int writes = 0;
-  int gets = 0;
-  bool last_sync = false;
-  bool fail_writes = false;
-  std::function<void()> on_write;
-  bool fail_reads = false;
-  std::vector<std::pair<std::string, std::string>> last_batch;
-
-  // Power is cut and comes back.
-  void CrashAndReopen(Rng* rng) {
-    disk_.Crash(rng);
-    store_.reset();
-    store_ = disk_.Open("store").value();
-  }
-
- private:
-  storage::MemStoreDisk disk_;
-  std::unique_ptr<storage::Store> store_;
-};
-
-using Contents = std::map<std::string, std::string>;
-
-Contents ReadAll(storage::Store* store) {
-  Contents contents;
-  REQUIRE(store
-              ->Scan("", "",
-                     [&contents](std::string_view key, std::string_view value) {
-                       contents.emplace(key, value);
-                       return true;
-                     })
-              .ok());
-  return contents;
-}
-
-// What a new process would find.
-State Reload(storage::Store* store, DatabaseMap* map, LoadStats* stats = nullptr) {
-  ManualClock clock(1'700'000'000'000);
-  Keyspace::Options options;
-  options.clock = &clock;
-  options.hash_seed = 1234;
-  Keyspace keyspace(options);
-  REQUIRE(LoadKeyspace(store, &keyspace, stats).ok());
-  bool consistent;
-  State state = ReadOut(keyspace, &consistent);
-  CHECK(consistent);
-  *map = keyspace.map();
-  return state;
-}
-
-Effect PutOf(std::string_view key, std::string_view value, uint64_t revision,
-             uint32_t database = 0) {
-  Effect effect;
-  effect.kind = EffectKind::kPut;
-  effect.slot = KeySlot(key);
-  effect.database = database;
-  effect.key = key;
-  effect.value = value;
-  effect.meta.version = 1;
-  effect.meta.revision = effect.meta.created = revision;
-  return effect;
-}
-
-Effect DeleteOf(std::string_view key, uint64_t revision, uint32_t database = 0) {
-  Effect effect = PutOf(key, "", revision, database);
-  effect.kind = EffectKind::kDelete;
-  return effect;
-}
-
-Effect PatchOf(std::string_view key, std::string_view bytes, uint64_t offset, uint64_t new_size) {
-  Effect effect = PutOf(key, bytes, 50);
-  effect.kind = EffectKind::kPatch;
-  effect.offset = offset;
-  effect.new_size = new_size;
-  return effect;
-}
-
-Effect MetaEffectOf(std::string_view key, int64_t expire_at_ms) {
-  Effect effect = PutOf(key, "", 60);
-  effect.kind = EffectKind::kMeta;
-  effect.meta.expire_at_ms = expire_at_ms;
-  return effect;
-}
-
-// A job of one payload.
-PersistJob JobOf(uint64_t index, const std::vector<Effect>& effects) {
-  std::string payload;
-  AppendPayloadHeader(&payload);
-  for (const Effect& effect : effects) AppendEffect(&payload, effect);
-  PersistJob job;
-  job.applied_index = index;
-  job.applied_term = 3;
-  job.bytes = payload.size();
-  job.payloads.push_back(std::make_shared<const std::string>(std::move(payload)));
-  return job;
-}
-
-std::string RecordKey(std::string_view key, uint32_t database = 0) {
-  std::string record_key;
-  AppendMetaKey(&record_key, KeySlot(key), database, key);
-  return record_key;
-}
-
-// The value of a stored string, without its meta.
-std::string ValueIn(storage::Store* store, std::string_view key, Meta* meta) {
-  std::string record;
-  std::string_view value;
-  REQUIRE(store->Get(RecordKey(key), &record).ok());
-  REQUIRE(ParseMeta(record, meta, &value).ok());
-  return std::string(value);
-}
 
 TEST_CASE("P30 whatever the chunks, the store holds the state as of its applied index") {
   for (uint64_t seed = 1; seed <= 30; ++seed) {
@@ -210,7 +60,8 @@ TEST_CASE("P30 whatever the chunks, the store holds the state as of its applied 
       REQUIRE(map == world.map());
       // A collection beside it changes nothing that can be seen.
       if (collector == nullptr) {
-        collector = std::make_unique<DeadRecordCollector>(0, kSlots - 1, world.map());
+        collector =
+            std::make_unique<DeadRecordCollector>(0, kSlots - 1, ReadDatabases(&store).value());
       }
       const Result<bool> done = collector->Step(&store, 1 + rng->Below(60));
       REQUIRE(done.ok());
@@ -543,154 +394,6 @@ TEST_CASE("loading refuses damaged records") {
   CHECK(load(RecordKey("x"), "") == Code::kCorruption);
   CHECK(load(RecordKey("x"), "\x07") == Code::kUnsupported);
   CHECK(load(kDatabasesRecord, "") == Code::kCorruption);
-}
-
-TEST_CASE("P35 a collector takes dead databases, in bounded steps, and nothing else") {
-  WatchedStore store;
-  std::vector<Effect> effects;
-  std::vector<std::string> keys;
-  for (int i = 0; i < 500; ++i) keys.push_back("key:" + std::to_string(i % 100));
-  for (size_t i = 0; i < keys.size(); ++i) {
-    // 0 and 2 will be dead, 1 alive, 16 alive, 17 made after the pass began.
-    static constexpr uint32_t kDatabases[] = {0, 1, 2, 16, 17};
-    effects.push_back(PutOf(keys[i], "v", 1, kDatabases[i / 100]));
-  }
-  REQUIRE(PersistEntries(&store, JobOf(1, effects), false, nullptr).ok());
-  DatabaseMap live = DatabaseMap::Initial();
-  live.physical[0] = live.next++;
-  live.physical[2] = 15;
-  live.physical[15] = 14;
-  live.physical[14] = 13;
-  DeadRecordCollector collector(0, kSlots - 1, live);
-  int steps = 0;
-  while (true) {
-    const uint64_t before = collector.deleted();
-    const Result<bool> done = collector.Step(&store, 10);
-    REQUIRE(done.ok());
-    CHECK(collector.deleted() - before <= 10);
-    CHECK(!store.last_sync);
-    ++steps;
-    if (done.value()) break;
-  }
-  CHECK(steps >= 40);  // 200 deletions and at least 200 skipped runs, 10 a step
-  CHECK(steps <= 60);
-  CHECK(collector.deleted() == 200);
-  std::map<uint32_t, int> left;
-  for (const auto& item : ReadAll(&store)) {
-    uint16_t slot;
-    uint32_t database;
-    std::string_view key;
-    if (ParseMetaKey(item.first, &slot, &database, &key)) ++left[database];
-  }
-  CHECK(left == std::map<uint32_t, int>{{1, 100}, {16, 100}, {17, 100}});
-
-  // A failed write deletes nothing and says so.
-  DatabaseMap none = DatabaseMap::Initial();
-  for (uint32_t& physical : none.physical) physical = none.next++;
-  DeadRecordCollector failing(0, kSlots - 1, none);
-  store.fail_writes = true;
-  CHECK(failing.Step(&store, 1000).status().code() == Code::kIoError);
-  CHECK(failing.deleted() == 0);
-}
-
-// A directory that is gone at the end.
-class TemporaryDirectory {
- public:
-  TemporaryDirectory() {
-    std::string pattern = std::filesystem::temp_directory_path() / "holdfast-persist-XXXXXX";
-    REQUIRE(mkdtemp(pattern.data()) != nullptr);
-    path_ = pattern;
-  }
-  ~TemporaryDirectory() { std::filesystem::remove_all(path_); }
-  const std::string& path() const { return path_; }
-  uint64_t Bytes() const {
-    uint64_t bytes = 0;
-    for (const auto& entry : std::filesystem::recursive_directory_iterator(path_)) {
-      std::error_code ignored;  // LevelDB deletes files meanwhile
-      if (entry.is_regular_file(ignored)) bytes += entry.file_size(ignored);
-    }
-    return bytes;
-  }
-
- private:
-  std::string path_;
-};
-
-TEST_CASE("P35 disk use returns after FLUSHALL") {
-  const TemporaryDirectory directory;
-  storage::LevelStoreOptions options;
-  options.write_buffer_bytes = 1 << 20;
-  const std::unique_ptr<storage::Store> store =
-      storage::OpenLevelStore(storage::PosixFileSystem(), directory.path() + "/store", options)
-          .value();
-  Rng rng(9);
-  uint64_t index = 0;
-  for (int job = 0; job < 20; ++job) {
-    std::vector<std::string> keys;
-    std::vector<std::string> values;
-    for (int i = 0; i < 400; ++i) {
-      keys.push_back("key:" + std::to_string(job * 400 + i));
-      values.emplace_back();
-      // Random, so that compression doesn't do the collector's work.
-      for (int n = 0; n < 1000; ++n) values.back().push_back(static_cast<char>(rng.Next()));
-    }
-    std::vector<Effect> effects;
-    for (size_t i = 0; i < keys.size(); ++i) {
-      effects.push_back(PutOf(keys[i], values[i], 1, static_cast<uint32_t>(i % 3)));
-    }
-    REQUIRE(PersistEntries(store.get(), JobOf(++index, effects), false, nullptr).ok());
-  }
-  REQUIRE(store->Sync().ok());
-  CHECK(directory.Bytes() > 8'000'000);
-
-  DatabaseMap map = DatabaseMap::Initial();
-  for (uint32_t& physical : map.physical) physical = map.next++;
-  std::string bytes;
-  AppendDatabaseMap(&bytes, map);
-  Effect flush;
-  flush.kind = EffectKind::kDatabases;
-  flush.value = bytes;
-  REQUIRE(PersistEntries(store.get(), JobOf(++index, {flush}), true, nullptr).ok());
-  LoadStats load;
-  DatabaseMap loaded;
-  CHECK(Reload(store.get(), &loaded, &load).empty());
-  CHECK(loaded == map);
-  CHECK(load.dead_records == 8000);
-
-  DeadRecordCollector collector(0, kSlots - 1, map);
-  while (true) {
-    const Result<bool> done = collector.Step(store.get(), 500);
-    REQUIRE(done.ok());
-    if (done.value()) break;
-  }
-  CHECK(collector.deleted() == 8000);
-  REQUIRE(store->CompactRange("m", "n").ok());
-  CHECK(store->ApproximateBytes("m", "n") < 100'000);
-  CHECK(directory.Bytes() < 1'000'000);
-  load = {};
-  CHECK(Reload(store.get(), &loaded, &load).empty());
-  CHECK(load.records == 0);
-  CHECK(ReadApplied(store.get()).value().index == index);
-}
-
-TEST_CASE("a collector stays inside its partition's slots") {
-  WatchedStore store;
-  std::vector<std::string> keys;
-  for (int i = 0; i < 300; ++i) keys.push_back(std::to_string(i));
-  std::vector<Effect> effects;
-  size_t inside = 0;
-  for (const std::string& key : keys) {
-    effects.push_back(PutOf(key, "v", 1, 0));
-    inside += KeySlot(key) >= 4000 && KeySlot(key) <= 9000;
-  }
-  REQUIRE(PersistEntries(&store, JobOf(1, effects), false, nullptr).ok());
-  DatabaseMap live = DatabaseMap::Initial();
-  for (uint32_t& physical : live.physical) physical = live.next++;
-  DeadRecordCollector collector(4000, 9000, live);
-  CHECK(collector.Step(&store, 100'000).value());
-  CHECK(inside > 50);
-  CHECK(collector.deleted() == inside);
-  CHECK(ReadAll(&store).size() == keys.size() - inside + 1);
 }
 
 }  // namespace
