@@ -84,7 +84,10 @@ class Run {
       const uint64_t steps = rng_.Below(600);
       for (uint64_t i = 0; i < steps && !node.dead(); ++i) Step(&node);
     } else if (!disks_.files.fault_happened() && booted.code() != Code::kIoError) {
-      report_.violation = "does not start: " + booted.message();
+      report_.violation = "does not start: " + booted.message() + "; files:";
+      for (const std::string& path : disks_.files.AllFiles()) {
+        report_.violation += ' ' + path + '=' + std::to_string(disks_.files.Contents(path).size());
+      }
       return;
     }
     disks_.files.ClearFaults();
