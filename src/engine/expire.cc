@@ -16,8 +16,7 @@ constexpr size_t kMaxEvictedPerWrite = 1000;
 }  // namespace
 
 bool Partition::ExpireKeys() {
-  auto budget =
-      kMaxExpiredPerTick * static_cast<size_t>(host_->config().active_expire_effort);
+  auto budget = kMaxExpiredPerTick * static_cast<size_t>(host_->config().active_expire_effort);
   const int64_t now_ms = host_->NowMs();
   for (uint32_t db = 0; db < data::kLogicalDatabases; ++db) {
     data::Database* database = keyspace_->Logical(db);

@@ -23,8 +23,8 @@ Server::~Server() {
   sides_.clear();
 }
 
-// Clients live on cores that own partitions: a request that has to go to another core and back costs
-// 1.4 times the CPU of one that stays (measured with GET, 50 clients, no pipelining).
+// Clients live on cores that own partitions: a request that has to go to another core and back
+// costs 1.4 times the CPU of one that stays (measured with GET, 50 clients, no pipelining).
 uint32_t Server::AcceptingCores() const {
   return std::min(engine_->cores(), engine_->partitions());
 }
