@@ -59,7 +59,7 @@ void Session::OnData(std::string_view bytes) {
     CHECK(bytes.data() == input_.data() + offer_begin_);
     input_.resize(offer_begin_ + bytes.size());
     offered_ = false;
-    ProcessBuffered();
+    if (CheckQueryBuffer(input_.size() - consumed_)) ProcessBuffered();
     return;
   }
   if (input_.size() == consumed_ && MayProcess()) {
@@ -86,6 +86,13 @@ std::span<char> Session::OnReadBuffer() {
   return {input_.data() + offer_begin_, input_.size() - offer_begin_};
 }
 
+bool Session::CheckQueryBuffer(size_t bytes) {
+  if (bytes <= core->config().query_buffer_limit_bytes) return true;
+  ++core->stats()->query_buffer_limit_disconnections;
+  Close("query buffer limit reached");
+  return false;
+}
+
 // Sets bytes aside for later. Bounded: a client that sends more than the limit while it waits, or
 // without completing a request, is closed.
 void Session::Keep(std::string_view rest) {
@@ -93,12 +100,8 @@ void Session::Keep(std::string_view rest) {
     input_.erase(0, consumed_);
     consumed_ = 0;
   }
+  if (!CheckQueryBuffer(input_.size() - consumed_ + rest.size())) return;
   const uint64_t limit = core->config().query_buffer_limit_bytes;
-  if (input_.size() - consumed_ + rest.size() > limit) {
-    ++core->stats()->query_buffer_limit_disconnections;
-    Close("query buffer limit reached");
-    return;
-  }
   const size_t wanted = parser_.bytes_wanted();
   if (wanted > kLargeRead && input_.capacity() < input_.size() + rest.size() + wanted) {
     // The rest of a large bulk, at most as much as a client may buffer.

@@ -45,6 +45,8 @@ class Session final : public engine::Client, public net::ConnectionHandler {
   size_t Process(std::string_view input);
   void ProcessBuffered();
   void Keep(std::string_view rest);
+  // False when so many bytes are more than a client may have waiting; then it is closed.
+  bool CheckQueryBuffer(size_t bytes);
   bool CheckOutputLimit();
   void ProtocolError();
   bool MayProcess() const { return waiting == 0 && !stalled_ && !closing && !close_after_reply; }
