@@ -70,7 +70,7 @@ TEST_CASE("defaults arrive in the typed members") {
   CHECK(config.maxclients == 10000);
   CHECK(config.max_bulk_bytes == 512ULL << 20);
   CHECK(config.query_buffer_limit_bytes == 1ULL << 30);
-  CHECK(config.flush_max_bytes == 32ULL << 20);
+  CHECK(config.flush_max_bytes == 64ULL << 20);
   CHECK(config.log_level == LogLevel::kNotice);
   CHECK(config.latency_tracking);
   CHECK(config.latency_percentiles == std::vector<double>{50, 99, 99.9});
