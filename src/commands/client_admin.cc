@@ -1,5 +1,6 @@
 // CLIENT LIST, KILL, PAUSE, UNPAUSE and UNBLOCK: what concerns the clients of all cores.
 #include <algorithm>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -16,8 +17,8 @@ using engine::Client;
 using engine::Core;
 using engine::SessionContext;
 
-// The lines of one core's clients, with the ids to order them by.
-using Lines = std::vector<std::pair<uint64_t, std::string>>;
+// Clients' lines by id: the oldest connection comes first.
+using Lines = std::map<uint64_t, std::string>;
 
 bool ParseType(SessionContext& ctx, std::string_view name, std::optional<ClientType>* type) {
   *type = ParseClientType(name);
@@ -26,7 +27,8 @@ bool ParseType(SessionContext& ctx, std::string_view name, std::optional<ClientT
   return false;
 }
 
-bool ParseListFilter(SessionContext& ctx, ClientFilter* filter) {
+// `ids` gets those of the ID option in the order in which they were given.
+bool ParseListFilter(SessionContext& ctx, ClientFilter* filter, std::vector<uint64_t>* ids) {
   if (ctx.args.size() == 2) return true;
   if (ctx.args.size() == 4 && EqualsIgnoreCase(ctx.args[2], "type")) {
     return ParseType(ctx, ctx.args[3], &filter->type);
@@ -35,8 +37,9 @@ bool ParseListFilter(SessionContext& ctx, ClientFilter* filter) {
     for (size_t i = 3; i < ctx.args.size(); ++i) {
       int64_t id;
       if (!ctx.ParseInt(i, &id, "ERR Invalid client ID")) return false;
-      filter->ids.push_back(static_cast<uint64_t>(id));
+      ids->push_back(static_cast<uint64_t>(id));
     }
+    filter->ids.insert(ids->begin(), ids->end());
     return true;
   }
   ctx.Error(engine::kSyntaxError);
@@ -113,7 +116,8 @@ int64_t KillMatching(Core& core, const ClientFilter& filter, uint64_t asking) {
 
 void ClientList(SessionContext& ctx) {
   ClientFilter filter;
-  if (!ParseListFilter(ctx, &filter)) return;
+  std::vector<uint64_t> ids;
+  if (!ParseListFilter(ctx, &filter, &ids)) return;
   const uint64_t asking = ctx.client.id;
   const size_t request_bytes = RequestBytes(ctx.args);
   GatherReply<Lines>(
@@ -123,25 +127,21 @@ void ClientList(SessionContext& ctx) {
         const int64_t now_ms = core.clock().MonotonicMs();
         for (const auto& [id, client] : core.clients()) {
           if (client->closing || !filter.Matches(*client)) continue;
-          lines.emplace_back(id, std::string());
-          AppendClientLine(*client, id == asking ? request_bytes : 0, now_ms, &lines.back().second);
+          AppendClientLine(*client, id == asking ? request_bytes : 0, now_ms, &lines[id]);
         }
         return lines;
       },
-      [ids = filter.ids](std::vector<Lines>& results, resp::Writer& reply) {
+      [ids](std::vector<Lines>& results, resp::Writer& reply) {
         Lines all;
-        for (Lines& lines : results) {
-          std::move(lines.begin(), lines.end(), std::back_inserter(all));
-        }
-        // The oldest connection first, or in the order that was asked for.
-        const auto rank = [&ids](uint64_t id) {
-          if (ids.empty()) return id;
-          return static_cast<uint64_t>(std::find(ids.begin(), ids.end(), id) - ids.begin());
-        };
-        std::sort(all.begin(), all.end(),
-                  [&rank](const auto& a, const auto& b) { return rank(a.first) < rank(b.first); });
+        for (Lines& lines : results) all.merge(lines);
         std::string text;
-        for (const auto& [id, line] : all) text += line;
+        if (ids.empty()) {
+          for (const auto& [id, line] : all) text += line;
+        }
+        for (const uint64_t id : ids) {
+          const auto line = all.find(id);
+          if (line != all.end()) text += line->second;
+        }
         reply.Verbatim("txt", text);
       });
 }

@@ -81,7 +81,7 @@ bool ClientFilter::Matches(const engine::Client& client) const {
   if (address && client.address != *address) return false;
   if (local_address && client.local_address != *local_address) return false;
   if (type && TypeOf(client) != *type) return false;
-  return ids.empty() || std::find(ids.begin(), ids.end(), client.id) != ids.end();
+  return ids.empty() || ids.contains(client.id);
 }
 
 }  // namespace holdfast::commands

@@ -1,11 +1,12 @@
 // One client as CLIENT LIST and CLIENT INFO show it, and the filters of CLIENT LIST and KILL.
 #pragma once
 
+#include <absl/container/flat_hash_set.h>
+
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "engine/client.h"
 
@@ -32,8 +33,8 @@ struct ClientFilter {
   std::optional<std::string> address;
   std::optional<std::string> local_address;
   std::optional<ClientType> type;
-  std::vector<uint64_t> ids;  // empty: any
-  uint64_t except = 0;        // this one isn't meant; 0: no exception
+  absl::flat_hash_set<uint64_t> ids;  // empty: any
+  uint64_t except = 0;                // this one isn't meant; 0: no exception
 
   bool Matches(const engine::Client& client) const;
 };

@@ -95,7 +95,7 @@ void Hello(SessionContext& ctx) {
     }
     client.authenticated = true;
   }
-  if (!client.authenticated) {
+  if (!client.authenticated && !ctx.core.config().requirepass.empty()) {
     ctx.Error(
         "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO "
         "<proto> AUTH <user> <pass> option can be used to authenticate the client and select the "

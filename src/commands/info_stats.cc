@@ -30,7 +30,7 @@ void WriteStats(const InfoContext& info, std::string* out) {
   Add(out, "sync_partial_err:0");
   Add(out, "expired_keys:{}", stats.expired_keys);
   Add(out, "evicted_keys:{}", stats.evicted_keys);
-  Add(out, "evicted_clients:0");
+  Add(out, "evicted_clients:{}", stats.evicted_clients);
   Add(out, "keyspace_hits:{}", stats.keyspace_hits);
   Add(out, "keyspace_misses:{}", stats.keyspace_misses);
   Add(out, "pubsub_channels:0");

@@ -1,4 +1,4 @@
-// TIME, LASTSAVE, SAVE, BGSAVE, SHUTDOWN, WAIT, WAITAOF and LOLWUT.
+// TIME, LASTSAVE, SAVE, BGSAVE, SHUTDOWN, ROLE, WAIT, WAITAOF and LOLWUT.
 #include <string>
 
 #include "base/numbers.h"
@@ -114,6 +114,25 @@ void Shutdown(SessionContext& ctx) {
   ctx.client.close_after_reply = true;
   ctx.client.MarkDirty();
   ctx.core.engine().RequestShutdown();
+}
+
+void Role(SessionContext& ctx) {
+  // As INFO replication: committed entries of all partitions.
+  GatherReply<uint64_t>(
+      ctx,
+      [](Core& core) {
+        uint64_t committed = 0;
+        for (const auto& partition : core.partitions()) committed += partition->commit_index();
+        return committed;
+      },
+      [](std::vector<uint64_t>& results, resp::Writer& reply) {
+        uint64_t offset = 0;
+        for (const uint64_t committed : results) offset += committed;
+        reply.Array(3);
+        reply.Bulk("master");
+        reply.Integer(static_cast<int64_t>(offset));
+        reply.Array(0);
+      });
 }
 
 // On a single node no replica will ever acknowledge anything, so there is nothing to wait for. The

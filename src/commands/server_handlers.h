@@ -80,6 +80,7 @@ void Monitor(engine::SessionContext& ctx);
 void Bgsave(engine::SessionContext& ctx);
 void Lastsave(engine::SessionContext& ctx);
 void Lolwut(engine::SessionContext& ctx);
+void Role(engine::SessionContext& ctx);
 void Save(engine::SessionContext& ctx);
 void Shutdown(engine::SessionContext& ctx);
 void Time(engine::SessionContext& ctx);

@@ -74,6 +74,9 @@ bool Core::TurnEnd() {
   for (size_t i = 0; i < turn_end_.size(); ++i) turn_end_[i]->TurnEnd();
   turn_end_.clear();
   replicas_->EndTurn();
+  // Messages leave before replies: whatever a client does after its answer, on any core, comes
+  // behind what the answered command had to tell that core.
+  for (auto& outbox : outboxes_) outbox->Flush();
   FlushClients();
   for (auto& outbox : outboxes_) outbox->Flush();
   keyspace_bytes_.store(KeyspaceBytesNow(), std::memory_order_relaxed);

@@ -2,8 +2,8 @@
 // Cores share nothing; they exchange messages (Post).
 //
 // The end of a turn, in order: partitions propose what the turn gathered and confirm its reads; the
-// log thread gets one batch; replies whose gates are open are written; messages to other cores
-// leave with at most one wake-up each.
+// log thread gets one batch; messages to other cores leave with at most one wake-up each; replies
+// whose gates are open are written.
 //
 // Loop thread of this core only, unless a function says otherwise.
 #pragma once

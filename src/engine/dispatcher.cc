@@ -278,6 +278,8 @@ void Queue(Client* client, const Command& command, Args args) {
 
 bool CheckAuthenticated(Client* client, const Command& command) {
   if (client->authenticated || command.has(kNoAuth)) return true;
+  // The password may have been taken away since the client connected.
+  if (client->core->config().requirepass.empty()) return true;
   Reject(client, &command, "NOAUTH Authentication required.");
   return false;
 }

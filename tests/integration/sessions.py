@@ -43,7 +43,7 @@ def client_list_shows_the_clients_of_all_cores():
     equal([line["name"] for line in lines], [f"client-{i}" for i in range(CLIENTS)])
     ids = [line["id"] for line in lines]
     equal(ids, sorted(ids, key=int), "the oldest first")
-    equal([line["id"] for line in listed(some[0], "ID", ids[3], "999999", ids[1])], [ids[3], ids[1]])
+    equal([line["id"] for line in listed(some[0], "ID", ids[3], "999999", ids[1], ids[3])], [ids[3], ids[1], ids[3]])
     for client, line in zip(some, lines):
         equal(client("CLIENT", "ID"), int(line["id"]))
         mine = client("CLIENT", "INFO").decode().rstrip("\n")
@@ -173,7 +173,10 @@ def a_password_counts_from_its_acknowledgement():
         equal(client("AUTH", "open sesame"), "OK")
     for client in some:
         equal(client("PING"), "PONG", "who was in stays in")
+    late = s.client()
+    equal(late.error("PING"), "NOAUTH Authentication required.")
     equal(some[0]("CONFIG", "SET", "requirepass", ""), "OK")
+    equal(late("PING"), "PONG", "there is no password any more")
     equal(s.client()("PING"), "PONG")
 
 
@@ -285,6 +288,20 @@ def info_adds_up_all_cores():
     if not IS_REDIS:
         equal(sum(f"partition{p}" in info for p in range(5)), 4)
         equal(some[0].info("server")["redis_version"], "7.2.4")
+
+
+@test
+def the_role_is_master_and_its_offset_grows_with_writes():
+    c = server(partitions=4).client()
+    role, before, replicas = c("ROLE")
+    equal((role, replicas), (b"master", []))
+    for i in range(10):
+        c("SET", f"key-{i}", i)
+    after = c("ROLE")[1]
+    if not IS_REDIS:  # which counts only while there are replicas
+        assert after >= before + 10, (before, after)
+    info = c.info("replication")
+    equal((info["role"], info["connected_slaves"], info["master_repl_offset"]), ("master", "0", str(after)))
 
 
 @test
