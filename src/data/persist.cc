@@ -232,6 +232,14 @@ Result<bool> GetSystem(storage::Store* store, std::string_view name, std::string
 
 }  // namespace
 
+void AppendJob(PersistJob* job, PersistJob next) {
+  job->bytes += next.bytes;
+  job->applied_index = next.applied_index;
+  job->applied_term = next.applied_term;
+  for (auto& payload : next.payloads) job->payloads.push_back(std::move(payload));
+  job->positions.insert(job->positions.end(), next.positions.begin(), next.positions.end());
+}
+
 Status PersistEntries(storage::Store* store, const PersistJob& job, bool sync,
                       PersistStats* stats) {
   CHECK(job.positions.empty() || job.positions.size() == job.payloads.size());

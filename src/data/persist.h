@@ -59,6 +59,9 @@ struct PersistStats {
   uint64_t bytes_written = 0;    // keys and values
 };
 
+// Adds what follows `job` immediately.
+void AppendJob(PersistJob* job, PersistJob next);
+
 // Writes the outcome of a job, each record at most once, and the applied index as one batch (or
 // several such batches, see PersistJob::positions); with `sync` it is durable when OK is returned.
 // `stats` may be null. On failure nothing (or only whole earlier batches) was written, or the store

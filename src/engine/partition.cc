@@ -407,6 +407,7 @@ void Partition::OnCommit(uint64_t commit_index, uint64_t first, uint64_t last) {
       }
       job.bytes += entry.payload->size();
       job.payloads.push_back(entry.payload);
+      job.positions.push_back({entry.index, entry.term});
     }
     memory_index_ = std::max(memory_index_, last);
     job.applied_index = last;

@@ -40,11 +40,8 @@ void Persister::Add(Partition* partition, data::PersistJob job) {
   for (auto& slot : slots_) {
     if (slot->partition != partition) continue;
     if (slot->pending.payloads.empty()) slot->oldest_ms = core_->clock().MonotonicMs();
-    slot->pending.bytes += job.bytes;
-    slot->pending.applied_index = job.applied_index;
-    slot->pending.applied_term = job.applied_term;
-    for (auto& payload : job.payloads) slot->pending.payloads.push_back(std::move(payload));
     pending_bytes_ += job.bytes;
+    data::AppendJob(&slot->pending, std::move(job));
     if (slot->pending.bytes >= core_->config().flush_max_bytes) Write(slot.get());
     return;
   }

@@ -203,10 +203,7 @@ bool Node::PersistStep(Rng* rng) {
   // Any number of jobs may be written as one.
   data::PersistJob job;
   for (uint64_t n = 1 + rng->Below(jobs_[p].size()); n > 0; --n) {
-    data::PersistJob& next = jobs_[p].front();
-    for (auto& payload : next.payloads) job.payloads.push_back(std::move(payload));
-    job.applied_index = next.applied_index;
-    job.applied_term = next.applied_term;
+    data::AppendJob(&job, std::move(jobs_[p].front()));
     jobs_[p].pop_front();
   }
   storage::Store* store = stores_[p].get();
