@@ -368,41 +368,98 @@ def missing_part_of_the_log():
         equal(c("DBSIZE"), 300)
 
 
-@test
-def damaged_leveldb():
-    server = Server(flush_interval_ms=1, cores=1)
+def stored_and_cut() -> Server:
+    """A server that was ended cleanly, with 300 keys in LevelDB and no more than the last ones in the log."""
+    server = Server(flush_interval_ms=1, cores=1, wal_segment_bytes="64kb")
     with server.client() as c:
         for i in range(300):
-            c.send("SET", f"key:{i}", random.randbytes(1000))
-        equal(c.read_n(300), ["OK"] * 300)
+            equal(c("SET", f"key:{i}", random.randbytes(1000)), "OK")
         equal(c("SAVE"), "OK")
+        wait_for("the log is cut", lambda: sum(p.stat().st_size for p in segments(server)) < 200_000)
+    equal(server.terminate(), 0)
+    return server
+
+
+def damage(path: Path, at: int) -> None:
+    with path.open("r+b") as file:
+        file.seek(at)
+        bad = bytes(byte ^ 0x5A for byte in file.read(8))
+        file.seek(at)
+        file.write(bad)
+
+
+def started(server: Server) -> bool:
+    """Whether a launched server becomes ready; otherwise it must exit with 1."""
+
+    def ready_or_over():
+        if server.process.poll() is not None:
+            return True
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", server.port)) == 0
+
+    wait_for("it is ready or over", ready_or_over)
+    if server.process.poll() is None:
+        server.wait_ready()
+        return True
+    equal(server.wait_exit(), 1, "exit code of a refused start")
+    return False
+
+
+@test
+def damaged_leveldb():
+    server = stored_and_cut()
+    # Once more: then the data is in a table, and the next one in LevelDB's own log.
+    server.start()
+    with server.client() as c:
+        for i in range(300):
+            equal(c("SET", f"more:{i}", random.randbytes(1000)), "OK")
+        equal(c("SAVE"), "OK")
+        wait_for("the log is cut", lambda: sum(p.stat().st_size for p in segments(server)) < 200_000)
     equal(server.terminate(), 0)
     files = [p for p in (server.directory / "partitions").rglob("*") if p.suffix in (".log", ".ldb") or "MANIFEST" in p.name]
     files = [p for p in files if p.stat().st_size > 200]
-    assert files, "LevelDB has no files"
+    equal({p.suffix for p in files} >= {".log", ".ldb"}, True, f"files of LevelDB: {files}")
     saved = temp_dir() / "saved"
     shutil.copytree(server.directory, saved)
+    refused = 0
     for path in files:
-        size = path.stat().st_size
-        with path.open("r+b") as file:
-            at = size // 2
-            file.seek(at)
-            damage = bytes(byte ^ 0x5A for byte in file.read(8))
-            file.seek(at)
-            file.write(damage)
-        line = refused_start(base(server.directory))
-        assert "partition" in line or path.parent.name in line, f"damage in {path.name}: {line}"
+        for part in (0.1, 0.5, 0.9):
+            damage(path, int(path.stat().st_size * part))
+            server.launch()
+            if started(server):
+                # The end of LevelDB's log, and our own still has what stood there.
+                with server.client() as c:
+                    equal(c("DBSIZE"), 600, f"keys after damage in {path.name}")
+                server.kill()
+            else:
+                refused += 1
+                says(server.log_text().splitlines()[-1], "partition")
+            shutil.rmtree(server.directory)
+            shutil.copytree(saved, server.directory)
+    assert refused > 2 * len(files), f"only {refused} of {3 * len(files)} damages were refused"
+    # A file of the database is gone.
+    for path in files:
+        path.unlink()
+        says(refused_start(base(server.directory)), "partition")
         shutil.rmtree(server.directory)
         shutil.copytree(saved, server.directory)
-    # A file of the database is gone.
-    table = max(files, key=lambda p: p.stat().st_size)
-    table.unlink()
-    refused_start(base(server.directory))
-    shutil.rmtree(server.directory)
-    shutil.copytree(saved, server.directory)
     server.start()
     with server.client() as c:
-        equal(c("DBSIZE"), 300)
+        equal(c("DBSIZE"), 600)
+
+
+@test
+def P51_end_of_leveldbs_log_that_is_still_in_ours():
+    """Nothing is lost then, and nothing refused: a power loss may leave it so."""
+    for cut in (1, 100, 5000):
+        server = filled(flush_interval_ms=1)
+        with server.client() as c:
+            equal(c("SAVE"), "OK")
+        server.kill()
+        path = next((server.directory / "partitions").rglob("*.log"))
+        path.write_bytes(path.read_bytes()[:-cut])
+        server.start()
+        check_filled(server)
 
 
 @test

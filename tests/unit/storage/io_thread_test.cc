@@ -29,7 +29,7 @@ TEST_CASE("P45 tasks run in order on one thread with its own name") {
   CHECK(std::string(name.c_str()) == "hf-test-io");
 }
 
-TEST_CASE("the queue is bounded, and a refused task may be posted again") {
+TEST_CASE("P54 the queue is bounded, and a refused task may be posted again") {
   IoThread thread("io", 2);
   std::promise<void> started;
   std::promise<void> release;

@@ -370,6 +370,34 @@ TEST_CASE("P50 P51 LevelDB loses nothing synced in random crashes and is never r
   }
 }
 
+TEST_CASE("P55 a damaged table is refused for good and repaired by nobody") {
+  SimFileSystem fs;
+  REQUIRE(fs.CreateDirectory("/d").ok());
+  {
+    auto store = OpenLevelStore(&fs, "/d/s", SmallOptions());
+    REQUIRE(store.ok());
+    for (uint64_t i = 1; i <= 50; ++i) REQUIRE(store.value()->Write(Numbered(i), false).ok());
+    REQUIRE(store.value()->CompactRange({}, {}).ok());
+  }
+  std::string table;
+  for (const std::string& path : fs.AllFiles()) {
+    if (path.ends_with(".ldb")) table = path;
+  }
+  REQUIRE(table != "");
+  const std::string damaged = [&] {
+    for (uint64_t at = 20; at < 4000; at += 100) fs.FlipBit(table, at, 2);
+    return fs.Contents(table);
+  }();
+  auto store = OpenLevelStore(&fs, "/d/s", SmallOptions());
+  REQUIRE(store.ok());  // LevelDB reads data blocks when they are asked for
+  const Status status = store.value()->Scan({}, {}, [](auto, auto) { return true; });
+  CHECK(status.code() == Code::kCorruption);
+  CHECK(store.value()->Write(Numbered(1), true).message() == status.message());
+  CHECK(store.value()->status().message() == status.message());
+  store = Status::NotFound("closed");
+  CHECK(fs.Contents(table) == damaged);
+}
+
 TEST_CASE("a store that was half removed is not found, one without CURRENT is refused") {
   SimFileSystem fs;
   REQUIRE(fs.CreateDirectory("/d").ok());
