@@ -1,0 +1,73 @@
+// What the Node.js programs share: checks, and the agreement with tests/clients/run.
+//
+// A program gets the port and says RESTART on a line of its own when it wants the server ended and
+// started again; it may go on when it reads a line. Exit code 0 and a last line `N checks` mean that
+// all went well.
+'use strict';
+
+const assert = require('assert');
+const readline = require('readline');
+
+const [port, withLocks] = [Number(process.argv[3]), process.argv[4] !== 'no-locks'];
+let checks = 0;
+
+function equal(actual, expected, what) {
+  assert.deepStrictEqual(actual, expected, what);
+  checks++;
+}
+
+function isTrue(value, what) {
+  assert.ok(value, what);
+  checks++;
+}
+
+// The promise must be rejected with an error whose text fits.
+async function fails(promise, pattern) {
+  let error = null;
+  try {
+    await promise;
+  } catch (e) {
+    error = e;
+  }
+  assert.ok(error !== null, `expected an error like ${pattern}`);
+  assert.match(String(error.message), pattern);
+  checks++;
+}
+
+async function waitFor(what, condition, timeoutMs = 30000) {
+  const deadline = Date.now() + timeoutMs;
+  while (!(await condition())) {
+    assert.ok(Date.now() < deadline, `waited in vain for: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
+async function restart() {
+  const lines = readline.createInterface({ input: process.stdin });
+  const answer = new Promise((resolve) => lines.once('line', resolve));
+  console.log('RESTART');
+  await answer;
+  lines.close();
+}
+
+function run(main) {
+  process.on('unhandledRejection', (error) => {
+    console.error(error);
+    process.exit(1);
+  });
+  main().then(
+    () => {
+      console.log(`${checks} checks`);
+      process.exit(0);
+    },
+    (error) => {
+      console.error(error);
+      process.exit(1);
+    },
+  );
+}
+
+// Every byte there is, twice.
+const binary = Buffer.from(Array.from({ length: 512 }, (_, i) => i % 256));
+
+module.exports = { binary, equal, fails, isTrue, port, restart, run, waitFor, withLocks };
