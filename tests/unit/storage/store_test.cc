@@ -317,12 +317,20 @@ bool LevelRun(uint64_t nth, Fault fault, uint64_t seed, int boots) {
       fs.ClearFaults();
     }
     auto opened = OpenLevelStore(&fs, "/d/s", SmallOptions());
-    if (!opened.ok()) {
-      REQUIRE_MESSAGE(fs.fault_happened(), opened.status().message());
-      REQUIRE_MESSAGE(opened.status().code() != Code::kCorruption, opened.status().message());
+    Records records;
+    Status status = opened.status();
+    if (status.ok()) {
+      // A compaction in the background may meet the fault before this is done.
+      status = opened.value()->Scan({}, {}, [&](std::string_view key, std::string_view value) {
+        records.emplace(key, value);
+        return true;
+      });
+    }
+    if (!status.ok()) {
+      REQUIRE_MESSAGE(fs.fault_happened(), status.message());
+      REQUIRE_MESSAGE(status.code() != Code::kCorruption, status.message());
     } else {
       Store* store = opened.value().get();
-      const Records records = Contents(store);
       const uint64_t prefix = PrefixOf(records);
       REQUIRE(records == AfterWrites(prefix, kValue));
       REQUIRE(prefix >= synced);
@@ -385,7 +393,7 @@ TEST_CASE("P55 a damaged table is refused for good and repaired by nobody") {
   }
   REQUIRE(table != "");
   const std::string damaged = [&] {
-    for (uint64_t at = 20; at < 4000; at += 100) fs.FlipBit(table, at, 2);
+    fs.FlipBit(table, 20, 2);
     return fs.Contents(table);
   }();
   auto store = OpenLevelStore(&fs, "/d/s", SmallOptions());

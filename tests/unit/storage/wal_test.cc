@@ -259,6 +259,14 @@ TEST_CASE("a segment that replaced entries outlives the one that holds them") {
     MustRecover(&fs, 2, &model);
     CHECK(model[1].last() == 2);
   }
+  SUBCASE("it goes as the segment of an older boot too") {
+    REQUIRE(writer->Append(Entry(1, 2, 2, filler)).ok());
+    const WalRecovery recovery = MustRecover(&fs, 2, nullptr);
+    REQUIRE(recovery.old_segments->segments() == 2);
+    REQUIRE(recovery.old_segments->RemoveObsolete({{1, 1}}).ok());
+    CHECK(recovery.old_segments->segments() == 1);
+    CHECK(recovery.old_segments->Highest(1) == 2);
+  }
   SUBCASE("the new one stays while another partition keeps the old one") {
     WalBatch other = Entry(5, 1, 1, std::string(1, 'k'));
     REQUIRE(writer->Append(other).ok());
@@ -307,14 +315,14 @@ TEST_CASE("restarts with other numbers of cores replay in order and clean up") {
     WalRecovery recovery = MustRecover(&fs, boot, &found);
     CHECK(found == model);
     CHECK(recovery.hard_states.size() == model.size());
-    const auto cores = static_cast<uint32_t>(boot % 3 + 1);
+    const auto cores = static_cast<uint32_t>((boot + 1) % 3 + 1);
     std::vector<std::unique_ptr<WalWriter>> writers;
     for (uint32_t core = 0; core < cores; ++core) {
       HardStates mine;
       for (const auto& [partition, state] : recovery.hard_states) {
         if (partition % cores == core) mine[partition] = state;
       }
-      const bool last = core + 1 == cores;
+      const bool last = core + 1 == cores;  // of two in the last boot
       const size_t old = recovery.old_segments->segments();
       writers.push_back(MustCreate(&fs, boot, core, SmallSegments(recovery.old_segments), mine));
       // Not before the last core has taken over its partitions' hard states.
@@ -369,6 +377,29 @@ TEST_CASE("a new boot's replacement of old entries lets their segments go, in or
   CHECK(old->bytes() == 0);
   CHECK(writer->segments() == 2);
   REQUIRE(writer->RemoveObsolete({{1, UINT64_MAX}}).ok());
+  CHECK(writer->segments() == 1);
+}
+
+TEST_CASE("a new segment stays while an old boot's one holds what it replaced") {
+  SimFileSystem fs;
+  MakeDataDirectory(&fs);
+  {
+    auto writer = MustCreate(&fs, 1);
+    for (uint64_t i = 1; i <= 4; ++i) REQUIRE(writer->Append(Entry(1, 1, i, "old")).ok());
+    REQUIRE(writer->Append(Entry(5, 1, 1, "keeps the segment")).ok());
+  }
+  const std::shared_ptr<OldSegments> old = MustRecover(&fs, 2, nullptr).old_segments;
+  auto writer = MustCreate(&fs, 2, 0, SmallSegments(old));
+  REQUIRE(writer->Append(Entry(1, 2, 3, std::string(900, 'n'))).ok());
+  REQUIRE(writer->Append(Entry(9, 2, 1, std::string(900, 'n'))).ok());
+  REQUIRE(writer->RemoveObsolete({{1, 3}}).ok());
+  CHECK(old->segments() == 1);
+  CHECK(writer->segments() == 2);
+  Model model;
+  MustRecover(&fs, 3, &model);
+  CHECK(model[1].last() == 3);  // and not 4 of term 1
+  REQUIRE(writer->RemoveObsolete({{5, 1}}).ok());
+  CHECK(old->segments() == 0);
   CHECK(writer->segments() == 1);
 }
 
