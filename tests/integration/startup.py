@@ -377,7 +377,7 @@ def stored_and_cut() -> Server:
         for i in range(300):
             equal(c("SET", f"key:{i}", random.randbytes(1000)), "OK")
         equal(c("SAVE"), "OK")
-    
+
     def log_bytes() -> int:
         try:
             return sum(p.stat().st_size for p in segments(server))
@@ -423,7 +423,7 @@ def damaged_leveldb():
         for i in range(300):
             equal(c("SET", f"more:{i}", random.randbytes(1000)), "OK")
         equal(c("SAVE"), "OK")
-    
+
     def log_bytes() -> int:
         try:
             return sum(p.stat().st_size for p in segments(server))
