@@ -21,6 +21,7 @@ UNKNOWN = object()  # the reply of a request that got none
 NOT_INTEGER = "ERR value is not an integer or out of range"
 WRONG_TYPE = "WRONGTYPE Operation against a key holding the wrong kind of value"
 NO_SUCH_KEY = "ERR no such key"
+CLOCK_SLACK_MS = 50  # a server may read the clock once for many requests
 INT_MIN, INT_MAX = -(2**63), 2**63 - 1
 
 
@@ -126,7 +127,7 @@ class Keys:
         return None
 
     def relative(self, ms: int) -> tuple[int, int]:
-        return (self.window.low + ms, self.window.high + ms)
+        return (self.window.low + ms - CLOCK_SLACK_MS, self.window.high + ms)
 
     # ---- strings
 
