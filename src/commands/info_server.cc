@@ -111,8 +111,8 @@ void WriteClients(const InfoContext& info, std::string* out) {
 }
 
 void WriteMemory(const InfoContext& info, std::string* out) {
-  const uint64_t used = AllocatedBytes();
   const uint64_t counted = info.engine.UsedMemory(info.core);
+  const uint64_t used = counted;  // what maxmemory is compared with
   const uint64_t rss = ResidentBytes();
   const uint64_t peak = std::max(used, info.engine.peak_memory.load());
   const uint64_t startup = info.engine.startup_memory;

@@ -231,30 +231,20 @@ uint64_t Engine::ClientBytes() const {
 // ---- Memory
 
 void Engine::SampleMemory() {
-  uint64_t keyspace = 0;
-  uint64_t waiting = 0;
-  for (const auto& core : cores_) {
-    keyspace += core->keyspace_bytes();
-    waiting += core->log_bytes();
+  const uint64_t used = UsedMemory(*cores_[0]);
+  if (used > peak_memory.load(std::memory_order_relaxed)) {
+    peak_memory.store(used, std::memory_order_relaxed);
   }
-  const uint64_t allocated = AllocatedBytes();
-  keyspace_at_sample_.store(keyspace, std::memory_order_relaxed);
-  // Entries that wait for the disk are not data: they come and go with the write rate.
-  allocated_.store(allocated > waiting ? allocated - waiting : 0, std::memory_order_relaxed);
-  uint64_t peak = peak_memory.load(std::memory_order_relaxed);
-  if (allocated > peak) peak_memory.store(allocated, std::memory_order_relaxed);
 }
 
+// What evicting keys can change, and nothing else: entries that wait for the disk and LevelDB's
+// buffers have limits of their own and come and go with the write rate.
 uint64_t Engine::UsedMemory(const Core& asking) const {
   uint64_t keyspace = 0;
   for (const auto& core : cores_) {
     keyspace += core.get() == &asking ? core->KeyspaceBytesNow() : core->keyspace_bytes();
   }
-  const uint64_t sampled = allocated_.load(std::memory_order_relaxed);
-  const uint64_t then = keyspace_at_sample_.load(std::memory_order_relaxed);
-  // What the allocator said, moved by how the keys have grown or shrunk since.
-  if (keyspace >= then) return sampled + (keyspace - then);
-  return sampled > then - keyspace ? sampled - (then - keyspace) : 0;
+  return startup_memory + keyspace + ClientBytes();
 }
 
 }  // namespace holdfast::engine

@@ -81,7 +81,8 @@ class Engine {
   // Bytes of all clients' buffers.
   uint64_t ClientBytes() const;
   int64_t clients() const { return clients_.load(); }
-  // Memory that the process has allocated for data; see Core::UsedMemory.
+  // Memory of keys and clients, with what the process had before it loaded anything: what maxmemory
+  // is compared with.
   uint64_t UsedMemory(const Core& asking) const;
   int64_t start_monotonic_ms() const { return start_monotonic_ms_; }
   std::atomic<int64_t> monitors{0};  // clients in MONITOR, all cores
@@ -101,7 +102,7 @@ class Engine {
   void Gather(Core& home, std::function<T(Core&)> work,
               absl::AnyInvocable<void(std::vector<T>)> done);
 
-  // Refreshes the measure behind UsedMemory; core 0's timer.
+  // Notes the peak; core 0's timer.
   void SampleMemory();
 
  private:
@@ -128,8 +129,6 @@ class Engine {
   std::atomic<uint64_t> next_client_id_{0};
   std::atomic<uint64_t> next_slow_id_{0};
   std::atomic<int64_t> clients_{0};
-  std::atomic<uint64_t> allocated_{0};  // as sampled
-  std::atomic<uint64_t> keyspace_at_sample_{0};
   std::atomic<bool> shutdown_requested_{false};
   int64_t start_monotonic_ms_ = 0;
   std::mutex state_mutex_;

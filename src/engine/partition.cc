@@ -374,6 +374,8 @@ void Partition::ProposeBatch() {
   if (batch_.empty()) return;
   // The next batch is likely to be as large as this one.
   batch_reserve_ = std::min(batch_.size() + batch_.size() / 8, kMaxBatchBytes);
+  // Payloads stay until the store has them: one that turned out small gives its room back.
+  if (batch_.capacity() > batch_.size() * 2) batch_.shrink_to_fit();
   auto payload = std::make_shared<const std::string>(std::move(batch_));
   batch_ = std::string();
   const raft::Proposal proposal = replica_->Propose(std::move(payload));
