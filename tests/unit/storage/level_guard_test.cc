@@ -228,6 +228,23 @@ TEST_CASE("P51 damage in the middle of a log: silently skipped, or refused") {
   }
 }
 
+TEST_CASE("P51 damage at the end of a log behind which another one was written is refused") {
+  Rig rig(LevelGuards::kOn);
+  rig.HoldCompactions();
+  const std::string first_log = rig.LogFile();
+  int last = 0;
+  while (rig.LogFile() == first_log) REQUIRE(rig.Put(++last, true).ok());
+  REQUIRE(rig.Put(++last, true).ok());
+  REQUIRE(rig.LogFile() != first_log);
+  rig.fs.KillProcess();
+  const uint64_t size = rig.fs.Contents(first_log).size();
+  rig.fs.FlipBit(first_log, size - 100, 1);
+  CHECK(rig.KillAndOpen().IsCorruption());
+  rig.fs.FlipBit(first_log, size - 100, 1);
+  REQUIRE(rig.KillAndOpen().ok());
+  CHECK(rig.Count(1, last) == last);
+}
+
 TEST_CASE("P51 a torn tail: LevelDB's paranoid checks refuse it, the store passes over it") {
   // The write that a power loss interrupted, with its first sectors missing.
   Rig rig(LevelGuards::kOff, true);
