@@ -288,6 +288,24 @@ Status Keyspace::Load(std::string_view record_key, std::string_view record_value
   return Status::Ok();
 }
 
+Status Keyspace::Restore(std::string_view record_key, const std::string* record_value) {
+  Effect effect;
+  effect.kind = record_value == nullptr ? EffectKind::kDelete : EffectKind::kPut;
+  if (!ParseMetaKey(record_key, &effect.slot, &effect.database, &effect.key)) {
+    return Status::Corruption("a record with a damaged key");
+  }
+  RETURN_IF_ERROR(CheckPlace(effect));
+  if (record_value != nullptr) {
+    RETURN_IF_ERROR(ParseMeta(*record_value, &effect.meta, &effect.value));
+    RETURN_IF_ERROR(CheckEffect(effect, nullptr));
+  }
+  const Database* database = Physical(effect.database);
+  if (database == nullptr) return Status::Ok();
+  effect.hash = Hash64(effect.key, options_.hash_seed);
+  Apply(effect, database->table.Find({effect.key, effect.hash, effect.slot}));
+  return Status::Ok();
+}
+
 size_t Keyspace::MemoryBytes() const {
   size_t bytes = 0;
   for (const auto& database : databases_) bytes += database->MemoryBytes();

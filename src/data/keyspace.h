@@ -71,6 +71,10 @@ class Keyspace {
   // found_dead_records() and are ignored; `dead`, unless null, says whether this is one.
   // REQUIRES: no record with this key was loaded before.
   Status Load(std::string_view record_key, std::string_view record_value, bool* dead = nullptr);
+  // Makes one key what a record of the store says it is, or removes it (`record_value` null): its
+  // present state was never committed (DESIGN.md §2 rule 4). A record of a dead database is
+  // ignored.
+  Status Restore(std::string_view record_key, const std::string* record_value);
   // Takes in the "databases" system record; before any Load.
   Status LoadDatabases(std::string_view record_value);
   bool found_dead_records() const { return found_dead_records_; }

@@ -44,7 +44,8 @@ class Coalescer {
   Status Add(const Effect& effect);
   // Writes the outcome and the position in one batch, and starts over. Records go in the order of
   // their keys: the same job gives the same batches everywhere.
-  Status Write(const AppliedState& position, bool sync);
+  // `membership`: the encoded membership from this position on; nullptr when it didn't change.
+  Status Write(const AppliedState& position, const std::string* membership, bool sync);
 
   // Roughly the memory of values that were read or rebuilt.
   size_t merged_bytes() const { return merged_bytes_; }
@@ -154,9 +155,10 @@ Status Coalescer::Merge(const Effect& effect, Pending* pending, bool fresh) {
   return Status::Ok();
 }
 
-Status Coalescer::Write(const AppliedState& position, bool sync) {
+Status Coalescer::Write(const AppliedState& position, const std::string* membership, bool sync) {
   storage::StoreBatch batch;
   Build(&batch);
+  if (membership != nullptr) batch.Put(kMembershipRecord, *membership);
   batch.Put(kAppliedRecord, EncodeApplied(position));
   records_.clear();
   by_key_.clear();
@@ -236,6 +238,7 @@ void AppendJob(PersistJob* job, PersistJob next) {
   job->bytes += next.bytes;
   job->applied_index = next.applied_index;
   job->applied_term = next.applied_term;
+  if (next.membership != nullptr) job->membership = std::move(next.membership);
   for (auto& payload : next.payloads) job->payloads.push_back(std::move(payload));
   job->positions.insert(job->positions.end(), next.positions.begin(), next.positions.end());
 }
@@ -251,10 +254,11 @@ Status PersistEntries(storage::Store* store, const PersistJob& job, bool sync,
     // The last batch carries the job's own position, and the sync that covers the earlier ones.
     if (!job.positions.empty() && i + 1 < job.payloads.size() &&
         coalescer.merged_bytes() > kMaxMergedBytes) {
-      RETURN_IF_ERROR(coalescer.Write(job.positions[i], /*sync=*/false));
+      RETURN_IF_ERROR(coalescer.Write(job.positions[i], job.membership.get(), /*sync=*/false));
     }
   }
-  RETURN_IF_ERROR(coalescer.Write({job.applied_index, job.applied_term}, sync));
+  RETURN_IF_ERROR(
+      coalescer.Write({job.applied_index, job.applied_term}, job.membership.get(), sync));
   if (stats != nullptr) {
     const PersistStats& added = coalescer.stats();
     ++stats->jobs;
@@ -296,6 +300,28 @@ Result<AppliedState> ReadApplied(storage::Store* store) {
   Status status = DecodeApplied(value, &applied);
   if (!status.ok()) return status;
   return applied;
+}
+
+Result<std::string> ReadMembership(storage::Store* store) {
+  std::string value;
+  Result<bool> found = GetSystem(store, kMembershipRecord, &value);
+  if (!found.ok()) return found.status();
+  return found.value() ? value : std::string();
+}
+
+Status ReadRecords(storage::Store* store, const std::vector<std::string>& keys,
+                   std::vector<StoredRecord>* records) {
+  for (const std::string& key : keys) {
+    StoredRecord record{key, std::string()};
+    const Status status = store->Get(key, &*record.value);
+    if (status.code() == Code::kNotFound) {
+      record.value.reset();
+    } else if (!status.ok()) {
+      return status;
+    }
+    records->push_back(std::move(record));
+  }
+  return Status::Ok();
 }
 
 std::string EncodeStoreIdentity(uint64_t node_id, uint32_t partition) {

@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -38,6 +39,10 @@ struct PersistJob {
   uint64_t applied_index = 0;
   uint64_t applied_term = 0;
   size_t bytes = 0;  // of all payloads, for whoever bounds the queue
+  // The payload of the last configuration entry up to applied_index, if one is among them. It is
+  // stored with every applied index of the job (P30): with an earlier one it is ahead of its time,
+  // but committed all the same.
+  std::shared_ptr<const std::string> membership;
   // Which entry each payload belongs to. May be left empty; with it, a job that needs much more
   // memory than its payloads is written in several batches.
   std::vector<AppliedState> positions;
@@ -74,6 +79,9 @@ Status PersistEntries(storage::Store* store, const PersistJob& job, bool sync, P
 // The last entry whose effects a store holds; 0, 0 in a new store.
 Result<AppliedState> ReadApplied(storage::Store* store);
 
+// The encoded membership that the store holds, as of its applied entry; empty when it holds none.
+Result<std::string> ReadMembership(storage::Store* store);
+
 // The mapping of SELECT's numbers that the store holds; the initial one in a new store. Records of
 // any other physical database below its `next` are dead.
 Result<DatabaseMap> ReadDatabases(storage::Store* store);
@@ -101,6 +109,17 @@ struct LoadStats {
 // Fills a new keyspace from the store. On failure the keyspace is of no use. `stats` may be null.
 // The keyspace's owner must not use it meanwhile.
 Status LoadKeyspace(storage::Store* store, Keyspace* keyspace, LoadStats* stats);
+
+// A record as the store holds it, or that there is none.
+struct StoredRecord {
+  std::string key;
+  std::optional<std::string> value;
+};
+
+// Looks the keys up, in order. Whatever Store::Get returns, except that a missing record is an
+// answer.
+Status ReadRecords(storage::Store* store, const std::vector<std::string>& keys,
+                   std::vector<StoredRecord>* records);
 
 // Deletes the records of physical databases that no SELECT number means any more, in small steps
 // (P35). Runs on the thread that persists, between jobs. The deletions need no applied index and no

@@ -29,6 +29,8 @@ inline constexpr size_t kMetaKeyPrefix = 7;
 inline constexpr std::string_view kAppliedRecord = "sapplied";      // AppliedState
 inline constexpr std::string_view kIdentityRecord = "sidentity";    // format, node, partition
 inline constexpr std::string_view kDatabasesRecord = "sdatabases";  // DatabaseMap
+// Who takes part in the partition's Raft group, as of the applied entry; raft's own encoding.
+inline constexpr std::string_view kMembershipRecord = "smembership";
 
 // Appends 'm' slot database key.
 void AppendMetaKey(std::string* out, uint16_t slot, uint32_t database, std::string_view key);

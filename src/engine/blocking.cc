@@ -73,6 +73,12 @@ std::optional<BlockedRequest> BlockedRequests::Remove(const ReplyAddress& addres
   return Take(name, position);
 }
 
+std::optional<BlockedRequest> BlockedRequests::PopAny() {
+  if (places_.empty()) return std::nullopt;
+  const auto [name, position] = places_.begin()->second;
+  return Take(name, position);
+}
+
 std::optional<BlockedRequest> BlockedRequests::PopExpired(int64_t now_ms) {
   if (deadlines_.empty() || deadlines_.begin()->first > now_ms) return std::nullopt;
   const auto it = places_.find(deadlines_.begin()->second);

@@ -41,6 +41,8 @@ class BlockedRequests {
   BlockedRequest PopFront(uint32_t db, std::string_view key);
   // Takes the request of this reply place out, if it waits here.
   std::optional<BlockedRequest> Remove(const ReplyAddress& address);
+  // Takes out any one request.
+  std::optional<BlockedRequest> PopAny();
   // Takes out one request whose deadline is at or before `now_ms`.
   std::optional<BlockedRequest> PopExpired(int64_t now_ms);
   // Calls `visit` for every key that is waited for.

@@ -233,10 +233,11 @@ void Core::WakeClient(uint64_t client) {
   if (Client* found = FindClient(client)) found->GateOpened();
 }
 
-void Core::GatesLost(uint64_t client, Partition* partition) {
-  if (Client* found = FindClient(client)) {
-    found->replies.LoseGates(partition);
-    found->GateOpened();
+void Core::GatesLost(Partition* partition) {
+  // Also those that no partition knows of yet, because their turn has not ended.
+  for (const auto& [id, client] : clients_) {
+    client->replies.LoseGates(partition);
+    client->GateOpened();
   }
 }
 
@@ -299,6 +300,15 @@ Partition* Core::FindPartition(uint32_t number) const { return by_number_[number
 
 void Core::Persist(Partition* partition, data::PersistJob job) {
   persister_->Add(partition, std::move(job));
+}
+
+void Core::StandingChanged(Partition* partition) {
+  engine_->NoteStanding(partition->number(), partition->replica()->group().leader(),
+                        partition->ready());
+}
+
+void Core::Rebuild(Partition* partition, RebuildRequest request) {
+  persister_->Rebuild(partition, std::move(request));
 }
 
 void Core::Retire(uint32_t number, std::unique_ptr<data::Database> database) {

@@ -111,7 +111,9 @@ class Core final : public PartitionHost {
   bool ActiveExpireEnabled() const override { return active_expire_; }
   void Deliver(const ReplyAddress& address, std::string bytes) override;
   void WakeClient(uint64_t client) override;
-  void GatesLost(uint64_t client, Partition* partition) override;
+  void GatesLost(Partition* partition) override;
+  void StandingChanged(Partition* partition) override;
+  void Rebuild(Partition* partition, RebuildRequest request) override;
   void Persist(Partition* partition, data::PersistJob job) override;
   void NeedsTurnEnd(Partition* partition) override;
 

@@ -54,6 +54,7 @@ Status Engine::Load() {
   if (!directory.ok()) return directory.status();
   directory_ = std::make_unique<storage::DataDirectory>(std::move(directory).value());
   identity_ = directory_->identity();
+  standings_ = std::vector<PartitionStanding>(identity_.partitions);
   directory_path_ = directory_->path();
 
   int64_t core_count = config_.cores;
@@ -114,9 +115,11 @@ Status Engine::OpenStores(std::vector<std::unique_ptr<storage::Store>>* stores,
 
 Status Engine::Replay(const std::vector<data::AppliedState>& applied,
                       std::vector<raft::Restored>* restored) {
-  std::vector<raft::LogPosition> positions;
-  for (const data::AppliedState& state : applied) positions.push_back({state.index, state.term});
-  replica::LogReplay replay(identity_.node_id, positions);
+  std::vector<replica::LogReplay::Stored> stored;
+  for (uint32_t p = 0; p < applied.size(); ++p) {
+    stored.push_back({p, {applied[p].index, applied[p].term}, {{identity_.node_id}, {}, {}}});
+  }
+  replica::LogReplay replay(std::move(stored));
   Result<storage::WalRecovery> recovered = storage::RecoverWal(
       storage::PosixFileSystem(), directory_->wal_path(), identity_.node_id, identity_.boot,
       [&replay](const storage::WalRecord& record) { return replay.Take(record); });
@@ -151,7 +154,8 @@ Status Engine::LoadPartitions(std::vector<std::unique_ptr<storage::Store>> store
       keyspace.retire = [core, p](std::unique_ptr<data::Database> database) {
         core->Retire(p, std::move(database));
       };
-      options.keyspace = std::make_unique<data::Keyspace>(std::move(keyspace));
+      options.new_keyspace = [keyspace] { return std::make_unique<data::Keyspace>(keyspace); };
+      options.keyspace = options.new_keyspace();
       data::LoadStats stats;
       RETURN_IF_ERROR(data::LoadKeyspace(stores[p].get(), options.keyspace.get(), &stats));
       records += stats.records;
@@ -187,6 +191,11 @@ void Engine::CoreReady() {
   const std::lock_guard lock(state_mutex_);
   ++ready_cores_;
   state_changed_.notify_all();
+}
+
+void Engine::NoteStanding(uint32_t partition, uint64_t leader, bool leads) {
+  standings_[partition].leader.store(leader);
+  standings_[partition].leads.store(leads);
 }
 
 void Engine::RequestShutdown() {

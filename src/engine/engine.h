@@ -73,6 +73,12 @@ class Engine {
   }
   uint16_t FirstSlotOf(uint32_t partition) const;
   uint32_t CoreOfPartition(uint32_t partition) const { return partition % cores(); }
+  // Who leads a partition, as this node knows it: a node's id, 0 when unknown. Written by the
+  // partition's core.
+  uint64_t LeaderOf(uint32_t partition) const { return standings_[partition].leader.load(); }
+  // This node leads it and executes commands.
+  bool Leads(uint32_t partition) const { return standings_[partition].leads.load(); }
+  void NoteStanding(uint32_t partition, uint64_t leader, bool leads);
   uint64_t NextSlowId() { return next_slow_id_.fetch_add(1); }
   uint64_t NextClientId() { return next_client_id_.fetch_add(1) + 1; }
   // Connected clients of all cores; Admit counts one more, unless there are `limit` already.
@@ -117,8 +123,15 @@ class Engine {
                         const std::vector<data::AppliedState>& applied,
                         std::vector<raft::Restored> restored);
 
+  // What clients' cores may know of a partition without asking its core.
+  struct PartitionStanding {
+    std::atomic<uint64_t> leader{0};
+    std::atomic<bool> leads{false};
+  };
+
   const Config config_;
   const CommandTable* const table_;
+  std::vector<PartitionStanding> standings_;  // by partition; made before any core runs
   storage::Identity identity_;
   std::string directory_path_;
   std::unique_ptr<storage::DataDirectory> directory_;

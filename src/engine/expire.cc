@@ -44,6 +44,11 @@ void Partition::ExpireLeases() {
 int64_t Partition::Tick() {
   if (!ready_) return 0;
   const int64_t now_ms = host_->clock().MonotonicMs();
+  if (round_refused_) {
+    round_refused_ = false;
+    round_used_ = true;
+    host_->NeedsTurnEnd(this);
+  }
   bool more = false;
   if (host_->ActiveExpireEnabled()) more = ExpireKeys();
   ExpireLeases();

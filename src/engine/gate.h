@@ -23,8 +23,9 @@ class GateWaiter {
   virtual ~GateWaiter() = default;
   // The gate is open.
   virtual void OnGateOpen() = 0;
-  // The partition lost its leadership before the gate opened: the outcome of a write is in doubt.
-  virtual void OnGateLost() = 0;
+  // The partition lost its leadership before the gate opened. `proposed`: the entry that it waits
+  // for was given to raft, so that the outcome of a write is in doubt; else it never took effect.
+  virtual void OnGateLost(bool proposed) = 0;
 };
 
 // Everything that waits for gates of one partition, by what it waits for. Loop thread only.

@@ -28,9 +28,9 @@ class Homing final : public GateWaiter {
       finish(std::move(replies));
     });
   }
-  void OnGateLost() override {
+  void OnGateLost(bool proposed) override {
     for (std::string& reply : replies_) {
-      reply = "-" + std::string(is_write_ ? kInDoubt : kTryAgain) + "\r\n";
+      reply = "-" + std::string(is_write_ && proposed ? kInDoubt : kTryAgain) + "\r\n";
     }
     OnGateOpen();
   }

@@ -1,5 +1,7 @@
 #include "engine/partition.h"
 
+#include <absl/container/flat_hash_set.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -19,9 +21,9 @@ class RemoteReply final : public GateWaiter {
       : host_(host), address_(address), bytes_(std::move(bytes)), is_write_(is_write) {}
 
   void OnGateOpen() override { host_->Deliver(address_, std::move(bytes_)); }
-  void OnGateLost() override {
+  void OnGateLost(bool proposed) override {
     std::string error = "-";
-    error += is_write_ ? kInDoubt : kTryAgain;
+    error += is_write_ && proposed ? kInDoubt : kTryAgain;
     host_->Deliver(address_, error + "\r\n");
   }
 
@@ -39,10 +41,13 @@ Partition::Partition(Options options)
       first_slot_(options.first_slot),
       last_slot_(options.last_slot),
       host_(options.host),
+      new_keyspace_(std::move(options.new_keyspace)),
       keyspace_(std::move(options.keyspace)),
       revisions_(&options.host->clock()),
       rng_(options.seed),
-      memory_index_(options.applied_index) {
+      memory_index_(options.applied_index),
+      applied_index_(options.applied_index),
+      handed_out_(options.applied_index) {
   revisions_.Observe(keyspace_->max_revision());
 }
 
@@ -378,6 +383,7 @@ void Partition::ProposeBatch() {
   if (batch_.capacity() > batch_.size() * 2) batch_.shrink_to_fit();
   auto payload = std::make_shared<const std::string>(std::move(batch_));
   batch_ = std::string();
+  proposed_.emplace_back(open_index_, payload);
   const raft::Proposal proposal = replica_->Propose(std::move(payload));
   // Commands run only while the partition is ready, and the limits on uncommitted bytes are kept by
   // not reading from clients: a refusal here would lose effects that are in memory.
@@ -399,22 +405,8 @@ void Partition::OnCommit(uint64_t commit_index, uint64_t first, uint64_t last) {
   CHECK(commit_index >= commit_index_);
   commit_index_ = commit_index;
   if (first <= last) {
-    data::PersistJob job;
-    for (uint64_t index = first; index <= last; ++index) {
-      const raft::Entry& entry = replica_->EntryAt(index);
-      if (entry.kind != raft::EntryKind::kData) continue;
-      if (index > memory_index_) {
-        const Status status = keyspace_->ApplyPayload(*entry.payload);
-        if (!status.ok()) Fatal("a committed entry can't be applied: " + status.message());
-      }
-      job.bytes += entry.payload->size();
-      job.payloads.push_back(entry.payload);
-      job.positions.push_back({entry.index, entry.term});
-    }
-    memory_index_ = std::max(memory_index_, last);
-    job.applied_index = last;
-    job.applied_term = replica_->TermAt(last);
-    host_->Persist(this, std::move(job));
+    handed_out_ = last;
+    if (!rebuilding_) TakeCommitted();
   }
   open_gates_.clear();
   gates_.TakeOpen(commit_index_, confirmed_round_, &open_gates_);
@@ -428,33 +420,127 @@ void Partition::OnCommit(uint64_t commit_index, uint64_t first, uint64_t last) {
   open_gates_.clear();
 }
 
+// Applies what raft has handed out, where memory doesn't contain it already, and hands it to the
+// store.
+void Partition::TakeCommitted() {
+  if (applied_index_ == handed_out_) return;
+  data::PersistJob job;
+  for (uint64_t index = applied_index_ + 1; index <= handed_out_; ++index) {
+    const raft::Entry& entry = replica_->EntryAt(index);
+    if (entry.kind == raft::EntryKind::kConfiguration) job.membership = entry.payload;
+    if (entry.kind != raft::EntryKind::kData) continue;
+    if (index > memory_index_) {
+      const Status status = keyspace_->ApplyPayload(*entry.payload);
+      if (!status.ok()) Fatal("a committed entry can't be applied: " + status.message());
+    }
+    job.bytes += entry.payload->size();
+    job.payloads.push_back(entry.payload);
+    job.positions.push_back({entry.index, entry.term});
+  }
+  applied_index_ = handed_out_;
+  memory_index_ = std::max(memory_index_, applied_index_);
+  while (!proposed_.empty() && proposed_.front().first <= applied_index_) proposed_.pop_front();
+  job.applied_index = applied_index_;
+  job.applied_term = replica_->TermAt(applied_index_);
+  host_->Persist(this, std::move(job));
+}
+
 void Partition::OnReads(const raft::ReadAnswer& answer) {
+  if (answer.refusal == raft::Refusal::kTooMany) round_refused_ = true;
   if (!answer.confirmed()) return;
   confirmed_round_ = std::max(confirmed_round_, answer.round);
   OnCommit(commit_index_, 1, 0);
 }
 
+// ---- Leading and following
+
 void Partition::OnStanding(const raft::Standing& standing) {
-  const bool was_ready = ready_;
-  ready_ = standing.ready;
-  if (ready_ && !was_ready) {
-    CHECK(memory_index_ == replica_->last_index() && batch_.empty());
-    open_index_ = replica_->last_index() + 1;
-    revisions_.Observe(keyspace_->max_revision());
-    keyspace_->RestartLeases();
-    LogVerbose("partition {} leads term {} from index {}", number_, standing.term, open_index_);
-    return;
+  if (leads_term_ != 0 && (!standing.ready || standing.term != leads_term_)) {
+    leads_term_ = 0;
+    if (ready_) StepDown();
   }
-  if (ready_ || !was_ready) return;
-  // Only another node's term can end leadership; with one voter this is not reached.
+  if (standing.ready && leads_term_ == 0) {
+    leads_term_ = standing.term;
+    if (!rebuilding_) Lead(standing.term);
+  }
+  host_->StandingChanged(this);
+}
+
+void Partition::Lead(uint64_t term) {
+  CHECK(memory_index_ == replica_->last_index() && applied_index_ == memory_index_);
+  CHECK(batch_.empty() && proposed_.empty());
+  ready_ = true;
+  open_index_ = replica_->last_index() + 1;
+  revisions_.Observe(keyspace_->max_revision());
+  keyspace_->RestartLeases();
+  LogVerbose("partition {} leads term {} from index {}", number_, term, open_index_);
+}
+
+// Nobody may see any more what memory has beyond what raft has handed out: another leader may
+// replace those entries. They are forgotten, and come again if they were committed.
+void Partition::StepDown() {
+  ready_ = false;
+  round_used_ = false;
+  round_refused_ = false;
+  // Who watches a key learns at EXEC that it may have been changed elsewhere.
+  watches_ = txn::WatchTable();
   std::vector<GateQueue::Item> lost;
   gates_.TakeAll(&lost);
+  host_->GatesLost(this);
   for (GateQueue::Item& item : lost) {
-    if (item.waiter != nullptr) {
-      item.waiter->OnGateLost();
-    } else {
-      host_->GatesLost(item.client, this);
-    }
+    if (item.waiter != nullptr) item.waiter->OnGateLost(item.gate.index < open_index_);
+  }
+  AnswerBlocked();
+  RebuildRequest request = UncommittedKeys();
+  batch_.clear();
+  proposed_.clear();
+  ready_keys_.clear();
+  touched_ = TouchedKeys();
+  all_touched_ = 0;
+  memory_index_ = applied_index_;
+  LogNotice("partition {} follows from index {}; {} keys are read again", number_, applied_index_,
+            request.whole ? "all" : std::to_string(request.keys.size()));
+  if (!request.whole && request.keys.empty()) return;
+  rebuilding_ = true;
+  host_->Rebuild(this, std::move(request));
+}
+
+void Partition::AnswerBlocked() {
+  const std::string error = "-" + std::string(kTryAgain) + "\r\n";
+  while (std::optional<BlockedRequest> request = blocked_.PopAny()) {
+    host_->Deliver(request->address, error);
+  }
+}
+
+RebuildRequest Partition::UncommittedKeys() const {
+  // More keys than this are not looked up one by one.
+  constexpr size_t kMaxKeys = 100'000;
+  RebuildRequest request;
+  absl::flat_hash_set<std::string_view> keys;
+  const auto note = [&request, &keys](const data::Effect& effect) {
+    request.whole |= effect.kind == data::EffectKind::kDatabases || keys.size() > kMaxKeys;
+    if (!request.whole) keys.insert(effect.record_key);
+    return Status::Ok();
+  };
+  for (const auto& [index, payload] : proposed_) CHECK(data::ForEachEffect(*payload, note).ok());
+  if (!batch_.empty()) CHECK(data::ForEachEffect(batch_, note).ok());
+  if (!request.whole) request.keys.assign(keys.begin(), keys.end());
+  return request;
+}
+
+void Partition::TakeRebuilt(Rebuilt* rebuilt) {
+  CHECK(rebuilding_ && !ready_);
+  if (rebuilt->keyspace != nullptr) keyspace_.swap(rebuilt->keyspace);
+  for (const data::StoredRecord& record : rebuilt->records) {
+    const Status status =
+        keyspace_->Restore(record.key, record.value.has_value() ? &*record.value : nullptr);
+    if (!status.ok()) Fatal("a record of the store can't be read: " + status.message());
+  }
+  rebuilding_ = false;
+  TakeCommitted();
+  if (leads_term_ != 0) {
+    Lead(leads_term_);
+    host_->StandingChanged(this);
   }
 }
 

@@ -12,6 +12,8 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -43,6 +45,16 @@ struct Request {
   uint32_t db;
 };
 
+// What a partition has to read from its store when what was in memory was not committed.
+struct RebuildRequest {
+  bool whole = false;             // everything, not only `keys`
+  std::vector<std::string> keys;  // of meta records, each once
+};
+struct Rebuilt {
+  std::unique_ptr<data::Keyspace> keyspace;  // set when everything was asked for
+  std::vector<data::StoredRecord> records;   // else one for each key, in their order
+};
+
 // What a partition needs of the core it lives on. Loop thread only.
 class PartitionHost {
  public:
@@ -64,9 +76,16 @@ class PartitionHost {
   virtual bool ActiveExpireEnabled() const = 0;
   // Hands a finished reply to its client, on whatever core.
   virtual void Deliver(const ReplyAddress& address, std::string bytes) = 0;
-  // Replies of this core's client may leave, or must be turned into errors.
+  // Replies of this core's client may leave.
   virtual void WakeClient(uint64_t client) = 0;
-  virtual void GatesLost(uint64_t client, class Partition* partition) = 0;
+  // The partition lost its leadership: replies of this core's clients that wait for it become
+  // errors (ReplyQueue::LoseGates).
+  virtual void GatesLost(class Partition* partition) = 0;
+  // The partition leads from now on, or follows another node.
+  virtual void StandingChanged(class Partition* partition) = 0;
+  // Reads the state as of the last entry handed to Persist from the store, and then calls
+  // partition->Rebuilt, on this loop, later.
+  virtual void Rebuild(class Partition* partition, RebuildRequest request) = 0;
   // Committed entries, for the store. `job` continues where the last one ended.
   virtual void Persist(class Partition* partition, data::PersistJob job) = 0;
   // The partition has something to do at the end of this turn.
@@ -88,6 +107,8 @@ class Partition : public replica::StateMachine {
     uint16_t first_slot = 0;
     uint16_t last_slot = 0;
     PartitionHost* host = nullptr;
+    // Makes an empty keyspace for this partition. Any thread.
+    std::function<std::unique_ptr<data::Keyspace>()> new_keyspace;
     std::unique_ptr<data::Keyspace> keyspace;  // loaded up to applied_index
     uint64_t applied_index = 0;
     uint64_t seed = 0;
@@ -103,6 +124,10 @@ class Partition : public replica::StateMachine {
   uint16_t last_slot() const { return last_slot_; }
   // Leads, and its memory contains every entry.
   bool ready() const { return ready_; }
+  // Its memory contains exactly the entries up to applied_index(), which are all committed.
+  bool follows() const { return !ready_ && !rebuilding_; }
+  // The last entry that was handed out by raft and is in memory.
+  uint64_t applied_index() const { return applied_index_; }
 
   // ---- Executing. Replies are appended to `out` as RESP.
 
@@ -154,6 +179,12 @@ class Partition : public replica::StateMachine {
   void OnReads(const raft::ReadAnswer& answer) override;
   void OnStanding(const raft::Standing& standing) override;
 
+  // The answer to PartitionHost::Rebuild. Leaves what it replaces in `rebuilt`, to be freed where
+  // that stalls nobody.
+  void TakeRebuilt(Rebuilt* rebuilt);
+  // An empty keyspace for this partition. Any thread.
+  std::unique_ptr<data::Keyspace> NewKeyspace() const { return new_keyspace_(); }
+
   // ---- For INFO, DEBUG, SCAN and tests.
   data::Keyspace& keyspace() { return *keyspace_; }
   const data::Keyspace& keyspace() const { return *keyspace_; }
@@ -187,6 +218,11 @@ class Partition : public replica::StateMachine {
   void EmitDatabases(const data::DatabaseMap& map, uint32_t affected, int64_t now_ms);
   void EmitDelete(uint32_t logical, data::Database* database, data::Object* object, int64_t now_ms);
   void ProposeBatch();
+  void TakeCommitted();
+  void Lead(uint64_t term);
+  void StepDown();
+  void AnswerBlocked();
+  RebuildRequest UncommittedKeys() const;
   void KeyChanged(uint32_t logical, std::string_view key, uint64_t revision);
   void ServeReadyKeys();
   void ServeReadyKey(uint32_t db, const std::string& key);
@@ -206,14 +242,21 @@ class Partition : public replica::StateMachine {
   const uint16_t first_slot_;
   const uint16_t last_slot_;
   PartitionHost* const host_;
+  const std::function<std::unique_ptr<data::Keyspace>()> new_keyspace_;
   std::unique_ptr<data::Keyspace> keyspace_;
   replica::Replica* replica_ = nullptr;
   HybridLogicalClock revisions_;
   Rng rng_;
 
   bool ready_ = false;
-  uint64_t memory_index_;  // the last entry that the memory contains
+  bool rebuilding_ = false;  // PartitionHost::Rebuild is under way
+  uint64_t leads_term_ = 0;  // raft leads and is ready in this term; 0 = it doesn't
+  uint64_t memory_index_;    // the last entry that the memory contains
+  uint64_t applied_index_;   // of these, the last that raft has handed out
+  uint64_t handed_out_ = 0;  // the last entry that raft has handed out; more only while rebuilding
   uint64_t commit_index_ = 0;
+  // Payloads of entries that were proposed here and not handed out yet, with their indexes.
+  std::deque<std::pair<uint64_t, raft::Payload>> proposed_;
   uint64_t open_index_ = 1;  // the index that the open batch will get
   std::string batch_;        // payload of the open batch; empty = no effect yet
   size_t batch_reserve_ = 0;
@@ -221,6 +264,7 @@ class Partition : public replica::StateMachine {
 
   uint64_t open_round_ = 1;  // the read round that this turn's reads wait for
   bool round_used_ = false;
+  bool round_refused_ = false;  // too many were pending: Tick starts another one
   uint64_t confirmed_round_ = 0;
 
   TouchedKeys touched_;

@@ -37,15 +37,11 @@ void Persister::AddPartition(Partition* partition, std::unique_ptr<storage::Stor
 }
 
 void Persister::Add(Partition* partition, data::PersistJob job) {
-  for (auto& slot : slots_) {
-    if (slot->partition != partition) continue;
-    if (slot->pending.payloads.empty()) slot->oldest_ms = core_->clock().MonotonicMs();
-    pending_bytes_ += job.bytes;
-    data::AppendJob(&slot->pending, std::move(job));
-    if (slot->pending.bytes >= core_->config().flush_max_bytes) Write(slot.get());
-    return;
-  }
-  CHECK_MSG(false, "a partition without a store");
+  Slot* slot = Find(partition);
+  if (slot->pending.payloads.empty()) slot->oldest_ms = core_->clock().MonotonicMs();
+  pending_bytes_ += job.bytes;
+  data::AppendJob(&slot->pending, std::move(job));
+  if (slot->pending.bytes >= core_->config().flush_max_bytes) Write(slot);
 }
 
 void Persister::Pump(bool force) {
@@ -98,7 +94,64 @@ void Persister::Written(Slot* slot, uint64_t index, size_t bytes, const data::Pe
   core_->log().RemoveObsolete({{slot->partition->number(), index}});
   CheckWaiters();
   if (slot->pending.bytes >= core_->config().flush_max_bytes || !waiters_.empty()) Write(slot);
+  ContinueRebuild(slot);
   if (CollectIsDue(*slot)) Collect(slot);
+}
+
+namespace {
+
+Rebuilt ReadForRebuild(const Partition& partition, storage::Store* store,
+                       const RebuildRequest& request) {
+  Rebuilt rebuilt;
+  Status status;
+  if (request.whole) {
+    rebuilt.keyspace = partition.NewKeyspace();
+    status = data::LoadKeyspace(store, rebuilt.keyspace.get(), nullptr);
+  } else {
+    status = data::ReadRecords(store, request.keys, &rebuilt.records);
+  }
+  if (!status.ok()) Fatal("LevelDB read failed, ending: " + status.message());
+  return rebuilt;
+}
+
+}  // namespace
+
+void Persister::Rebuild(Partition* partition, RebuildRequest request) {
+  Slot* slot = Find(partition);
+  CHECK(!slot->rebuild.has_value());
+  slot->rebuild = std::move(request);
+  ContinueRebuild(slot);
+}
+
+void Persister::ContinueRebuild(Slot* slot) {
+  if (!slot->rebuild.has_value() || slot->writing) return;
+  if (slot->pending.applied_index != slot->stored_index) {
+    Write(slot);
+    return;
+  }
+  slot->writing = true;
+  ++writing_;
+  const bool posted = thread_.TryPost([this, slot, request = std::move(*slot->rebuild)] {
+    auto rebuilt =
+        std::make_shared<Rebuilt>(ReadForRebuild(*slot->partition, slot->store.get(), request));
+    core_->PostFromAnyThread([this, slot, rebuilt = std::move(rebuilt)]() mutable {
+      slot->writing = false;
+      --writing_;
+      slot->partition->TakeRebuilt(rebuilt.get());
+      FreeLater(std::move(rebuilt));
+      CheckWaiters();
+    });
+  });
+  CHECK_MSG(posted, "the persister's queue is bounded by its partitions");
+  slot->rebuild.reset();
+}
+
+Persister::Slot* Persister::Find(const Partition* partition) {
+  for (auto& slot : slots_) {
+    if (slot->partition == partition) return slot.get();
+  }
+  CHECK_MSG(false, "a partition without a store");
+  return nullptr;
 }
 
 bool Persister::CollectIsDue(const Slot& slot) const {
@@ -131,6 +184,7 @@ void Persister::Collect(Slot* slot) {
           } else {
             slot->in_pass = true;
           }
+          ContinueRebuild(slot);
           CheckWaiters();
         });
       });

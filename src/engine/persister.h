@@ -13,13 +13,13 @@
 #include <vector>
 
 #include "data/persist.h"
+#include "engine/partition.h"
 #include "storage/io_thread.h"
 #include "storage/store.h"
 
 namespace holdfast::engine {
 
 class Core;
-class Partition;
 
 class Persister {
  public:
@@ -37,6 +37,10 @@ class Persister {
   void Pump(bool force);
   // Everything committed so far is written and synced, then `done` runs on the loop thread.
   void Flush(absl::AnyInvocable<void()> done);
+
+  // Writes what the partition has handed over and then reads what is asked for; ends with
+  // Partition::TakeRebuilt. REQUIRES: nothing more is handed over before that.
+  void Rebuild(Partition* partition, RebuildRequest request);
 
   // Bytes of entries that are committed and not yet in the store.
   uint64_t pending_bytes() const { return pending_bytes_; }
@@ -63,6 +67,7 @@ class Persister {
     // Dead records are to be looked for once the store has reached this index.
     std::optional<uint64_t> collect_at;
     bool in_pass = false;  // a pass has begun and goes on
+    std::optional<RebuildRequest> rebuild;
     // Of the pass that is under way. Persister thread while `writing`, else the loop's.
     std::unique_ptr<data::DeadRecordCollector> collector;
   };
@@ -74,6 +79,8 @@ class Persister {
   void Write(Slot* slot);
   void Written(Slot* slot, uint64_t index, size_t bytes, const data::PersistStats& stats);
   void Collect(Slot* slot);
+  void ContinueRebuild(Slot* slot);
+  Slot* Find(const Partition* partition);
   bool CollectIsDue(const Slot& slot) const;
   void CheckWaiters();
 

@@ -151,7 +151,8 @@ void ReplyQueue::LoseGates(Partition* partition) {
     node.bytes.clear();
     for (uint32_t r = 0; r < node.replies; ++r) {
       node.bytes.push_back('-');
-      node.bytes.append(node.is_write ? kInDoubt : kTryAgain);
+      const bool proposed = node.gate.index <= partition->proposed_index();
+      node.bytes.append(node.is_write && proposed ? kInDoubt : kTryAgain);
       node.bytes.append("\r\n");
     }
     bytes_ += node.bytes.size();

@@ -40,8 +40,8 @@ class ReplyQueue {
   void TakeReady(std::string* out);
   // What the first reply that may not leave waits for; nullptr when it is a slot or there is none.
   Partition* blocking_partition(Gate* gate) const;
-  // Turns replies that wait for `partition` into errors, after it lost its leadership: INDOUBT for
-  // writes that were proposed, TRYAGAIN for reads.
+  // Turns replies that wait for `partition` into errors, when it loses its leadership: INDOUBT for
+  // writes that were proposed, TRYAGAIN for reads and for writes that raft has not seen.
   void LoseGates(Partition* partition);
 
   bool empty() const { return head_ == nodes_.size(); }

@@ -22,35 +22,53 @@ std::string Name(uint32_t partition) { return "the log of partition " + std::to_
 
 }  // namespace
 
-LogReplay::LogReplay(uint64_t node, const std::vector<raft::LogPosition>& applied) {
-  for (const raft::LogPosition& position : applied) {
-    raft::Restored group;
-    group.applied = position;
-    group.membership.voters = {node};
+LogReplay::LogReplay(std::vector<Stored> stored) {
+  for (Stored& store : stored) {
+    Group group;
+    group.partition = store.partition;
+    group.restored.applied = store.applied;
+    group.restored.membership = std::move(store.membership);
     groups_.push_back(std::move(group));
   }
 }
 
+LogReplay::Group* LogReplay::Find(uint32_t partition) {
+  for (Group& group : groups_) {
+    if (group.partition == partition) return &group;
+  }
+  return nullptr;
+}
+
 Status LogReplay::Take(const storage::WalRecord& record) {
-  if (record.partition >= groups_.size()) {
+  Group* group = Find(record.partition);
+  if (group == nullptr) {
     return Status::Corruption(Name(record.partition) + " is there, but not the partition");
   }
   if (record.kind == storage::WalKind::kHardState) return Status::Ok();
-  raft::Restored& group = groups_[record.partition];
-  std::vector<raft::Entry>& tail = group.entries;
+  std::vector<raft::Entry>& tail = group->restored.entries;
+  const raft::LogPosition& applied = group->restored.applied;
   if (record.kind == storage::WalKind::kReset) {
     tail.clear();
-    if (record.index <= group.applied.index) return Status::Ok();
+    group->term_at_applied = record.index == applied.index ? record.term : 0;
+    if (record.index <= applied.index) return Status::Ok();
     return Status::Corruption(Name(record.partition) + " begins behind what its store contains");
   }
   // An entry replaces whatever stood at its index and behind it.
   while (!tail.empty() && tail.back().index >= record.index) tail.pop_back();
-  if (record.index <= group.applied.index) return Status::Ok();
-  const uint64_t expected = tail.empty() ? group.applied.index + 1 : tail.back().index + 1;
+  if (record.index <= applied.index) {
+    group->term_at_applied = record.index == applied.index ? record.term : 0;
+    return Status::Ok();
+  }
+  const uint64_t expected = tail.empty() ? applied.index + 1 : tail.back().index + 1;
   if (record.index != expected) {
     return Status::Corruption(Name(record.partition) + " lacks entries before index " +
                               std::to_string(record.index));
   }
+  TakeEntry(record, &tail);
+  return Status::Ok();
+}
+
+void LogReplay::TakeEntry(const storage::WalRecord& record, std::vector<raft::Entry>* tail) {
   raft::Entry entry;
   entry.term = record.term;
   entry.index = record.index;
@@ -58,17 +76,24 @@ Status LogReplay::Take(const storage::WalRecord& record) {
   if (entry.kind != raft::EntryKind::kNoop) {
     entry.payload = std::make_shared<const std::string>(record.payload);
   }
-  tail.push_back(std::move(entry));
-  return Status::Ok();
+  tail->push_back(std::move(entry));
 }
 
+// A snapshot is switched in before the log is reset (PITFALLS P15). A crash between the two leaves
+// a log whose entry at the snapshot's place, if it reaches that far, may be of another history:
+// then everything behind it is, too. A log that does have the snapshot's entry goes on behind it.
 std::vector<raft::Restored> LogReplay::Finish(const storage::HardStates& hard_states) {
-  for (const auto& [partition, state] : hard_states) {
-    if (partition < groups_.size()) {
-      groups_[partition].hard_state = {state.term, state.vote};
+  std::vector<raft::Restored> restored;
+  for (Group& group : groups_) {
+    if (const auto it = hard_states.find(group.partition); it != hard_states.end()) {
+      group.restored.hard_state = {it->second.term, it->second.vote};
     }
+    if (group.term_at_applied != 0 && group.term_at_applied != group.restored.applied.term) {
+      group.restored.entries.clear();
+    }
+    restored.push_back(std::move(group.restored));
   }
-  return std::move(groups_);
+  return restored;
 }
 
 }  // namespace holdfast::replica

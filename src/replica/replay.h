@@ -13,19 +13,32 @@ namespace holdfast::replica {
 
 class LogReplay {
  public:
-  // `applied[p]`: the last entry that the store of partition p contains; entries up to there are
-  // skipped. `node` is the only voter of every group that has no other membership.
-  LogReplay(uint64_t node, const std::vector<raft::LogPosition>& applied);
+  // What the store of one partition says.
+  struct Stored {
+    uint32_t partition = 0;
+    raft::LogPosition applied;  // the last entry that it contains; entries up to there are skipped
+    raft::Membership membership;
+  };
+  explicit LogReplay(std::vector<Stored> stored);
 
   // Takes the next record, in the order of recovery. Corruption when the log contradicts the
   // stores or itself: a gap, a partition that doesn't exist.
   Status Take(const storage::WalRecord& record);
 
-  // What the groups start with, by partition. Ends the replay.
+  // What the groups start with, in the order of `stored`. Ends the replay.
   std::vector<raft::Restored> Finish(const storage::HardStates& hard_states);
 
  private:
-  std::vector<raft::Restored> groups_;
+  struct Group {
+    uint32_t partition = 0;
+    raft::Restored restored;
+    // The log's term at the applied index; 0 when the log doesn't have that entry (any more).
+    uint64_t term_at_applied = 0;
+  };
+  Group* Find(uint32_t partition);
+  static void TakeEntry(const storage::WalRecord& record, std::vector<raft::Entry>* tail);
+
+  std::vector<Group> groups_;
 };
 
 }  // namespace holdfast::replica

@@ -36,14 +36,16 @@ void Replica::ReadRound(uint64_t round) { Step(raft::ReadIndex{round}); }
 
 void Replica::Compact(uint64_t index) { Step(raft::Compact{index}); }
 
-// Records before messages, messages before applying: with one voter there are no messages, and the
-// transport that sends them comes with the nodes that receive them.
+void Replica::Deliver(raft::Message message) { Step(raft::Event(std::move(message))); }
+
+// Records go into the batch before anything else, so that what waits for them waits for the right
+// frame; then messages leave, then entries are applied.
 void Replica::Step(const raft::Event& event) {
   CHECK_MSG(!stepping_, "a state machine called back into its group");
   stepping_ = true;
   group_->Step(event, &update_);
-  CHECK(update_.messages.empty());
   Persist(update_);
+  Send(&update_);
   if (update_.standing.has_value()) {
     if (update_.standing->ready) ++elections_won_;
   }
@@ -67,6 +69,30 @@ void Replica::Persist(const raft::Update& update) {
     host_->in_batch_.push_back(this);
   }
   unsubmitted_ = *update.ticket;
+}
+
+void Replica::Send(raft::Update* update) {
+  for (raft::Outgoing& out : update->messages) {
+    if (out.after == 0) {
+      CHECK_MSG(host_->sink_ != nullptr, "a message without a way to leave");
+      host_->sink_->Send(partition_, out.message);
+    } else {
+      held_.push_back(std::move(out));
+    }
+  }
+}
+
+void Replica::Release(uint64_t sequence) {
+  size_t kept = 0;
+  for (size_t i = 0; i < held_.size(); ++i) {
+    if (held_[i].after <= sequence) {
+      host_->sink_->Send(partition_, held_[i].message);
+      continue;
+    }
+    if (kept != i) held_[kept] = std::move(held_[i]);
+    ++kept;
+  }
+  held_.resize(kept);
 }
 
 Result<Replica*> Host::Add(uint32_t partition, const raft::GroupConfig& config,
@@ -118,7 +144,10 @@ void Host::OnDurable() {
     if (!newer) completed_.push_back(submitted_.front());
     submitted_.pop_front();
   }
-  for (const Submitted& done : completed_) done.replica->Step(raft::Persisted{done.ticket});
+  for (const Submitted& done : completed_) {
+    done.replica->Release(done.ticket.sequence);
+    done.replica->Step(raft::Persisted{done.ticket});
+  }
 }
 
 uint64_t Host::uncommitted_bytes() const {

@@ -1,9 +1,12 @@
 // The Raft groups of one core: carries out what the pure core (src/raft) asks for, in the order
 // that it asks for.
 //
-//   Propose / ReadRound / Tick ──Step──▶ update ──▶ records into the turn's WAL batch
+//   Propose / Deliver / Tick … ──Step──▶ update ──▶ records into the turn's WAL batch
+//                                              └──▶ messages to the sink: those that need not wait
+//                                                   for the disk leave while it works
 //   EndTurn     hands the batch of all groups to the log thread: one write + fdatasync
-//   OnDurable   completions ──Step(Persisted)──▶ commit ──▶ StateMachine
+//   OnDurable   messages that waited ──▶ sink; completions ──Step(Persisted)──▶ commit ──▶
+//               StateMachine
 //
 // Everything here runs on the core's loop thread. Only storage::Log crosses to another thread.
 #pragma once
@@ -32,6 +35,14 @@ class StateMachine {
   virtual void OnStanding(const raft::Standing& standing) = 0;
 };
 
+// The way to the other nodes. Messages may be lost, repeated and reordered.
+class MessageSink {
+ public:
+  virtual ~MessageSink() = default;
+  // Takes a message of this partition's group to message.to. May leave at the end of the turn.
+  virtual void Send(uint32_t partition, const raft::Message& message) = 0;
+};
+
 class Host;
 
 // One group on this core.
@@ -49,6 +60,8 @@ class Replica {
   void ReadRound(uint64_t round);
   // Entries up to `index` are durable in the store: memory and log may drop them.
   void Compact(uint64_t index);
+  // A message of this group has come from another node.
+  void Deliver(raft::Message message);
 
   uint64_t commit_index() const { return group_->commit_index(); }
   uint64_t last_index() const { return group_->last_index(); }
@@ -64,6 +77,9 @@ class Replica {
   // Feeds one event and carries out the update, except for what waits for the disk.
   void Step(const raft::Event& event);
   void Persist(const raft::Update& update);
+  void Send(raft::Update* update);
+  // The request with this sequence, and all before it, are durable.
+  void Release(uint64_t sequence);
 
   Host* host_;
   const uint32_t partition_;
@@ -75,12 +91,16 @@ class Replica {
   // The newest request of this turn that went into the batch, if any.
   raft::Ticket unsubmitted_;
   bool has_unsubmitted_ = false;
+  // Messages that wait for the disk (PITFALLS P06), in the order in which they were made.
+  std::vector<raft::Outgoing> held_;
 };
 
 class Host {
  public:
-  // `log` is this core's WAL; both pointers outlive the host.
-  Host(storage::Log* log, const Clock* clock) : log_(log), clock_(clock) {}
+  // `log` is this core's WAL. All pointers outlive the host; `sink` may be null where no group has
+  // another member.
+  Host(storage::Log* log, const Clock* clock, MessageSink* sink = nullptr)
+      : log_(log), clock_(clock), sink_(sink) {}
 
   // Adds a group. InvalidArgument or Corruption from raft::Group::Create.
   Result<Replica*> Add(uint32_t partition, const raft::GroupConfig& config, raft::Restored restored,
@@ -108,6 +128,7 @@ class Host {
 
   storage::Log* const log_;
   const Clock* const clock_;
+  MessageSink* const sink_;
   std::vector<std::unique_ptr<Replica>> replicas_;
   storage::WalBatch batch_;
   std::vector<Replica*> in_batch_;   // replicas with records in batch_

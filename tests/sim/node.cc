@@ -70,7 +70,9 @@ Status Node::Boot() {
     applied.push_back({state.value().index, state.value().term});
     stores_.push_back(std::move(store).value());
   }
-  replica::LogReplay replay(kNodeId, applied);
+  std::vector<replica::LogReplay::Stored> stored;
+  for (uint32_t p = 0; p < count; ++p) stored.push_back({p, applied[p], {{kNodeId}, {}, {}}});
+  replica::LogReplay replay(std::move(stored));
   Result<storage::WalRecovery> recovered = storage::RecoverWal(
       &disks_->files, kWalPath, kNodeId, boot,
       [&replay](const storage::WalRecord& record) { return replay.Take(record); });

@@ -90,7 +90,9 @@ class Node final : public engine::PartitionHost {
   bool ActiveExpireEnabled() const override { return true; }
   void Deliver(const engine::ReplyAddress&, std::string) override {}
   void WakeClient(uint64_t) override {}
-  void GatesLost(uint64_t, engine::Partition*) override {}
+  void GatesLost(engine::Partition*) override {}
+  void StandingChanged(engine::Partition*) override {}
+  void Rebuild(engine::Partition*, engine::RebuildRequest) override {}
   void Persist(engine::Partition* partition, data::PersistJob job) override;
   void NeedsTurnEnd(engine::Partition* partition) override;
 

@@ -209,7 +209,9 @@ class Bench final : public engine::PartitionHost {
     delivered_[address.slot] = std::move(bytes);
   }
   void WakeClient(uint64_t) override {}
-  void GatesLost(uint64_t, engine::Partition*) override {}
+  void GatesLost(engine::Partition*) override {}
+  void StandingChanged(engine::Partition*) override {}
+  void Rebuild(engine::Partition*, engine::RebuildRequest) override {}
   void Persist(engine::Partition*, data::PersistJob job) override {
     for (const auto& payload : job.payloads) CHECK(follower_->ApplyPayload(*payload).ok());
   }

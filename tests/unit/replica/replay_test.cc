@@ -17,7 +17,7 @@ storage::WalRecord Entry(uint32_t partition, uint64_t term, uint64_t index,
 }
 
 TEST_CASE("entries above the applied index are kept, the others skipped") {
-  LogReplay replay(7, {{2, 1}, {0, 0}});
+  LogReplay replay(std::vector<LogReplay::Stored>{{0, {2, 1}, {{7}, {}, {}}}, {1, {0, 0}, {}}});
   for (uint64_t index = 1; index <= 4; ++index) {
     CHECK(replay.Take(Entry(0, 1, index)).ok());
   }
@@ -36,7 +36,7 @@ TEST_CASE("entries above the applied index are kept, the others skipped") {
 }
 
 TEST_CASE("an entry replaces everything at and behind its index") {
-  LogReplay replay(7, {{0, 0}});
+  LogReplay replay(std::vector<LogReplay::Stored>{{0, {0, 0}, {}}});
   for (uint64_t index = 1; index <= 5; ++index) CHECK(replay.Take(Entry(0, 1, index)).ok());
   CHECK(replay.Take(Entry(0, 2, 3, "new")).ok());
   const auto groups = replay.Finish({});
@@ -46,11 +46,11 @@ TEST_CASE("an entry replaces everything at and behind its index") {
 }
 
 TEST_CASE("a gap, an unknown partition and a reset beyond the store are refused") {
-  LogReplay gap(7, {{3, 1}});
+  LogReplay gap(std::vector<LogReplay::Stored>{{0, {3, 1}, {}}});
   CHECK_FALSE(gap.Take(Entry(0, 1, 5)).ok());
-  LogReplay unknown(7, {{0, 0}});
+  LogReplay unknown(std::vector<LogReplay::Stored>{{0, {0, 0}, {}}});
   CHECK_FALSE(unknown.Take(Entry(1, 1, 1)).ok());
-  LogReplay reset(7, {{3, 1}});
+  LogReplay reset(std::vector<LogReplay::Stored>{{0, {3, 1}, {}}});
   storage::WalRecord record;
   record.kind = storage::WalKind::kReset;
   record.term = 1;
@@ -59,6 +59,24 @@ TEST_CASE("a gap, an unknown partition and a reset beyond the store are refused"
   record.index = 3;
   CHECK(reset.Take(record).ok());
   CHECK(reset.Take(Entry(0, 1, 4)).ok());
+}
+
+TEST_CASE(
+    "P15 a log that a snapshot has replaced counts only if it has the snapshot's last entry") {
+  // Stored up to entry 3 of term 2; the log was to be reset to that, but the node crashed before.
+  LogReplay other(std::vector<LogReplay::Stored>{{0, {3, 2}, {}}});
+  for (uint64_t index = 1; index <= 5; ++index) CHECK(other.Take(Entry(0, 1, index)).ok());
+  CHECK(other.Finish({})[0].entries.empty());
+
+  LogReplay same(std::vector<LogReplay::Stored>{{0, {3, 2}, {}}});
+  for (uint64_t index = 1; index <= 2; ++index) CHECK(same.Take(Entry(0, 1, index)).ok());
+  for (uint64_t index = 3; index <= 5; ++index) CHECK(same.Take(Entry(0, 2, index)).ok());
+  CHECK(same.Finish({})[0].entries.size() == 2);
+
+  LogReplay shorter(std::vector<LogReplay::Stored>{{0, {3, 2}, {}}});
+  CHECK(shorter.Take(Entry(0, 1, 1)).ok());
+  CHECK(shorter.Take(Entry(0, 2, 4)).ok());
+  CHECK(shorter.Finish({})[0].entries.size() == 1);
 }
 
 }  // namespace
