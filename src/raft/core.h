@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -33,6 +34,10 @@ class Group::Core {
     return !(role_ == Role::kLeader && alone_is_quorum_ && peers_.empty());
   }
   Fate FateOf(uint64_t term, uint64_t index) const;
+  bool changing() const;
+  std::optional<PeerStatus> StatusOf(NodeId id) const;
+  uint64_t CompactionIndex(uint64_t applied) const;
+  bool WantsSnapshot(LogPosition last) const;
 
   const GroupConfig& config() const { return config_; }
   const Membership& membership() const { return membership_; }
@@ -61,6 +66,10 @@ class Group::Core {
   void On(const ReadIndex& read);
   void On(const Compact& compact);
   void On(const Message& message);
+  void On(const ChangeMembership& change);
+  void On(const TransferLeadership& transfer);
+  void On(const SnapshotStatus& status);
+  void On(const InstallSnapshot& snapshot);
   void FinishUpdate(const Standing& before);
   void CheckInvariants() const;
 

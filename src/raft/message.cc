@@ -111,6 +111,10 @@ void Group::Core::On(const Message& message) {
     case MessageKind::kHeartbeatReply:
       OnHeartbeatReply(message);
       break;
+    case MessageKind::kTimeoutNow:
+    case MessageKind::kReadIndex:
+    case MessageKind::kReadIndexReply:
+      break;
   }
 }
 

@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "raft/core.h"
+#include "raft/membership.h"
 
 namespace holdfast::raft {
 
@@ -25,28 +26,6 @@ Status ValidateConfig(const GroupConfig& config) {
       config.max_inflight_bytes == 0 || config.max_uncommitted_bytes == 0 ||
       config.max_pending_reads == 0) {
     return Status::InvalidArgument("raft: every limit must be at least 1");
-  }
-  return Status::Ok();
-}
-
-Status ValidateMembership(const Membership& membership) {
-  const std::vector<NodeId>* lists[] = {&membership.voters, &membership.outgoing,
-                                        &membership.learners};
-  for (const auto* list : lists) {
-    std::vector<NodeId> sorted = *list;
-    std::sort(sorted.begin(), sorted.end());
-    if (std::adjacent_find(sorted.begin(), sorted.end()) != sorted.end() ||
-        (!sorted.empty() && sorted.front() == kNoNode)) {
-      return Status::Corruption("raft: the membership lists a node twice or without an id");
-    }
-  }
-  if (membership.voters.empty()) return Status::Corruption("raft: the membership has no voter");
-  for (const NodeId learner : membership.learners) {
-    const auto is = [learner](NodeId node) { return node == learner; };
-    if (std::any_of(membership.voters.begin(), membership.voters.end(), is) ||
-        std::any_of(membership.outgoing.begin(), membership.outgoing.end(), is)) {
-      return Status::Corruption("raft: a node is a voter and a learner");
-    }
   }
   return Status::Ok();
 }
@@ -125,6 +104,8 @@ NodeId Group::leader() const { return core_->standing().leader; }
 bool Group::ready() const { return core_->ready(); }
 Standing Group::standing() const { return core_->standing(); }
 const Membership& Group::membership() const { return core_->membership(); }
+bool Group::changing() const { return core_->changing(); }
+std::optional<PeerStatus> Group::StatusOf(NodeId peer) const { return core_->StatusOf(peer); }
 uint64_t Group::first_index() const { return core_->log().first_index(); }
 uint64_t Group::last_index() const { return core_->log().last_index(); }
 uint64_t Group::commit_index() const { return core_->commit_index(); }
@@ -135,6 +116,8 @@ uint64_t Group::TermAt(uint64_t index) const { return core_->log().TermAt(index)
 Fate Group::FateOf(uint64_t term, uint64_t index) const { return core_->FateOf(term, index); }
 uint64_t Group::uncommitted_bytes() const { return core_->log().BytesAfter(core_->commit_index()); }
 uint64_t Group::log_bytes() const { return core_->log().bytes(); }
+uint64_t Group::CompactionIndex(uint64_t applied) const { return core_->CompactionIndex(applied); }
+bool Group::WantsSnapshot(LogPosition last) const { return core_->WantsSnapshot(last); }
 bool Group::needs_ticks() const { return core_->needs_ticks(); }
 
 // --- The core ----------------------------------------------------------------------------------
@@ -195,6 +178,18 @@ void Group::Core::On(const Compact& compact) {
   CHECK_MSG(compact.index <= applied_index_, "compacting entries that nobody has applied");
   if (compact.index >= log_.first_index()) log_.CompactThrough(compact.index);
 }
+
+// Refused as long as the concept behind it is not there.
+void Group::Core::On(const ChangeMembership&) {
+  out_->proposal = Proposal{.refusal = Refusal::kChanging};
+}
+void Group::Core::On(const TransferLeadership&) { out_->transfer = Refusal::kInvalid; }
+void Group::Core::On(const SnapshotStatus&) {}
+void Group::Core::On(const InstallSnapshot&) {}
+bool Group::Core::changing() const { return false; }
+std::optional<PeerStatus> Group::Core::StatusOf(NodeId) const { return std::nullopt; }
+uint64_t Group::Core::CompactionIndex(uint64_t applied) const { return applied; }
+bool Group::Core::WantsSnapshot(LogPosition) const { return false; }
 
 void Group::Core::FinishUpdate(const Standing& before) {
   IssueTicket();

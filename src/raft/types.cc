@@ -15,12 +15,17 @@ Outgoing& Outbox::Add() {
 void Update::Clear() {
   ticket.reset();
   hard_state.reset();
+  reset.reset();
   append.clear();
   messages.Clear();
   commit_index = 0;
   apply_first = 1;
   apply_last = 0;
+  installed.reset();
+  snapshots_to_send.clear();
+  membership_changed = false;
   proposal.reset();
+  transfer.reset();
   reads.clear();
   standing.reset();
 }

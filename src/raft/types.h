@@ -59,8 +59,9 @@ struct HardState {
 };
 
 // Who takes part. During a joint change `outgoing` holds the voters that are on their way out, and
-// a quorum is one of `voters` and one of `outgoing`. Learners replicate and don't count.
-// Each list is free of duplicates and of kNoNode.
+// a quorum is one of `voters` and one of `outgoing`. Learners replicate and don't count. A node
+// that is in `outgoing` and in `learners` is a voter until the joint change ends, and a learner
+// then. Each list is free of duplicates and of kNoNode; nobody is in `voters` and in `learners`.
 struct Membership {
   std::vector<NodeId> voters;
   std::vector<NodeId> outgoing;
@@ -90,6 +91,21 @@ struct GroupConfig {
   // Read rounds that wait for a confirmation; one more is refused.
   uint32_t max_pending_reads = 4096;
 
+  // What Group::CompactionIndex keeps for followers that lag. One that needs more than that gets a
+  // snapshot (PITFALLS P16).
+  uint64_t max_retained_bytes = uint64_t{16} << 20;
+  // A learner may lack this much of the log and still be promoted (PITFALLS P13).
+  uint64_t max_promotion_lag_bytes = uint64_t{1} << 20;
+
+  // Whether a leader may confirm a read at once, without asking, while a quorum has promised not to
+  // elect anybody else (lease.cc). The same on every node of a group: it makes voters keep the
+  // promise strictly, even over a restart (PITFALLS P08).
+  bool lease_reads = false;
+  // The most by which the clocks of two nodes may differ in how far they advance during one
+  // election timeout. With lease_reads a lease lasts election_timeout_ms - heartbeat_interval_ms -
+  // lease_drift_ms, which must be at least 1.
+  uint64_t lease_drift_ms = 30;
+
   // Of the election timeouts. Different on every node and in every group.
   uint64_t seed = 0;
 };
@@ -104,8 +120,14 @@ struct Restored {
   // are kept for followers that lag; the first of them only lends its term to the one behind it,
   // unless it is the first ever.
   std::vector<Entry> entries;
-  // As of `applied`; for a group that never ran, its founding members.
+  // As of `applied`; for a group that never ran, its founding members. What the entries above
+  // `applied` change comes on top of it.
   Membership membership;
+  // `applied` is exactly a snapshot that was switched in, so the crash may have come before the log
+  // was reset behind it. A log that does not contain `applied` is then dropped, and the first
+  // update asks for the reset again (PITFALLS P15). In this case `entries` must contain the entry
+  // at applied.index if the log has one: it tells whether what is behind it belongs to it.
+  bool installed = false;
 };
 
 // --- Messages ----------------------------------------------------------------------------------
@@ -120,23 +142,31 @@ enum class MessageKind : uint8_t {
   kAppendReply = 5,
   kHeartbeat = 6,
   kHeartbeatReply = 7,
+  kTimeoutNow = 8,
+  kReadIndex = 9,
+  kReadIndexReply = 10,
 };
 
 // One message between two nodes of a group. Fields that a kind does not name are 0.
 //
 //   kPreVote        term: the term it would campaign in; position: its last entry
 //   kPreVoteReply   term: the one asked for when granted, the answerer's own when rejected
-//   kVote           term; position: the candidate's last entry
+//   kVote           term; position: the candidate's last entry; transfer: the leader asked for it
 //   kVoteReply      term, rejected
 //   kAppend         term; position: the entry before `entries`; entries; commit
 //   kAppendReply    term; accepted: position.index = the last entry known to match and durable;
 //                   rejected: position.index = the refused position's, hint = the last entry that
 //                   may match
-//   kHeartbeat      term; commit: at most what the receiver is known to hold; round
-//   kHeartbeatReply term, round: of the heartbeat it answers (PITFALLS P04)
+//   kHeartbeat      term; commit: at most what the receiver is known to hold; round; sent_ms: on
+//                   the leader's clock, not after it left
+//   kHeartbeatReply term; round, sent_ms: of the heartbeat it answers (PITFALLS P04, P08)
+//   kTimeoutNow     term; position: the leader's last entry. The receiver is to campaign at once
+//   kReadIndex      term; round: of the follower, which asks for a confirmed commit index
+//   kReadIndexReply term; round: the one asked for; commit: the index; or rejected
 struct Message {
   MessageKind kind = MessageKind::kHeartbeat;
   bool rejected = false;
+  bool transfer = false;
   NodeId from = kNoNode;
   NodeId to = kNoNode;
   uint64_t term = 0;
@@ -144,6 +174,7 @@ struct Message {
   LogPosition hint;
   uint64_t commit = 0;
   uint64_t round = 0;
+  uint64_t sent_ms = 0;
   std::vector<Entry> entries;
 };
 
@@ -179,6 +210,12 @@ struct Persisted {
 // earlier ReadIndex of this Group object. Exactly one ReadAnswer comes for every round.
 struct ReadIndex {
   uint64_t round = 0;
+  // For a lease: the clock of Tick, read *after* the reads behind this round had arrived (not the
+  // time at which the loop's turn began). 0: unknown; the round is confirmed by asking.
+  uint64_t now_ms = 0;
+  // A node that does not lead asks its leader. When this is used, rounds must not be used again
+  // after a restart either: begin above all earlier ones, say at the time of day in microseconds.
+  bool forward = false;
 };
 
 // Entries up to `index` are no longer needed in memory. REQUIRES: index was handed out to be
@@ -188,8 +225,42 @@ struct Compact {
   uint64_t index = 0;
 };
 
+// A leader is asked to change who takes part, to exactly this; the answer is Update::proposal, and
+// names the entry that begins the change. A change of voters passes through a joint membership,
+// which the leader leaves by itself; it is over when Group::changing() is false again.
+struct ChangeMembership {
+  std::vector<NodeId> voters;
+  std::vector<NodeId> learners;
+};
+
+// A leader is asked to make `to` the leader; the answer is Update::transfer. Under way while
+// Standing::transferring_to is set: until this node follows, or for an election timeout.
+struct TransferLeadership {
+  NodeId to = kNoNode;
+};
+
+// How the sending of a snapshot that Update::snapshots_to_send asked for ended. ok: the follower's
+// durable state machine contains `position`. Exactly one for every request, unless leadership ended
+// before; an old or repeated one does no harm.
+struct SnapshotStatus {
+  NodeId peer = kNoNode;
+  LogPosition position;
+  bool ok = false;
+};
+
+// The durable state machine of this node is now a snapshot: its last entry is `last`, its
+// membership `membership`. `term` and `leader` are those under which it was sent. Update::installed
+// says that it was taken; one that is no news (Group::WantsSnapshot) does nothing.
+struct InstallSnapshot {
+  LogPosition last;
+  Membership membership;
+  uint64_t term = 0;
+  NodeId leader = kNoNode;
+};
+
 // A Message is an event, too: it came from a peer.
-using Event = std::variant<Tick, Propose, Persisted, ReadIndex, Compact, Message>;
+using Event = std::variant<Tick, Propose, Persisted, ReadIndex, Compact, Message, ChangeMembership,
+                           TransferLeadership, SnapshotStatus, InstallSnapshot>;
 
 // --- Updates -----------------------------------------------------------------------------------
 
@@ -197,13 +268,18 @@ enum class Role : uint8_t { kFollower, kPreCandidate, kCandidate, kLeader };
 
 enum class Refusal : uint8_t {
   kNone,
-  kNotLeader,    // nothing was appended or confirmed; ask the leader, if one is known
-  kUncommitted,  // too many uncommitted bytes; try again when some are committed
-  kTooMany,      // too many read rounds wait
+  kNotLeader,     // nothing was appended or confirmed; ask the leader, if one is known
+  kUncommitted,   // too many uncommitted bytes; try again when some are committed
+  kTooMany,       // too many read rounds wait
+  kTransferring,  // leadership is on its way to another node; ask that one, or again later
+  kChanging,      // a change of membership is under way, or the leader is not ready (PITFALLS P11)
+  kNotCaughtUp,   // a node lacks too much of the log: promote a learner that has it
+  kInvalid,       // makes no sense, or would change nothing
+  kNoAnswer,      // the leader has not answered a forwarded read; nothing is known
 };
 
-// What became of a Propose. When accepted, the entry is (term, index), and only an entry with both
-// is this proposal (PITFALLS P22).
+// What became of a Propose or ChangeMembership. When accepted, the entry is (term, index), and only
+// an entry with both is this proposal (PITFALLS P22).
 struct Proposal {
   Refusal refusal = Refusal::kNone;
   uint64_t term = 0;
@@ -211,8 +287,9 @@ struct Proposal {
   bool accepted() const { return refusal == Refusal::kNone; }
 };
 
-// The end of a read round. Confirmed: the node led `term` at some moment after the round had
-// started, and everything committed before that moment is at or below `index`.
+// The end of a read round. Confirmed: the leader of `term` led at some moment after the round had
+// started, and everything committed before that moment is at or below `index`. On a node that does
+// not lead, `index` may be above what it has applied: the reads wait for that.
 struct ReadAnswer {
   uint64_t round = 0;
   Refusal refusal = Refusal::kNone;
@@ -230,6 +307,8 @@ struct Standing {
   // (PITFALLS P02, P03). That entry is durable here, too, so this or an earlier update has handed
   // out everything of earlier terms to be applied.
   bool ready = false;
+  // A leader that takes no proposals, because this node is to lead.
+  NodeId transferring_to = kNoNode;
   bool operator==(const Standing&) const = default;
 };
 
@@ -268,6 +347,8 @@ struct Update {
   // before: it then replaces that entry and everything behind it.
   std::optional<Ticket> ticket;
   std::optional<HardState> hard_state;
+  // The log is gone and begins anew behind this position; what is in `append` comes after that.
+  std::optional<LogPosition> reset;
   std::vector<Entry> append;
 
   Outbox messages;
@@ -279,8 +360,20 @@ struct Update {
   uint64_t apply_first = 1;
   uint64_t apply_last = 0;
 
-  // The answer to this Step's Propose.
+  // This Step's snapshot was taken in: everything up to here counts as applied, and applying goes
+  // on behind it. Not set: it was no news.
+  std::optional<LogPosition> installed;
+  // Followers that need what is compacted: send each a snapshot of the durable state machine and
+  // report SnapshotStatus. Its position must be at least first_index() - 1.
+  std::vector<NodeId> snapshots_to_send;
+
+  // Group::membership() is another one than before.
+  bool membership_changed = false;
+
+  // The answer to this Step's Propose or ChangeMembership.
   std::optional<Proposal> proposal;
+  // The answer to this Step's TransferLeadership; kNone: under way.
+  std::optional<Refusal> transfer;
   // In the order of their rounds.
   std::vector<ReadAnswer> reads;
 

@@ -8,10 +8,17 @@ namespace holdfast::raft::testing {
 namespace {
 
 constexpr std::pair<MessageKind, std::string_view> kMessageNames[] = {
-    {MessageKind::kPreVote, "pre-vote"},    {MessageKind::kPreVoteReply, "pre-vote-reply"},
-    {MessageKind::kVote, "vote"},           {MessageKind::kVoteReply, "vote-reply"},
-    {MessageKind::kAppend, "append"},       {MessageKind::kAppendReply, "append-reply"},
-    {MessageKind::kHeartbeat, "heartbeat"}, {MessageKind::kHeartbeatReply, "heartbeat-reply"},
+    {MessageKind::kPreVote, "pre-vote"},
+    {MessageKind::kPreVoteReply, "pre-vote-reply"},
+    {MessageKind::kVote, "vote"},
+    {MessageKind::kVoteReply, "vote-reply"},
+    {MessageKind::kAppend, "append"},
+    {MessageKind::kAppendReply, "append-reply"},
+    {MessageKind::kHeartbeat, "heartbeat"},
+    {MessageKind::kHeartbeatReply, "heartbeat-reply"},
+    {MessageKind::kTimeoutNow, "timeout-now"},
+    {MessageKind::kReadIndex, "read-index"},
+    {MessageKind::kReadIndexReply, "read-index-reply"},
 };
 
 std::string Number(uint64_t value) { return std::to_string(value); }
@@ -201,6 +208,16 @@ std::string Show(const Message& message) {
     case MessageKind::kHeartbeatReply:
       text += " round=" + Number(message.round);
       break;
+    case MessageKind::kTimeoutNow:
+      text += " last=" + Show(message.position);
+      break;
+    case MessageKind::kReadIndex:
+      text += " round=" + Number(message.round);
+      break;
+    case MessageKind::kReadIndexReply:
+      text += " round=" + Number(message.round) +
+              (message.rejected ? " rejected" : " commit=" + Number(message.commit));
+      break;
   }
   return text;
 }
@@ -236,6 +253,16 @@ std::string Show(Refusal refusal) {
       return "uncommitted";
     case Refusal::kTooMany:
       return "too-many";
+    case Refusal::kTransferring:
+      return "transferring";
+    case Refusal::kChanging:
+      return "changing";
+    case Refusal::kNotCaughtUp:
+      return "not-caught-up";
+    case Refusal::kInvalid:
+      return "invalid";
+    case Refusal::kNoAnswer:
+      return "no-answer";
   }
   return "unknown";
 }
