@@ -6,7 +6,6 @@
 
 #include <cstdint>
 #include <string>
-#include <string_view>
 
 #include "base/status.h"
 
@@ -26,6 +25,6 @@ struct Address {
 // "10.0.0.1", "::1", "fe80::1%eth0"; the port is 0. InvalidArgument for everything else.
 Result<Address> ParseHost(const std::string& host);
 // "10.0.0.1:7379", "[::1]:7379". InvalidArgument for everything else, port 0 included.
-Result<Address> ParseAddress(std::string_view address);
+Result<Address> ParseAddress(const std::string& address);
 
 }  // namespace holdfast::net
