@@ -11,4 +11,11 @@ uint64_t RandomSeed() {
   return seed;
 }
 
+std::string RandomBytes(size_t n) {
+  CHECK(n <= 256);
+  std::string bytes(n, '\0');
+  CHECK_MSG(getrandom(bytes.data(), n, 0) == static_cast<ssize_t>(n), "getrandom gave too little");
+  return bytes;
+}
+
 }  // namespace holdfast

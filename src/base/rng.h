@@ -1,7 +1,9 @@
 // A small, fast, seedable random number generator (SplitMix64). Not for secrets.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <string>
 
 #include "base/check.h"
 
@@ -35,5 +37,9 @@ class Rng {
 
 // 64 bits from the operating system, for seeds and ids. Any thread.
 uint64_t RandomSeed();
+
+// `n` bytes from the operating system that nobody can guess: for nonces. Any thread.
+// REQUIRES: n <= 256 (more might come in pieces).
+std::string RandomBytes(size_t n);
 
 }  // namespace holdfast

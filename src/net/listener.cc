@@ -1,8 +1,6 @@
 #include "net/listener.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <uv.h>
@@ -12,48 +10,10 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "net/address.h"
 
 namespace holdfast::net {
 namespace {
-
-struct Address {
-  sockaddr_storage storage{};
-  socklen_t size = 0;
-
-  sockaddr* get() { return reinterpret_cast<sockaddr*>(&storage); }
-  void set_port(uint16_t port) {
-    if (storage.ss_family == AF_INET) {
-      reinterpret_cast<sockaddr_in*>(&storage)->sin_port = htons(port);
-    } else {
-      reinterpret_cast<sockaddr_in6*>(&storage)->sin6_port = htons(port);
-    }
-  }
-};
-
-Result<Address> ParseAddress(const std::string& host) {
-  Address address;
-  auto* v4 = reinterpret_cast<sockaddr_in*>(&address.storage);
-  // Not getaddrinfo: it takes "1.2.3" for an address.
-  if (inet_pton(AF_INET, host.c_str(), &v4->sin_addr) == 1) {
-    v4->sin_family = AF_INET;
-    address.size = sizeof *v4;
-    return address;
-  }
-  addrinfo hints{};
-  hints.ai_family = AF_INET6;
-  hints.ai_flags = AI_NUMERICHOST;
-  hints.ai_socktype = SOCK_STREAM;
-  addrinfo* found = nullptr;
-  // Knows interface names ("fe80::1%eth0"). Numeric only, so this asks no name server and doesn't
-  // block.
-  if (host.empty() || getaddrinfo(host.c_str(), nullptr, &hints, &found) != 0) {
-    return Status::InvalidArgument("'" + host + "' is not an IPv4 or IPv6 address");
-  }
-  std::memcpy(&address.storage, found->ai_addr, found->ai_addrlen);
-  address.size = found->ai_addrlen;
-  freeaddrinfo(found);
-  return address;
-}
 
 Status SetFlag(int fd, int level, int option) {
   const int on = 1;
@@ -74,7 +34,7 @@ Status Failed(std::string_view what, const std::string& where, int error) {
 
 Result<PortBinding> PortBinding::Bind(const std::string& host, uint16_t port, size_t sockets) {
   CHECK(sockets >= 1);
-  Result<Address> parsed = ParseAddress(host);
+  Result<Address> parsed = ParseHost(host);
   if (!parsed.ok()) return parsed.status();
   Address address = parsed.value();
   PortBinding binding(host, port);
@@ -97,8 +57,7 @@ Result<PortBinding> PortBinding::Bind(const std::string& host, uint16_t port, si
       if (getsockname(s.fd(), bound.get(), &bound.size) != 0) {
         return Status::FromErrno("getsockname", errno);
       }
-      // The port is at the same place in both families.
-      binding.port_ = ntohs(reinterpret_cast<sockaddr_in*>(&bound.storage)->sin_port);
+      binding.port_ = bound.port();
     }
     binding.sockets_.push_back(std::move(s));
   }
