@@ -80,6 +80,15 @@ struct Config {
   uint64_t disk_reserve_bytes = 0;
   int64_t shutdown_timeout_s = 0;
 
+  // Cluster
+  int64_t cluster_port = 0;      // 0: no other nodes
+  std::string cluster_secret;    // what the nodes of a cluster share
+  std::string cluster_announce;  // where other nodes reach this one; empty: bind and cluster-port
+  bool bootstrap = false;
+  std::vector<std::string> join;  // cluster addresses of nodes to join, tried in turn
+  int64_t election_timeout_ms = 0;
+  int64_t heartbeat_interval_ms = 0;
+
   // Memory
   uint64_t maxmemory_bytes = 0;  // 0: no limit
   MaxmemoryPolicy maxmemory_policy = MaxmemoryPolicy::kNoEviction;

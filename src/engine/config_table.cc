@@ -62,6 +62,56 @@ Status SetDir(Config* config, std::string_view value) {
 
 std::string GetDir(const Config& config) { return config.dir; }
 
+// --- addresses of other nodes -------------------------------------------------------------------
+
+constexpr size_t kMaxSeeds = 64;
+
+// "10.0.0.1:16379" or "[::1]:16379".
+Status CheckAddress(std::string_view address) {
+  const size_t colon = address.rfind(':');
+  std::string host(address.substr(0, colon == std::string_view::npos ? 0 : colon));
+  if (host.size() > 2 && host.front() == '[' && host.back() == ']') {
+    host = host.substr(1, host.size() - 2);
+  }
+  int64_t port;
+  in6_addr parsed;
+  if (host.empty() || !ParseInt64(address.substr(colon + 1), &port) || port < 1 || port > 65535 ||
+      (inet_pton(AF_INET, host.c_str(), &parsed) != 1 &&
+       inet_pton(AF_INET6, host.c_str(), &parsed) != 1)) {
+    return Status::InvalidArgument("'" + std::string(address) +
+                                   "' is not a numeric address with a port, like 10.0.0.1:16379");
+  }
+  return Status::Ok();
+}
+
+Status SetClusterAnnounce(Config* config, std::string_view value) {
+  if (!value.empty()) RETURN_IF_ERROR(CheckAddress(value));
+  config->cluster_announce = value;
+  return Status::Ok();
+}
+
+std::string GetClusterAnnounce(const Config& config) { return config.cluster_announce; }
+
+Status SetJoin(Config* config, std::string_view value) {
+  std::vector<std::string> seeds;
+  for (const std::string_view word : SplitWords(value)) {
+    RETURN_IF_ERROR(CheckAddress(word));
+    seeds.emplace_back(word);
+  }
+  if (seeds.size() > kMaxSeeds) return Status::InvalidArgument("more than 64 addresses");
+  config->join = std::move(seeds);
+  return Status::Ok();
+}
+
+std::string GetJoin(const Config& config) {
+  std::string out;
+  for (const std::string& seed : config.join) {
+    if (!out.empty()) out += ' ';
+    out += seed;
+  }
+  return out;
+}
+
 // --- client-output-buffer-limit -----------------------------------------------------------------
 
 constexpr std::string_view kClassNames[kClientClasses] = {"normal", "slave", "pubsub"};
@@ -184,6 +234,7 @@ std::string GetZero(const Config&) { return "0"; }
 
 constexpr std::string_view kNetwork = "Network";
 constexpr std::string_view kData = "Data and threads";
+constexpr std::string_view kCluster = "Cluster";
 constexpr std::string_view kMemory = "Memory";
 constexpr std::string_view kRequests = "Requests and replies";
 constexpr std::string_view kWatching = "Watching the server";
@@ -264,6 +315,40 @@ constexpr Option kOptions[] = {
      .default_value = "10", .unit = "seconds",
      .meaning = "How long SIGTERM and SHUTDOWN wait for clients to take their last replies.",
      .flags = kRuntime, .max = kIntMax, .field = &Config::shutdown_timeout_s},
+
+    {.section = kCluster, .name = "cluster-port", .type = OptionType::kInteger,
+     .default_value = "0",
+     .meaning = "The TCP port for the other nodes of the cluster, on the first address of bind; "
+                "0: this node is alone.",
+     .max = 65535, .field = &Config::cluster_port},
+    {.section = kCluster, .name = "cluster-secret", .type = OptionType::kString,
+     .default_value = "",
+     .meaning = "What the nodes of a cluster must share to talk to each other. It is never sent.",
+     .flags = kSecret, .field = &Config::cluster_secret},
+    {.section = kCluster, .name = "cluster-announce", .type = OptionType::kSpecial,
+     .default_value = "",
+     .meaning = "The numeric address and port at which other nodes reach this one, where that is "
+                "not the first address of bind with cluster-port.",
+     .field = SpecialField{SetClusterAnnounce, GetClusterAnnounce}},
+    {.section = kCluster, .name = "bootstrap", .type = OptionType::kBool, .default_value = "no",
+     .meaning = "Found a new cluster of this one node, with the data that it has. Ignored once the "
+                "node belongs to a cluster.",
+     .field = &Config::bootstrap},
+    {.section = kCluster, .name = "join", .type = OptionType::kSpecial, .default_value = "",
+     .meaning = "Cluster addresses (10.0.0.1:16379) of nodes whose cluster this one joins, "
+                "separated by blanks; any one that answers will do. Ignored once the node belongs "
+                "to a cluster.",
+     .flags = kList, .field = SpecialField{SetJoin, GetJoin}},
+    {.section = kCluster, .name = "cluster-election-timeout", .type = OptionType::kInteger,
+     .default_value = "400", .unit = "milliseconds",
+     .meaning = "A node that hears nothing from a leader for this long, up to twice as long, asks "
+                "to become the leader. The same on all nodes.",
+     .min = 50, .max = 60000, .field = &Config::election_timeout_ms},
+    {.section = kCluster, .name = "cluster-heartbeat-interval", .type = OptionType::kInteger,
+     .default_value = "60", .unit = "milliseconds",
+     .meaning = "How often a leader shows the other nodes that it is there; at most half of "
+                "cluster-election-timeout.",
+     .min = 5, .max = 30000, .field = &Config::heartbeat_interval_ms},
 
     {.section = kMemory, .name = "maxmemory", .type = OptionType::kMemory, .default_value = "0",
      .unit = "bytes",

@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "engine/engine.h"
+#include "replica/message_codec.h"
 
 namespace holdfast::engine {
 namespace {
@@ -23,7 +24,7 @@ Core::Core(Engine* engine, uint32_t number, const Config& config)
       tick_(&loop_),
       pause_timer_(&loop_) {
   stats_.commands.resize(engine->commands().size());
-  by_number_.resize(engine->partitions());
+  by_number_.resize(engine->all_partitions());
   persister_ = std::make_unique<Persister>(this);
   durable_ = std::make_unique<net::Notifier>(&loop_, [this] { replicas_->OnDurable(); });
 }
@@ -40,7 +41,7 @@ void Core::OpenLog(storage::FileSystem* fs, const std::string& directory,
   options.on_durable = [this] { durable_->Notify(); };
   log_ = std::make_unique<storage::LogThread>("hf-log-" + std::to_string(number_), fs, directory,
                                               std::move(writer), std::move(options));
-  replicas_ = std::make_unique<replica::Host>(log_.get(), SystemClock());
+  replicas_ = std::make_unique<replica::Host>(log_.get(), SystemClock(), this);
 }
 
 Status Core::AddPartition(std::unique_ptr<Partition> partition, const raft::GroupConfig& config,
@@ -74,11 +75,14 @@ bool Core::TurnEnd() {
   for (size_t i = 0; i < turn_end_.size(); ++i) turn_end_[i]->TurnEnd();
   turn_end_.clear();
   replicas_->EndTurn();
+  // To the other nodes, while the log thread writes.
+  if (transport_ != nullptr) transport_->Flush();
   // Messages leave before replies: whatever a client does after its answer, on any core, comes
   // behind what the answered command had to tell that core.
   for (auto& outbox : outboxes_) outbox->Flush();
   FlushClients();
   for (auto& outbox : outboxes_) outbox->Flush();
+  if (transport_ != nullptr) transport_->Flush();
   keyspace_bytes_.store(KeyspaceBytesNow(), std::memory_order_relaxed);
   log_bytes_.store(log_->pending_bytes() + persister_->pending_bytes(), std::memory_order_relaxed);
   if (!waiting_for_calm_.empty()) ResumeWaiting();
@@ -88,8 +92,9 @@ bool Core::TurnEnd() {
 }
 
 void Core::CheckReady() {
+  // In a cluster clients may come at once: whoever leads serves them, or they wait for it.
   for (const auto& partition : partitions_) {
-    if (!partition->ready()) return;
+    if (!partition->ready() && !engine_->in_cluster()) return;
   }
   ready_.store(true, std::memory_order_release);
   engine_->CoreReady();
@@ -198,6 +203,65 @@ void Core::RunAfter(uint64_t ms, absl::AnyInvocable<void()> task) {
     delayed_.erase(number);
   });
   delayed_.emplace(number, std::move(timer));
+}
+
+// ---- Other nodes
+
+void Core::OpenTransport(replica::Credentials credentials, replica::TransportOptions options) {
+  options.link.clock = [this] { return LatestRevision(); };
+  options.seed = engine_->identity().node_id + number_;
+  transport_ = std::make_unique<replica::Transport>(&loop_, std::move(credentials),
+                                                    std::move(options), this);
+}
+
+uint64_t Core::LatestRevision() const {
+  uint64_t latest = 0;
+  for (const auto& partition : partitions_) {
+    latest = std::max(latest, partition->last_revision());
+  }
+  return latest;
+}
+
+void Core::Send(uint32_t partition, const raft::Message& message) {
+  // Without a link the message is lost, which raft takes into account.
+  if (transport_ != nullptr) transport_->SendMessage(partition, message);
+}
+
+void Core::OnUp(replica::PeerLink& link) {
+  if (peer_events.on_up) peer_events.on_up(link);
+}
+
+void Core::OnClock(replica::PeerLink&, uint64_t clock) {
+  for (const auto& partition : partitions_) partition->ObserveRevision(clock);
+}
+
+void Core::OnItem(replica::PeerLink& link, replica::ItemKind kind, std::string_view bytes) {
+  if (kind == replica::ItemKind::kRaft) {
+    OnRaftItem(link, bytes);
+  } else if (peer_events.on_item) {
+    peer_events.on_item(link, kind, bytes);
+  }
+}
+
+void Core::OnDown(replica::PeerLink&, const Status&) {}
+
+void Core::OnRaftItem(replica::PeerLink& link, std::string_view bytes) {
+  uint32_t partition;
+  raft::Message message;
+  const Status status = replica::DecodeMessage(bytes, &partition, &message);
+  if (!status.ok() || partition >= engine_->all_partitions() || message.from != link.node()) {
+    link.Close(status.ok() ? Status::Corruption("a message that is not the peer's to send") : status);
+    return;
+  }
+  const uint32_t target = engine_->CoreOfPartition(partition);
+  if (target == number_) {
+    replicas_->Deliver(partition, std::move(message));
+    return;
+  }
+  Core* core = &engine_->core(target);
+  Post(target, [core, partition, message = std::move(message)]() mutable {
+    core->replicas_->Deliver(partition, std::move(message));
+  });
 }
 
 // ---- Messages

@@ -13,6 +13,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -29,13 +30,16 @@
 #include "net/event_loop.h"
 #include "net/mailbox.h"
 #include "replica/replica.h"
+#include "replica/transport.h"
 #include "storage/log_thread.h"
 
 namespace holdfast::engine {
 
 class Engine;
 
-class Core final : public PartitionHost {
+class Core final : public PartitionHost,
+                   public replica::MessageSink,
+                   public replica::PeerHandler {
  public:
   Core(Engine* engine, uint32_t number, const Config& config);
   ~Core() override;
@@ -53,8 +57,13 @@ class Core final : public PartitionHost {
                       raft::Restored restored, std::unique_ptr<storage::Store> store);
   // Runs the loop until Stop. This core's thread.
   void Run();
-  // All partitions lead and have every entry in memory. Any thread.
+  // Alone: all partitions lead and have every entry in memory. In a cluster: the loop runs. Any
+  // thread.
   bool ready() const { return ready_.load(std::memory_order_acquire); }
+  // Makes the links to other nodes. This core's thread, or before it runs.
+  void OpenTransport(replica::Credentials credentials, replica::TransportOptions options);
+  // Null when the node is alone.
+  replica::Transport* transport() { return transport_.get(); }
   // Takes no more requests, lets what is in flight finish, flushes the store; then `done` runs.
   void Drain(absl::AnyInvocable<void()> done);
   bool draining() const { return drained_ != nullptr; }
@@ -118,6 +127,12 @@ class Core final : public PartitionHost {
   void NeedsTurnEnd(Partition* partition) override;
 
   // ---- The rest.
+  // What of other nodes' items is not the engine's own business goes here, and news of links.
+  struct PeerEvents {
+    std::function<void(replica::PeerLink&, replica::ItemKind, std::string_view)> on_item;
+    std::function<void(replica::PeerLink&)> on_up;
+  };
+  PeerEvents peer_events;
   void SetConfig(const Config& config);
   void set_active_expire(bool on) { active_expire_ = on; }
   SlowLog& slowlog() { return slowlog_; }
@@ -137,6 +152,15 @@ class Core final : public PartitionHost {
 
  private:
   bool TurnEnd();
+  // ---- replica::MessageSink
+  void Send(uint32_t partition, const raft::Message& message) override;
+  // ---- replica::PeerHandler
+  void OnUp(replica::PeerLink& link) override;
+  void OnClock(replica::PeerLink& link, uint64_t clock) override;
+  void OnItem(replica::PeerLink& link, replica::ItemKind kind, std::string_view bytes) override;
+  void OnDown(replica::PeerLink& link, const Status& why) override;
+  void OnRaftItem(replica::PeerLink& link, std::string_view bytes);
+  uint64_t LatestRevision() const;
   void FlushClients();
   void Tick();
   void ArmTick(int64_t at_ms);
@@ -153,6 +177,7 @@ class Core final : public PartitionHost {
   std::vector<std::unique_ptr<net::Outbox>> outboxes_;  // by core; made at the first turn
   std::unique_ptr<net::Notifier> durable_;
   std::unique_ptr<storage::LogThread> log_;
+  std::unique_ptr<replica::Transport> transport_;
   std::unique_ptr<replica::Host> replicas_;
   std::unique_ptr<Persister> persister_;
   std::vector<std::unique_ptr<Partition>> partitions_;

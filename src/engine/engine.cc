@@ -2,25 +2,29 @@
 
 #include <algorithm>
 #include <chrono>
+#include <numeric>
 #include <utility>
 
 #include "base/check.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/rng.h"
+#include "raft/membership.h"
 #include "replica/replay.h"
 
 namespace holdfast::engine {
 namespace {
 
 // Raft node ids of a group are node ids; the identity gives them.
-raft::GroupConfig GroupConfigFor(uint64_t node, uint32_t partition) {
-  raft::GroupConfig config;
-  config.self = node;
+raft::GroupConfig GroupConfigFor(uint64_t node, uint32_t partition, const Config& config) {
+  raft::GroupConfig group;
+  group.self = node;
+  group.election_timeout_ms = static_cast<uint64_t>(config.election_timeout_ms);
+  group.heartbeat_interval_ms = static_cast<uint64_t>(config.heartbeat_interval_ms);
   // Clients are kept from sending more long before this; see Core::Overloaded.
-  config.max_uncommitted_bytes = UINT64_MAX / 2;
-  config.seed = node ^ (static_cast<uint64_t>(partition) << 32);
-  return config;
+  group.max_uncommitted_bytes = UINT64_MAX / 2;
+  group.seed = node ^ (static_cast<uint64_t>(partition) << 32);
+  return group;
 }
 
 }  // namespace
@@ -35,9 +39,10 @@ Engine::~Engine() {
   }
 }
 
-Result<std::unique_ptr<Engine>> Engine::Open(const Config& config, const CommandTable* table) {
+Result<std::unique_ptr<Engine>> Engine::Open(const Config& config, const CommandTable* table,
+                                             EnterCluster enter) {
   std::unique_ptr<Engine> engine(new Engine(config, table));
-  RETURN_IF_ERROR(engine->Load());
+  RETURN_IF_ERROR(engine->Load(enter));
   return engine;
 }
 
@@ -47,15 +52,28 @@ uint16_t Engine::FirstSlotOf(uint32_t partition) const {
   return static_cast<uint16_t>((slots + identity_.partitions - 1) / identity_.partitions);
 }
 
-Status Engine::Load() {
+Status Engine::Load(const EnterCluster& enter) {
   storage::FileSystem* fs = storage::PosixFileSystem();
   Result<storage::DataDirectory> directory =
       storage::OpenDataDirectory(fs, config_.dir, static_cast<uint32_t>(config_.partitions));
   if (!directory.ok()) return directory.status();
   directory_ = std::make_unique<storage::DataDirectory>(std::move(directory).value());
   identity_ = directory_->identity();
-  standings_ = std::vector<PartitionStanding>(identity_.partitions);
   directory_path_ = directory_->path();
+  std::optional<ClusterEntry> entry;
+  if (!in_cluster() && enter) {
+    Result<std::optional<ClusterEntry>> entered = enter(identity_);
+    if (!entered.ok()) return entered.status();
+    entry = entered.value();
+  }
+  if (entry.has_value()) {
+    identity_.cluster_id = entry->cluster_id;
+    if (entry->joins) {
+      identity_.partitions = entry->partitions;
+      identity_.hash_seed = entry->hash_seed;
+    }
+  }
+  standings_ = std::vector<PartitionStanding>(all_partitions());
 
   int64_t core_count = config_.cores;
   if (core_count == 0) core_count = std::max(1u, std::thread::hardware_concurrency());
@@ -66,10 +84,35 @@ Status Engine::Load() {
   std::vector<std::unique_ptr<storage::Store>> stores;
   std::vector<data::AppliedState> applied;
   RETURN_IF_ERROR(OpenStores(&stores, &applied));
+  if (entry.has_value()) RETURN_IF_ERROR(Enter(*entry, stores, applied));
   std::vector<raft::Restored> restored;
-  RETURN_IF_ERROR(Replay(applied, &restored));
+  RETURN_IF_ERROR(Replay(stores, applied, &restored));
   RETURN_IF_ERROR(OpenLogs());
-  return LoadPartitions(std::move(stores), applied, std::move(restored));
+  return LoadPartitions(std::move(stores), std::move(restored));
+}
+
+// The members come first, the cluster's id last: a crash between the two leaves a node that belongs
+// to no cluster and may try again.
+Status Engine::Enter(const ClusterEntry& entry,
+                     const std::vector<std::unique_ptr<storage::Store>>& stores,
+                     const std::vector<data::AppliedState>& applied) {
+  raft::Membership members;
+  members.voters = {entry.joins ? entry.member : identity_.node_id};
+  for (size_t p = 0; p < stores.size(); ++p) {
+    if (entry.joins && applied[p].index != 0) {
+      return Status::InvalidArgument("data directory " + directory_path_ +
+                                     " holds data of its own: join with an empty one");
+    }
+    storage::StoreBatch batch;
+    batch.Put(data::kMembershipRecord, raft::EncodeMembership(members));
+    RETURN_IF_ERROR(stores[p]->Write(batch, /*sync=*/true));
+  }
+  return directory_->JoinCluster(entry.cluster_id, identity_.partitions, identity_.hash_seed);
+}
+
+std::string Engine::PartitionPath(uint32_t partition) const {
+  return in_cluster() && partition == meta_partition() ? directory_->meta_path()
+                                                       : directory_->partition_path(partition);
 }
 
 Status Engine::OpenLogs() {
@@ -100,9 +143,9 @@ Status Engine::OpenStores(std::vector<std::unique_ptr<storage::Store>>* stores,
   for (size_t i = 0; i < cores_.size(); ++i) {
     factories_.push_back(storage::NewLevelStoreFactory(fs, storage::LevelStoreOptions()));
   }
-  for (uint32_t p = 0; p < identity_.partitions; ++p) {
+  for (uint32_t p = 0; p < all_partitions(); ++p) {
     Result<std::unique_ptr<storage::Store>> store =
-        factories_[CoreOfPartition(p)]->Open(directory_->partition_path(p));
+        factories_[CoreOfPartition(p)]->Open(PartitionPath(p));
     if (!store.ok()) return store.status();
     RETURN_IF_ERROR(data::CheckOrWriteIdentity(store.value().get(), identity_.node_id, p));
     Result<data::AppliedState> state = data::ReadApplied(store.value().get());
@@ -113,11 +156,20 @@ Status Engine::OpenStores(std::vector<std::unique_ptr<storage::Store>>* stores,
   return Status::Ok();
 }
 
-Status Engine::Replay(const std::vector<data::AppliedState>& applied,
+Status Engine::Replay(const std::vector<std::unique_ptr<storage::Store>>& stores,
+                      const std::vector<data::AppliedState>& applied,
                       std::vector<raft::Restored>* restored) {
   std::vector<replica::LogReplay::Stored> stored;
-  for (uint32_t p = 0; p < applied.size(); ++p) {
-    stored.push_back({p, {applied[p].index, applied[p].term}, {{identity_.node_id}, {}, {}}});
+  for (uint32_t p = 0; p < stores.size(); ++p) {
+    raft::Membership members{{identity_.node_id}, {}, {}};
+    Result<std::string> record = data::ReadMembership(stores[p].get());
+    if (!record.ok()) return record.status();
+    if (!record.value().empty()) {
+      Result<raft::Membership> decoded = raft::DecodeMembership(record.value());
+      if (!decoded.ok()) return decoded.status();
+      members = std::move(decoded).value();
+    }
+    stored.push_back({p, {applied[p].index, applied[p].term}, std::move(members)});
   }
   replica::LogReplay replay(std::move(stored));
   Result<storage::WalRecovery> recovered = storage::RecoverWal(
@@ -129,39 +181,48 @@ Status Engine::Replay(const std::vector<data::AppliedState>& applied,
   return Status::Ok();
 }
 
+Status Engine::LoadPartition(Core* core, uint32_t number, std::unique_ptr<storage::Store> store,
+                             raft::Restored restored, uint64_t* records) {
+  Partition::Options options;
+  options.number = number;
+  if (number < partitions()) {
+    options.first_slot = FirstSlotOf(number);
+    options.last_slot = static_cast<uint16_t>(
+        number + 1 == partitions() ? kSlots - 1 : FirstSlotOf(number + 1) - 1);
+  } else {
+    options.last_slot = kSlots - 1;
+  }
+  options.host = core;
+  options.applied_index = restored.applied.index;
+  options.seed = RandomSeed();
+  data::Keyspace::Options keyspace;
+  keyspace.first_slot = options.first_slot;
+  keyspace.last_slot = options.last_slot;
+  keyspace.hash_seed = identity_.hash_seed;
+  keyspace.clock = SystemClock();
+  keyspace.retire = [core, number](std::unique_ptr<data::Database> database) {
+    core->Retire(number, std::move(database));
+  };
+  options.new_keyspace = [keyspace] { return std::make_unique<data::Keyspace>(keyspace); };
+  options.keyspace = options.new_keyspace();
+  data::LoadStats stats;
+  RETURN_IF_ERROR(data::LoadKeyspace(store.get(), options.keyspace.get(), &stats));
+  *records += stats.records;
+  return core->AddPartition(std::make_unique<Partition>(std::move(options)),
+                            GroupConfigFor(identity_.node_id, number, config_), std::move(restored),
+                            std::move(store));
+}
+
 Status Engine::LoadPartitions(std::vector<std::unique_ptr<storage::Store>> stores,
-                              const std::vector<data::AppliedState>& applied,
                               std::vector<raft::Restored> restored) {
   const int64_t begin_ms = SystemClock()->MonotonicMs();
   std::vector<Status> outcomes(cores_.size());
-  std::atomic<uint64_t> records{0};
-  const auto load_core = [&](size_t core_number) -> Status {
-    Core* core = cores_[core_number].get();
-    for (auto p = static_cast<uint32_t>(core_number); p < identity_.partitions; p += cores()) {
-      Partition::Options options;
-      options.number = p;
-      options.first_slot = FirstSlotOf(p);
-      options.last_slot = static_cast<uint16_t>(
-          p + 1 == identity_.partitions ? kSlots - 1 : FirstSlotOf(p + 1) - 1);
-      options.host = core;
-      options.applied_index = applied[p].index;
-      options.seed = RandomSeed();
-      data::Keyspace::Options keyspace;
-      keyspace.first_slot = options.first_slot;
-      keyspace.last_slot = options.last_slot;
-      keyspace.hash_seed = identity_.hash_seed;
-      keyspace.clock = SystemClock();
-      keyspace.retire = [core, p](std::unique_ptr<data::Database> database) {
-        core->Retire(p, std::move(database));
-      };
-      options.new_keyspace = [keyspace] { return std::make_unique<data::Keyspace>(keyspace); };
-      options.keyspace = options.new_keyspace();
-      data::LoadStats stats;
-      RETURN_IF_ERROR(data::LoadKeyspace(stores[p].get(), options.keyspace.get(), &stats));
-      records += stats.records;
-      RETURN_IF_ERROR(core->AddPartition(std::make_unique<Partition>(std::move(options)),
-                                         GroupConfigFor(identity_.node_id, p),
-                                         std::move(restored[p]), std::move(stores[p])));
+  std::vector<uint64_t> records(cores_.size());
+  const auto load_core = [&](size_t core) -> Status {
+    for (uint32_t p = 0; p < all_partitions(); ++p) {
+      if (CoreOfPartition(p) != core) continue;
+      RETURN_IF_ERROR(LoadPartition(cores_[core].get(), p, std::move(stores[p]),
+                                    std::move(restored[p]), &records[core]));
     }
     return Status::Ok();
   };
@@ -171,7 +232,8 @@ Status Engine::LoadPartitions(std::vector<std::unique_ptr<storage::Store>> store
   }
   for (std::thread& loader : loaders) loader.join();
   for (const Status& outcome : outcomes) RETURN_IF_ERROR(outcome);
-  LogNotice("loaded {} records of {} partitions in {} ms", records.load(), identity_.partitions,
+  LogNotice("loaded {} records of {} partitions in {} ms",
+            std::accumulate(records.begin(), records.end(), uint64_t{0}), all_partitions(),
             SystemClock()->MonotonicMs() - begin_ms);
   return Status::Ok();
 }

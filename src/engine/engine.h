@@ -13,6 +13,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -28,14 +29,35 @@
 #include "storage/store.h"
 #include "storage/wal.h"
 
+namespace holdfast::cluster {
+class Cluster;
+}
+
 namespace holdfast::engine {
+
+// How a node that belongs to no cluster yet becomes part of one.
+struct ClusterEntry {
+  uint64_t cluster_id = 0;
+  // Joining: what the cluster has, and any node that belongs to it. Until the log tells who the
+  // members are, the new node takes that one for the only voter, so that it never votes.
+  bool joins = false;
+  uint32_t partitions = 0;
+  uint64_t hash_seed = 0;
+  uint64_t member = 0;
+};
 
 class Engine {
  public:
+  // Asks how this node is to enter a cluster; only for a node that belongs to none. Without a
+  // value it stays alone. May block.
+  using EnterCluster =
+      std::function<Result<std::optional<ClusterEntry>>(const storage::Identity& identity)>;
+
   // Opens the data directory, loads every partition and replays the log above what the stores hold.
   // Errors have one clear line; nothing was changed in the directory then, except that it was
-  // created or a torn tail was cut. `table` outlives the engine.
-  static Result<std::unique_ptr<Engine>> Open(const Config& config, const CommandTable* table);
+  // created or a torn tail was cut. `table` outlives the engine. `enter` may be empty.
+  static Result<std::unique_ptr<Engine>> Open(const Config& config, const CommandTable* table,
+                                              EnterCluster enter = nullptr);
   ~Engine();
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
@@ -60,10 +82,18 @@ class Engine {
   // CONFIG REWRITE.
   std::function<Status(const Config& config)> rewrite_config;
   std::string config_file;  // absolute path; empty without one
+  // What keeps this node in its cluster; null when it is alone.
+  cluster::Cluster* cluster = nullptr;
 
   // ---- Any thread.
   const CommandTable& commands() const { return *table_; }
+  // Partitions of the keyspace.
   uint32_t partitions() const { return identity_.partitions; }
+  bool in_cluster() const { return identity_.cluster_id != 0; }
+  // The partition of the meta group comes behind those of the keyspace; it is there in a cluster.
+  uint32_t meta_partition() const { return identity_.partitions; }
+  // With it.
+  uint32_t all_partitions() const { return partitions() + (in_cluster() ? 1 : 0); }
   uint32_t cores() const { return static_cast<uint32_t>(cores_.size()); }
   Core& core(uint32_t number) { return *cores_[number]; }
   const storage::Identity& identity() const { return identity_; }
@@ -72,7 +102,9 @@ class Engine {
     return static_cast<uint32_t>((static_cast<uint64_t>(slot) * identity_.partitions) / kSlots);
   }
   uint16_t FirstSlotOf(uint32_t partition) const;
-  uint32_t CoreOfPartition(uint32_t partition) const { return partition % cores(); }
+  uint32_t CoreOfPartition(uint32_t partition) const {
+    return partition == meta_partition() ? 0 : partition % cores();
+  }
   // Who leads a partition, as this node knows it: a node's id, 0 when unknown. Written by the
   // partition's core.
   uint64_t LeaderOf(uint32_t partition) const { return standings_[partition].leader.load(); }
@@ -113,14 +145,20 @@ class Engine {
 
  private:
   Engine(const Config& config, const CommandTable* table);
-  Status Load();
+  Status Load(const EnterCluster& enter);
+  std::string PartitionPath(uint32_t partition) const;
+  Status Enter(const ClusterEntry& entry,
+               const std::vector<std::unique_ptr<storage::Store>>& stores,
+               const std::vector<data::AppliedState>& applied);
+  Status LoadPartition(Core* core, uint32_t number, std::unique_ptr<storage::Store> store,
+                       raft::Restored restored, uint64_t* records);
   Status OpenStores(std::vector<std::unique_ptr<storage::Store>>* stores,
                     std::vector<data::AppliedState>* applied);
-  Status Replay(const std::vector<data::AppliedState>& applied,
+  Status Replay(const std::vector<std::unique_ptr<storage::Store>>& stores,
+                const std::vector<data::AppliedState>& applied,
                 std::vector<raft::Restored>* restored);
   Status OpenLogs();
   Status LoadPartitions(std::vector<std::unique_ptr<storage::Store>> stores,
-                        const std::vector<data::AppliedState>& applied,
                         std::vector<raft::Restored> restored);
 
   // What clients' cores may know of a partition without asking its core.

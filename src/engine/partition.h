@@ -126,6 +126,10 @@ class Partition : public replica::StateMachine {
   bool ready() const { return ready_; }
   // Its memory contains exactly the entries up to applied_index(), which are all committed.
   bool follows() const { return !ready_ && !rebuilding_; }
+  // The largest revision given out or seen.
+  uint64_t last_revision() const { return revisions_.last(); }
+  // Another node has given out, or seen, this revision.
+  void ObserveRevision(uint64_t revision) { revisions_.Observe(revision); }
   // The last entry that was handed out by raft and is in memory.
   uint64_t applied_index() const { return applied_index_; }
 

@@ -118,6 +118,14 @@ bool Host::NeedsTicks() const {
   return false;
 }
 
+void Host::Deliver(uint32_t partition, raft::Message message) {
+  for (const auto& replica : replicas_) {
+    if (replica->partition() != partition) continue;
+    replica->Deliver(std::move(message));
+    return;
+  }
+}
+
 bool Host::EndTurn() {
   if (in_batch_.empty()) return false;
   const uint64_t log_ticket = log_->Submit(std::move(batch_));

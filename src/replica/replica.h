@@ -111,6 +111,8 @@ class Host {
   bool NeedsTicks() const;
   // Hands what the turn has gathered to the log. True when there was something.
   bool EndTurn();
+  // A message of this partition's group has come; ignored when the group isn't here.
+  void Deliver(uint32_t partition, raft::Message message);
   // The log has made more durable; called after its notification, and harmless at any time.
   void OnDurable();
 

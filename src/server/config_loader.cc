@@ -223,6 +223,8 @@ Result<CommandLine> ParseCommandLine(int argc, const char* const* argv) {
       value = word.substr(equals + 1);
     } else if (i + 1 < argc && !std::string_view(argv[i + 1]).starts_with("--")) {
       value = argv[++i];
+    } else if (name != "config" && FindOption(name)->type == engine::OptionType::kBool) {
+      value = "yes";
     } else {
       return Fault(where, "a value is missing (one that begins with -- goes behind an =)");
     }

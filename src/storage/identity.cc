@@ -101,14 +101,16 @@ std::string DataDirectory::partition_path(uint32_t partition) const {
   return path_ + name;
 }
 
-Status DataDirectory::JoinCluster(uint64_t cluster_id) {
-  CHECK(cluster_id != 0);
+Status DataDirectory::JoinCluster(uint64_t cluster_id, uint32_t partitions, uint64_t hash_seed) {
+  CHECK(cluster_id != 0 && partitions != 0);
   if (identity_.cluster_id == cluster_id) return Status::Ok();
   if (identity_.cluster_id != 0) {
     return Status::InvalidArgument("this node belongs to another cluster");
   }
   Identity changed = identity_;
   changed.cluster_id = cluster_id;
+  changed.partitions = partitions;
+  changed.hash_seed = hash_seed;
   RETURN_IF_ERROR(WriteFileAtomically(fs_, path_ + "/identity", EncodeIdentity(changed)));
   identity_ = changed;
   return Status::Ok();
@@ -140,7 +142,8 @@ Result<DataDirectory> OpenDataDirectory(FileSystem* fs, const std::string& direc
     if (!identity.ok()) return identity.status();
   }
   const uint32_t stored = identity.value().partitions;
-  if (partitions_wanted != 0 && partitions_wanted != stored) {
+  const bool alone = identity.value().cluster_id == 0;
+  if (alone && partitions_wanted != 0 && partitions_wanted != stored) {
     return Status::InvalidArgument("data directory " + directory + " was created with " +
                                    std::to_string(stored) + " partitions, the configuration says " +
                                    std::to_string(partitions_wanted));

@@ -24,7 +24,7 @@ namespace holdfast::storage {
 struct Identity {
   uint64_t node_id = 0;     // random, never 0, never reused
   uint64_t cluster_id = 0;  // 0 until the node has joined or founded a cluster
-  uint64_t hash_seed = 0;   // seeds this node's hash tables
+  uint64_t hash_seed = 0;   // seeds the hash tables; the same on all nodes of a cluster
   uint64_t boot = 0;        // how often the node was started, 1 the first time
   uint32_t partitions = 0;  // fixed when the directory is created
 };
@@ -40,10 +40,14 @@ class DataDirectory {
   std::string wal_path() const { return path_ + "/wal"; }
   // `<dir>/partitions/<nnnn>`.
   std::string partition_path(uint32_t partition) const;
+  // `<dir>/meta`: the store of the meta group.
+  std::string meta_path() const { return path_ + "/meta"; }
 
-  // Stores the cluster's id durably. kInvalidArgument when another one is stored already: a node
-  // belongs to one cluster for good. REQUIRES: cluster_id != 0.
-  Status JoinCluster(uint64_t cluster_id);
+  // Stores the cluster's id durably, and with it what is the same on all of its nodes.
+  // kInvalidArgument when another id is stored already: a node belongs to one cluster for good.
+  // REQUIRES: cluster_id != 0; nothing is stored yet that depends on another number of partitions
+  // or another hash seed.
+  Status JoinCluster(uint64_t cluster_id, uint32_t partitions, uint64_t hash_seed);
 
  private:
   friend Result<DataDirectory> OpenDataDirectory(FileSystem* fs, const std::string& directory,
@@ -57,7 +61,8 @@ class DataDirectory {
 };
 
 // Opens `directory`, creating it (one level) with a new identity on first use, locks it, and counts
-// this start durably. `partitions_wanted` 0: as stored, 1 for a new directory.
+// this start durably. `partitions_wanted` 0: as stored, 1 for a new directory. A node that belongs
+// to a cluster has as many partitions as the cluster, whatever is wanted.
 //  - kInvalidArgument: another process uses the directory; another number of partitions is stored;
 //    there is data but no identity file.
 //  - kUnsupported: written by a newer Holdfast. kCorruption: the identity file is damaged.
