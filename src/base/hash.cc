@@ -32,7 +32,21 @@ constexpr std::array<uint64_t, 256> MakeCrc64Table() {
   return table;
 }
 
-constexpr auto kCrc16Table = MakeCrc16Table();
+// Four bytes at a time ("slicing"): tables[n][b] is what byte b does to the sum when n bytes follow
+// it.
+constexpr std::array<std::array<uint16_t, 256>, 4> MakeCrc16Tables() {
+  std::array<std::array<uint16_t, 256>, 4> tables{};
+  tables[0] = MakeCrc16Table();
+  for (unsigned n = 1; n < 4; ++n) {
+    for (unsigned i = 0; i < 256; ++i) {
+      const unsigned crc = tables[n - 1][i];
+      tables[n][i] = static_cast<uint16_t>((crc << 8) ^ tables[0][crc >> 8]);
+    }
+  }
+  return tables;
+}
+
+constexpr auto kCrc16Tables = MakeCrc16Tables();
 constexpr auto kCrc64Table = MakeCrc64Table();
 
 }  // namespace
@@ -42,9 +56,15 @@ uint64_t Hash64(std::string_view bytes, uint64_t seed) {
 }
 
 uint16_t Crc16(std::string_view bytes) {
-  unsigned crc = 0;
+  unsigned crc = 0;  // never above 16 bits
+  while (bytes.size() >= 4) {
+    const auto* b = reinterpret_cast<const unsigned char*>(bytes.data());
+    crc = kCrc16Tables[3][(crc >> 8) ^ b[0]] ^ kCrc16Tables[2][(crc & 0xff) ^ b[1]] ^
+          kCrc16Tables[1][b[2]] ^ kCrc16Tables[0][b[3]];
+    bytes.remove_prefix(4);
+  }
   for (const char c : bytes) {
-    crc = (crc << 8) ^ kCrc16Table[((crc >> 8) ^ static_cast<unsigned char>(c)) & 0xff];
+    crc = ((crc << 8) & 0xffff) ^ kCrc16Tables[0][(crc >> 8) ^ static_cast<unsigned char>(c)];
   }
   return static_cast<uint16_t>(crc);
 }

@@ -27,8 +27,9 @@ void Duplicate(ExecContext& ctx, const Key& source, Key* target) {
 // DEL and UNLINK: freeing a value never stalls here, so that there is one way.
 int64_t DeleteAll(ExecContext& ctx) {
   int64_t deleted = 0;
-  for (const std::string_view name : ctx.args.subspan(1)) {
-    Key key = ctx.FindForWrite(name);
+  for (size_t i = 1; i < ctx.args.size(); ++i) {
+    ctx.LookAhead(1, i, 1);
+    Key key = ctx.FindForWrite(ctx.args[i]);
     if (!key) continue;
     ctx.Delete(&key);
     ++deleted;
@@ -107,13 +108,19 @@ void Del(ExecContext& ctx) { ctx.reply.Integer(DeleteAll(ctx)); }
 
 void Exists(ExecContext& ctx) {
   int64_t found = 0;
-  for (const std::string_view name : ctx.args.subspan(1)) found += ctx.Peek(name) ? 1 : 0;
+  for (size_t i = 1; i < ctx.args.size(); ++i) {
+    ctx.LookAhead(1, i, 1);
+    found += ctx.Peek(ctx.args[i]) ? 1 : 0;
+  }
   ctx.reply.Integer(found);
 }
 
 void Touch(ExecContext& ctx) {
   int64_t found = 0;
-  for (const std::string_view name : ctx.args.subspan(1)) found += ctx.FindForRead(name) ? 1 : 0;
+  for (size_t i = 1; i < ctx.args.size(); ++i) {
+    ctx.LookAhead(1, i, 1);
+    found += ctx.FindForRead(ctx.args[i]) ? 1 : 0;
+  }
   ctx.reply.Integer(found);
 }
 

@@ -60,6 +60,7 @@ bool ParseSetOptions(ExecContext& ctx, SetOptions* options) {
 // otherwise.
 bool AreStringsOrMissing(ExecContext& ctx, size_t first, size_t step) {
   for (size_t i = first; i < ctx.args.size(); i += step) {
+    ctx.LookAhead(first, i, step);
     if (!ctx.IsStringOrMissing(ctx.FindForWrite(ctx.args[i]))) return false;
   }
   return true;
@@ -183,8 +184,9 @@ void Getex(ExecContext& ctx) {
 
 void Mget(ExecContext& ctx) {
   ctx.reply.Array(ctx.args.size() - 1);
-  for (const std::string_view name : ctx.args.subspan(1)) {
-    const Key key = ctx.FindForRead(name);
+  for (size_t i = 1; i < ctx.args.size(); ++i) {
+    ctx.LookAhead(1, i, 1);
+    const Key key = ctx.FindForRead(ctx.args[i]);
     if (key.Is(ObjectType::kString)) {
       ctx.reply.Bulk(key.object->value());
     } else {

@@ -105,6 +105,8 @@ size_t Object::value_capacity() const {
 }
 
 bool Object::CanHoldValue(size_t size) const {
+  // What is here now fits, and asking the allocator takes a while.
+  if (size == value_size_) return true;
   const size_t capacity = value_capacity();
   if (size > capacity) return false;
   // A value that shrank a lot gives its memory back, unless the allocator would round a new object
@@ -114,7 +116,7 @@ bool Object::CanHoldValue(size_t size) const {
 }
 
 void Object::SetValue(std::string_view value) {
-  CHECK(value.size() <= value_capacity());
+  CHECK(value.size() <= value_size_ || value.size() <= value_capacity());
   char* to = (flags_ & kLarge) != 0 ? large().data : inline_value();
   CopyBytes(to, value);
   value_size_ = static_cast<uint32_t>(value.size());

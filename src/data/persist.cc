@@ -1,12 +1,14 @@
 #include "data/persist.h"
 
-#include <absl/container/flat_hash_map.h>
-
 #include <algorithm>
+#include <array>
+#include <span>
+#include <tuple>
 #include <utility>
 
 #include "base/bytes.h"
 #include "base/check.h"
+#include "base/hash.h"
 #include "data/effect.h"
 
 namespace holdfast::data {
@@ -36,10 +38,70 @@ struct Pending {
   bool deleted = false;
 };
 
+// Where each record's Pending stands, by the record's key. Lookups take the hash and the list apart
+// from each other, so that the memory for several of them can be asked for before it is needed: a
+// job has far more keys than a cache, and waiting for memory was most of the persister's work.
+class PlaceByKey {
+ public:
+  // `seed` is something that clients can't know.
+  explicit PlaceByKey(uint64_t seed) : seed_(seed), cells_(kMinCells) {}
+
+  uint32_t Hash(std::string_view key) const { return static_cast<uint32_t>(Hash64(key, seed_)); }
+  void Prefetch(uint32_t hash) const { __builtin_prefetch(&cells_[hash & (cells_.size() - 1)]); }
+  // The place that is likely the key's; kNone when it has none.
+  size_t Guess(uint32_t hash) const {
+    const Cell& cell = cells_[hash & (cells_.size() - 1)];
+    return cell.place_and_1 != 0 && cell.hash == hash ? cell.place_and_1 - 1 : kNone;
+  }
+  // The key's place; records->size() becomes its place when it has none yet.
+  size_t Place(uint32_t hash, std::string_view key, const std::vector<Pending>& records);
+  void Clear() { cells_.assign(kMinCells, Cell()); }
+
+  static constexpr size_t kNone = SIZE_MAX;
+
+ private:
+  static constexpr size_t kMinCells = 1024;
+  struct Cell {
+    uint32_t hash = 0;
+    uint32_t place_and_1 = 0;  // 0 = free
+  };
+
+  void Grow();
+
+  uint64_t seed_;
+  std::vector<Cell> cells_;  // open addressing, at most half full
+};
+
+size_t PlaceByKey::Place(uint32_t hash, std::string_view key, const std::vector<Pending>& records) {
+  const size_t mask = cells_.size() - 1;
+  size_t i = hash & mask;
+  for (; cells_[i].place_and_1 != 0; i = (i + 1) & mask) {
+    const size_t place = cells_[i].place_and_1 - 1;
+    if (cells_[i].hash == hash && records[place].record_key == key) return place;
+  }
+  CHECK(records.size() < UINT32_MAX / 2);
+  cells_[i] = {hash, static_cast<uint32_t>(records.size() + 1)};
+  if ((records.size() + 1) * 2 > cells_.size()) Grow();
+  return records.size();
+}
+
+void PlaceByKey::Grow() {
+  std::vector<Cell> old(cells_.size() * 2);
+  old.swap(cells_);
+  const size_t mask = cells_.size() - 1;
+  for (const Cell& cell : old) {
+    if (cell.place_and_1 == 0) continue;
+    size_t i = cell.hash & mask;
+    while (cells_[i].place_and_1 != 0) i = (i + 1) & mask;
+    cells_[i] = cell;
+  }
+}
+
 // Collects the effects of a job. The views of payloads stay valid as long as the job.
 class Coalescer {
  public:
-  explicit Coalescer(storage::Store* store) : store_(store) {}
+  explicit Coalescer(storage::Store* store)
+      : store_(store), places_(reinterpret_cast<uint64_t>(store)) {}
 
   Status Add(const Effect& effect);
   // Writes the outcome and the position in one batch, and starts over. Records go in the order of
@@ -52,29 +114,74 @@ class Coalescer {
   const PersistStats& stats() const { return stats_; }
 
  private:
-  Pending* Touch(const Effect& effect, bool* fresh);
+  // A whole record, or its deletion, that waits until the memory it needs is in the cache.
+  struct Change {
+    std::string_view record_key;
+    std::string_view record;
+    uint32_t database;
+    uint32_t hash;
+    bool deleted;
+  };
+  // A record and its key in the order of keys: the first sixteen bytes behind the 'm', as numbers,
+  // settle nearly every comparison without touching the key.
+  struct Ordered {
+    uint64_t head;
+    uint64_t next;
+    const Pending* pending;
+  };
+
+  void Settle();
+  Pending* Touch(uint32_t hash, std::string_view record_key, uint32_t database, bool* fresh);
   Status Merge(const Effect& effect, Pending* pending, bool fresh);
   Status ReadBase(Pending* pending, Merged* merged);
   void Build(storage::StoreBatch* batch);
-  std::vector<const Pending*> InKeyOrder() const;
+  std::vector<Ordered> InKeyOrder() const;
 
   storage::Store* store_;
   std::vector<Pending> records_;
-  absl::flat_hash_map<std::string_view, size_t> by_key_;  // index into records_
+  PlaceByKey places_;
+  std::array<Change, 16> waiting_{};
+  size_t waiting_count_ = 0;
   std::string_view databases_;  // the last "databases" effect's map; empty without one
   size_t merged_bytes_ = 0;
   PersistStats stats_;
 };
 
-Pending* Coalescer::Touch(const Effect& effect, bool* fresh) {
-  const auto [at, inserted] = by_key_.try_emplace(effect.record_key, records_.size());
-  if (inserted) {
+Pending* Coalescer::Touch(uint32_t hash, std::string_view record_key, uint32_t database,
+                          bool* fresh) {
+  const size_t place = places_.Place(hash, record_key, records_);
+  *fresh = place == records_.size();
+  if (*fresh) {
     records_.emplace_back();
-    records_.back().record_key = effect.record_key;
-    records_.back().database = effect.database;
+    records_.back().record_key = record_key;
+    records_.back().database = database;
   }
-  *fresh = inserted;
-  return &records_[at->second];
+  return &records_[place];
+}
+
+// Carries out the changes that wait, in their order.
+void Coalescer::Settle() {
+  const std::span<const Change> changes(waiting_.data(), waiting_count_);
+  std::array<size_t, std::tuple_size_v<decltype(waiting_)>> guesses;
+  for (size_t i = 0; i < changes.size(); ++i) {
+    guesses[i] = places_.Guess(changes[i].hash);
+    if (guesses[i] != PlaceByKey::kNone) __builtin_prefetch(&records_[guesses[i]]);
+  }
+  for (size_t i = 0; i < changes.size(); ++i) {
+    if (guesses[i] != PlaceByKey::kNone) {
+      __builtin_prefetch(records_[guesses[i]].record_key.data());
+    }
+  }
+  for (const Change& change : changes) {
+    bool fresh;
+    Pending* pending = Touch(change.hash, change.record_key, change.database, &fresh);
+    // The key that stands beside the value: both are read when the batch is built.
+    pending->record_key = change.record_key;
+    pending->record = change.record;
+    pending->merged.reset();
+    pending->deleted = change.deleted;
+  }
+  waiting_count_ = 0;
 }
 
 Status Coalescer::Add(const Effect& effect) {
@@ -83,26 +190,19 @@ Status Coalescer::Add(const Effect& effect) {
     databases_ = effect.value;
     return Status::Ok();
   }
-  bool fresh;
-  Pending* pending = Touch(effect, &fresh);
-  switch (effect.kind) {
-    case EffectKind::kPut:
-      pending->record = effect.record;
-      pending->merged.reset();
-      pending->deleted = false;
-      return Status::Ok();
-    case EffectKind::kDelete:
-      pending->record = {};
-      pending->merged.reset();
-      pending->deleted = true;
-      return Status::Ok();
-    case EffectKind::kPatch:
-    case EffectKind::kMeta:
-      return Merge(effect, pending, fresh);
-    case EffectKind::kDatabases:
-      break;
+  const uint32_t hash = places_.Hash(effect.record_key);
+  if (effect.kind == EffectKind::kPut || effect.kind == EffectKind::kDelete) {
+    places_.Prefetch(hash);
+    // Of a deletion, `record` is empty.
+    waiting_[waiting_count_++] = {effect.record_key, effect.record, effect.database, hash,
+                                  effect.kind == EffectKind::kDelete};
+    if (waiting_count_ == waiting_.size()) Settle();
+    return Status::Ok();
   }
-  return Status::Corruption("effect of an unknown kind");
+  Settle();
+  bool fresh;
+  Pending* pending = Touch(hash, effect.record_key, effect.database, &fresh);
+  return Merge(effect, pending, fresh);
 }
 
 Status Coalescer::ReadBase(Pending* pending, Merged* merged) {
@@ -156,12 +256,13 @@ Status Coalescer::Merge(const Effect& effect, Pending* pending, bool fresh) {
 }
 
 Status Coalescer::Write(const AppliedState& position, const std::string* membership, bool sync) {
+  Settle();
   storage::StoreBatch batch;
   Build(&batch);
   if (membership != nullptr) batch.Put(kMembershipRecord, *membership);
   batch.Put(kAppliedRecord, EncodeApplied(position));
   records_.clear();
-  by_key_.clear();
+  places_.Clear();
   databases_ = {};
   merged_bytes_ = 0;
   ++stats_.batches;
@@ -169,22 +270,21 @@ Status Coalescer::Write(const AppliedState& position, const std::string* members
 }
 
 // The store inserts into a sorted list: neighbours in a row find their place in the cache.
-std::vector<const Pending*> Coalescer::InKeyOrder() const {
-  // The first eight bytes, as a number, settle nearly every comparison without touching the key.
-  std::vector<std::pair<uint64_t, const Pending*>> order;
+std::vector<Coalescer::Ordered> Coalescer::InKeyOrder() const {
+  std::vector<Ordered> order;
   order.reserve(records_.size());
   for (const Pending& pending : records_) {
-    char head[8] = {};
-    pending.record_key.copy(head, sizeof head);
-    order.emplace_back(LoadFixed64BE(head), &pending);
+    CHECK(pending.record_key.starts_with(kMetaBegin));
+    char head[16] = {};
+    pending.record_key.copy(head, sizeof head, kMetaBegin.size());
+    order.push_back({LoadFixed64BE(head), LoadFixed64BE(head + 8), &pending});
   }
-  std::sort(order.begin(), order.end(), [](const auto& a, const auto& b) {
-    return a.first != b.first ? a.first < b.first : a.second->record_key < b.second->record_key;
+  std::sort(order.begin(), order.end(), [](const Ordered& a, const Ordered& b) {
+    if (a.head != b.head) return a.head < b.head;
+    if (a.next != b.next) return a.next < b.next;
+    return a.pending->record_key < b.pending->record_key;
   });
-  std::vector<const Pending*> sorted;
-  sorted.reserve(order.size());
-  for (const auto& item : order) sorted.push_back(item.second);
-  return sorted;
+  return order;
 }
 
 void Coalescer::Build(storage::StoreBatch* batch) {
@@ -199,8 +299,15 @@ void Coalescer::Build(storage::StoreBatch* batch) {
     stats_.bytes_written += kDatabasesRecord.size() + databases_.size();
   }
   std::string scratch;
-  for (const Pending* each : InKeyOrder()) {
-    const Pending& pending = *each;
+  const std::vector<Ordered> order = InKeyOrder();
+  for (size_t i = 0; i < order.size(); ++i) {
+    // The payloads of a job are larger than any cache.
+    if (i + 16 < order.size()) __builtin_prefetch(order[i + 16].pending);
+    if (i + 8 < order.size()) {
+      __builtin_prefetch(order[i + 8].pending->record_key.data());
+      __builtin_prefetch(order[i + 8].pending->record_key.data() + 64);
+    }
+    const Pending& pending = *order[i].pending;
     if (remapped && !live.IsLive(pending.database)) {
       ++stats_.records_skipped;
       continue;

@@ -125,6 +125,44 @@ Object* Table::Find(const HashedKey& key) const {
   }
 }
 
+// Step by step over all keys, so that what a step reads has been asked for in the step before.
+void Table::Prefetch(std::span<const HashedKey> keys) const {
+  if (size_ == 0) return;
+  constexpr size_t kAtOnce = 16;
+  while (!keys.empty()) {
+    const std::span<const HashedKey> some = keys.first(std::min(keys.size(), kAtOnce));
+    keys = keys.subspan(some.size());
+    const Segment* segments[kAtOnce];
+    for (const HashedKey& key : some) {
+      CHECK(key.slot >= first_slot_ && key.slot <= last_slot_);
+      __builtin_prefetch(&slots_[key.slot - first_slot_]);
+    }
+    for (size_t i = 0; i < some.size(); ++i) {
+      segments[i] = FindSegment(slots_[some[i].slot - first_slot_], some[i].hash);
+      __builtin_prefetch(segments[i]);
+    }
+    for (size_t i = 0; i < some.size(); ++i) {
+      if (segments[i] == nullptr) continue;
+      __builtin_prefetch(segments[i]->words() +
+                         (some[i].hash & 0xffff & (segments[i]->capacity - 1)));
+    }
+    for (size_t i = 0; i < some.size(); ++i) {
+      if (segments[i] == nullptr) continue;
+      const uint32_t mask = segments[i]->capacity - 1;
+      const auto tag = static_cast<uint32_t>(some[i].hash & 0xffff);
+      uint64_t word = 0;
+      for (uint32_t at = tag & mask; (word = segments[i]->words()[at]) != 0; at = (at + 1) & mask) {
+        if (WordTag(word) == tag) break;
+      }
+      if (word == 0) continue;
+      // A small object spans two lines.
+      const char* object = reinterpret_cast<const char*>(WordObject(word));
+      __builtin_prefetch(object);
+      __builtin_prefetch(object + 64);
+    }
+  }
+}
+
 void Table::PutWord(Segment* segment, uint64_t word) const {
   const uint32_t mask = segment->capacity - 1;
   uint32_t i = WordTag(word) & mask;

@@ -16,6 +16,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -40,6 +41,9 @@ class Table {
   Table& operator=(const Table&) = delete;
 
   Object* Find(const HashedKey& key) const;
+  // Has the memory that Find of these keys will read brought into the cache, for all of them at the
+  // same time: one after the other, lookups wait for memory most of their time.
+  void Prefetch(std::span<const HashedKey> keys) const;
   // REQUIRES: no object with this key is in the table; object->key() == key.key.
   void Insert(const HashedKey& key, Object* object);
   // Puts `object` in the place of `old`, which has the same key.

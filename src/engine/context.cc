@@ -1,5 +1,6 @@
 #include "engine/context.h"
 
+#include <array>
 #include <string>
 
 #include "base/check.h"
@@ -9,13 +10,14 @@
 namespace holdfast::engine {
 
 ExecContext::ExecContext(Partition* partition, const Command& the_command, Args the_args,
-                         const Caller& the_caller, resp::Writer* writer)
+                         const Caller& the_caller, resp::Writer* writer, int64_t begin_ns)
     : command(the_command),
       args(the_args),
       caller(the_caller),
       reply(*writer),
       partition_(partition),
-      now_ms_(partition->host_->NowMs()) {}
+      now_ms_(partition->host_->NowMs()),
+      access_clock_(Partition::AccessClockAt(begin_ns)) {}
 
 const Config& ExecContext::config() const { return partition_->host_->config(); }
 
@@ -38,9 +40,20 @@ Key ExecContext::Find(std::string_view name, uint32_t db, bool count, bool touch
     ++(key.object != nullptr ? stats->keyspace_hits : stats->keyspace_misses);
   }
   if (touch && key.object != nullptr && !caller.no_touch) {
-    key.object->accessed = partition_->AccessClock();
+    key.object->accessed = access_clock_;
   }
   return key;
+}
+
+void ExecContext::Prefetch(size_t i, size_t step) const {
+  std::array<data::HashedKey, kLookAhead> keys;
+  size_t count = 0;
+  for (; i < args.size() && count < kLookAhead; i += step) {
+    keys[count] = partition_->keyspace_->Hash(args[i]);
+    partition_->touched_.Prefetch(keys[count].hash);
+    ++count;
+  }
+  partition_->keyspace_->Logical(caller.db)->table.Prefetch({keys.data(), count});
 }
 
 void ExecContext::DependsOnAll() {
@@ -66,7 +79,7 @@ void ExecContext::Emit(data::Effect* effect, Key* key, uint32_t logical) {
   const bool is_new = key->object == nullptr;
   partition_->Emit(effect, key, logical, now_ms_);
   // A lookup marks the access of a key that is there; one that comes now was never looked up.
-  if (is_new && key->object != nullptr) key->object->accessed = partition_->AccessClock();
+  if (is_new && key->object != nullptr) key->object->accessed = access_clock_;
   emitted_ = true;
   gate_index_ = partition_->open_index_;
 }

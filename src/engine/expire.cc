@@ -79,13 +79,14 @@ data::Object* Partition::Candidate(uint32_t logical, int64_t* score) {
   }
   const bool random =
       policy == MaxmemoryPolicy::kAllkeysRandom || policy == MaxmemoryPolicy::kVolatileRandom;
+  const uint32_t now = AccessClockAt(host_->clock().MonotonicNs());
   const int64_t samples = random ? 1 : config.maxmemory_samples;
   data::Object* best = nullptr;
   for (int64_t i = 0; i < samples; ++i) {
     data::Object* object = only_volatile ? database->expiries.at(rng_.Below(keys)).object
                                          : database->table.Random(&rng_);
     // The access clock wraps after 13 years; the distance to now does not care.
-    const int64_t idle = static_cast<int64_t>(AccessClock() - object->accessed);
+    const int64_t idle = static_cast<int64_t>(now - object->accessed);
     if (best == nullptr || -idle < *score) {
       best = object;
       *score = random ? static_cast<int64_t>(rng_.Next() >> 1) : -idle;

@@ -77,7 +77,7 @@ void Partition::Run(const Request& request, const Caller& caller, const ReplyAdd
   resp::Writer writer(out, caller.protocol);
   Caller effective = caller;
   effective.db = request.db;
-  ExecContext context(this, *request.command, request.args, effective, &writer);
+  ExecContext context(this, *request.command, request.args, effective, &writer, begin_ns);
   request.command->data(context);
   outcome->index = std::max(outcome->index, context.gate_index());
   outcome->wrote |= context.emitted();
@@ -239,10 +239,6 @@ bool Partition::Unblock(const ReplyAddress& address, bool with_error) {
 
 // ---- Effects
 
-uint32_t Partition::AccessClock() const {
-  return static_cast<uint32_t>(host_->clock().MonotonicNs() / 100'000'000);
-}
-
 bool Partition::IsExpired(const data::Database& database, const data::Object* object,
                           int64_t now_ms) const {
   if (object->heap_position == data::kNotInHeap) return false;
@@ -351,8 +347,8 @@ void Partition::ServeReadyKey(uint32_t db, const std::string& key) {
     resp::Writer writer(&reply, front->caller.protocol);
     Caller caller = front->caller;
     caller.retry = true;
-    ExecContext context(this, *front->command, front->args.args(), caller, &writer);
     const int64_t begin_ns = host_->clock().MonotonicNs();
+    ExecContext context(this, *front->command, front->args.args(), caller, &writer, begin_ns);
     front->command->data(context);
     if (context.blocked()) return;  // still first in line
     Outcome outcome{context.gate_index(), context.emitted(), false};

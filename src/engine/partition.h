@@ -240,7 +240,8 @@ class Partition : public replica::StateMachine {
   // One victim by the policy among a few samples of database `logical`; nullptr when there is none.
   // A smaller score is a better victim.
   data::Object* Candidate(uint32_t logical, int64_t* score);
-  uint32_t AccessClock() const;
+  // The unit of Object::accessed at a time of the monotonic clock.
+  static uint32_t AccessClockAt(int64_t ns) { return static_cast<uint32_t>(ns / 100'000'000); }
 
   const uint32_t number_;
   const uint16_t first_slot_;

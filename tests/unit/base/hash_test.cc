@@ -33,6 +33,21 @@ TEST_CASE("CRC64 can be computed in pieces") {
   }
 }
 
+TEST_CASE("CRC16 of any length is that of its definition, bit by bit") {
+  std::string text;
+  for (int i = 0; i < 100; ++i) {
+    unsigned crc = 0;
+    for (const char c : text) {
+      crc ^= static_cast<unsigned>(static_cast<unsigned char>(c)) << 8;
+      for (int bit = 0; bit < 8; ++bit) {
+        crc = ((crc & 0x8000) != 0 ? (crc << 1) ^ 0x1021 : crc << 1) & 0xffff;
+      }
+    }
+    CHECK(Crc16(text) == crc);
+    text.push_back(static_cast<char>(i * 89 + 200));
+  }
+}
+
 TEST_CASE("any flipped bit changes the checksums") {
   std::string text = "the bytes of one record";
   const uint16_t crc16 = Crc16(text);

@@ -188,6 +188,33 @@ TEST_CASE("a hot key costs one write, whatever happened to it") {
   CHECK(store.Get(RecordKey("gone"), &value).code() == Code::kNotFound);
 }
 
+TEST_CASE("a job of many keys writes each once, in the order of the keys") {
+  WatchedStore store;
+  PersistStats stats;
+  constexpr size_t kKeys = 20000;
+  std::vector<std::string> keys;
+  for (size_t i = 0; i < kKeys; ++i) keys.push_back(std::to_string(i * 7919 % kKeys));
+  std::vector<Effect> effects;
+  for (const char* value : {"old", "new"}) {
+    for (const std::string& key : keys) effects.push_back(PutOf(key, value, effects.size() + 1));
+  }
+  for (size_t i = 0; i < kKeys; i += 3) effects.push_back(DeleteOf(keys[i], effects.size() + 1));
+  REQUIRE(PersistEntries(&store, JobOf(1, effects), true, &stats).ok());
+  CHECK(stats.effects == effects.size());
+  CHECK(stats.records_deleted == (kKeys + 2) / 3);
+  CHECK(stats.records_written == kKeys - (kKeys + 2) / 3);
+  REQUIRE(store.last_batch.size() == kKeys + 1);
+  for (size_t i = 1; i < kKeys; ++i) {
+    REQUIRE(store.last_batch[i - 1].first < store.last_batch[i].first);
+  }
+  for (size_t i = 0; i < kKeys; ++i) {
+    std::string value;
+    const Status status = store.Get(RecordKey(keys[i]), &value);
+    REQUIRE(status.ok() == (i % 3 != 0));
+    if (status.ok()) REQUIRE(value.ends_with("new"));
+  }
+}
+
 TEST_CASE("partial changes start from what the job wrote, else from the store") {
   WatchedStore store;
   PersistStats stats;

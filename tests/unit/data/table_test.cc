@@ -69,6 +69,14 @@ class Pair {
   void Compare() const {
     REQUIRE(table_.size() == model_.size());
     std::map<uint16_t, uint64_t> sizes;
+    // Keys that are there, keys that are not, and slots that are empty.
+    std::vector<HashedKey> keys;
+    for (const auto& [key, object] : model_) {
+      keys.push_back(At(key.second, key.first));
+      keys.push_back(At("missing", key.first));
+    }
+    table_.Prefetch(keys);
+    table_.Prefetch({});
     for (const auto& [key, object] : model_) {
       ++sizes[key.first];
       REQUIRE(table_.Find(At(key.second, key.first)) == object);
