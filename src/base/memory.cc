@@ -76,6 +76,12 @@ std::string AllocatorReport() {
   return report;
 }
 
+bool ReturnMemoryInBackground() {
+  if (mallctl == nullptr) return false;
+  bool on = true;
+  return mallctl("background_thread", nullptr, nullptr, &on, sizeof on) == 0;
+}
+
 bool PurgeAllocator() {
   if (mallctl == nullptr) return malloc_trim(0) >= 0;
   // 4096 stands for all arenas (MALLCTL_ARENAS_ALL).

@@ -22,7 +22,11 @@ struct AllocatorStats {
 AllocatorStats ReadAllocatorStats();
 // The allocator's own report; empty when it has none.
 std::string AllocatorReport();
-// Returns unused pages to the operating system. False when the allocator can't.
+// Has unused pages returned to the operating system within some ten seconds by a thread of the
+// allocator. Without it, jemalloc looks at pages only when somebody allocates or frees, so that
+// those of an idle server stay. False when the allocator can't.
+bool ReturnMemoryInBackground();
+// Returns unused pages to the operating system now. False when the allocator can't.
 bool PurgeAllocator();
 
 }  // namespace holdfast

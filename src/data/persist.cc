@@ -339,6 +339,16 @@ Result<bool> GetSystem(storage::Store* store, std::string_view name, std::string
   return status;
 }
 
+// What sorts before every record of the slot, and behind those of the slots below it.
+std::string SlotBegin(uint32_t slot) {
+  if (slot >= kSlots) return std::string(kMetaEnd);
+  std::string key;
+  AppendMetaKey(&key, static_cast<uint16_t>(slot), 0, "");
+  // Without the database's number, which every record has.
+  key.resize(kMetaBegin.size() + sizeof(uint16_t));
+  return key;
+}
+
 }  // namespace
 
 void AppendJob(PersistJob* job, PersistJob next) {
@@ -567,6 +577,35 @@ Result<bool> DeadRecordCollector::Step(storage::Store* store, size_t max_records
   if (!status.ok()) return status;
   deleted_ += batch.changes();
   return done_;
+}
+
+StoreCompactor::StoreCompactor(uint16_t first_slot, uint16_t last_slot)
+    : next_slot_(first_slot), end_slot_(uint32_t{last_slot} + 1) {
+  CHECK(first_slot <= last_slot);
+}
+
+uint32_t StoreCompactor::EndOfPiece(storage::Store* store, uint64_t max_bytes) const {
+  const std::string begin = SlotBegin(next_slot_);
+  uint32_t fits = next_slot_ + 1;
+  uint32_t too_many = end_slot_ + 1;
+  while (too_many - fits > 1) {
+    const uint32_t middle = fits + (too_many - fits) / 2;
+    if (store->ApproximateBytes(begin, SlotBegin(middle)) <= max_bytes) {
+      fits = middle;
+    } else {
+      too_many = middle;
+    }
+  }
+  return fits;
+}
+
+Result<bool> StoreCompactor::Step(storage::Store* store, uint64_t max_bytes) {
+  CHECK(max_bytes > 0 && next_slot_ < end_slot_);
+  const uint32_t end = EndOfPiece(store, max_bytes);
+  const Status status = store->CompactRange(SlotBegin(next_slot_), SlotBegin(end));
+  if (!status.ok()) return status;
+  next_slot_ = end;
+  return next_slot_ == end_slot_;
 }
 
 }  // namespace holdfast::data

@@ -152,4 +152,22 @@ class DeadRecordCollector {
   bool done_ = false;
 };
 
+// Gives the bytes of deleted records back to the disk (P35), piece by piece, so that the thread
+// that persists can do its work in between. One compactor makes one pass over a partition.
+class StoreCompactor {
+ public:
+  StoreCompactor(uint16_t first_slot, uint16_t last_slot);
+
+  // Compacts the next slots that hold some `max_bytes` (> 0) together, but at least one slot. True
+  // when the pass is complete; then Step must not be called again.
+  Result<bool> Step(storage::Store* store, uint64_t max_bytes);
+
+ private:
+  // One past the last slot that goes into a piece of `max_bytes`.
+  uint32_t EndOfPiece(storage::Store* store, uint64_t max_bytes) const;
+
+  uint32_t next_slot_;
+  const uint32_t end_slot_;  // one past the last
+};
+
 }  // namespace holdfast::data

@@ -308,6 +308,7 @@ void Core::GatesLost(Partition* partition) {
 bool Core::Overloaded() const {
   if (log_->saturated()) return true;
   if (persister_->pending_bytes() > config_.persist_queue_limit_bytes) return true;
+  if (evictor_.on_credit()) return true;
   for (const auto& outbox : outboxes_) {
     if (outbox->congested()) return true;
   }
@@ -383,6 +384,7 @@ void Core::Retire(uint32_t number, std::unique_ptr<data::Database> database) {
 
 void Core::SetConfig(const Config& config) {
   config_ = config;
+  evictor_.ConfigChanged();
   slowlog_.Trim(static_cast<size_t>(config.slowlog_max_len));
 }
 

@@ -22,6 +22,7 @@
 #include "data/persist.h"
 #include "engine/client.h"
 #include "engine/config.h"
+#include "engine/evictor.h"
 #include "engine/partition.h"
 #include "engine/persister.h"
 #include "engine/rates.h"
@@ -85,7 +86,7 @@ class Core final : public PartitionHost,
   // Client::Resume is called before this turn ends, outside of whatever is running now.
   void ResumeLater(Client* client);
   // Whether clients have to wait with further requests: the log, the persister or another core is
-  // behind. They are resumed when it has caught up.
+  // behind, or evicts for this one. They are resumed when it has caught up.
   bool Overloaded() const;
   void WaitUntilCalm(Client* client);
 
@@ -106,6 +107,7 @@ class Core final : public PartitionHost,
   replica::Host& replicas() { return *replicas_; }
   storage::LogThread& log() { return *log_; }
   Persister& persister() { return *persister_; }
+  Evictor& evictor() { return evictor_; }
 
   // ---- PartitionHost
   const Config& config() const override { return config_; }
@@ -117,6 +119,9 @@ class Core final : public PartitionHost,
   void CommandRejected(const Command& command, std::string_view error) override;
   uint64_t UsedMemory() const override;
   bool DiskIsFull() const override;
+  bool EvictElsewhere(const Partition* asking, size_t max_keys) override {
+    return evictor_.EvictElsewhere(asking, max_keys);
+  }
   bool ActiveExpireEnabled() const override { return active_expire_; }
   void Deliver(const ReplyAddress& address, std::string bytes) override;
   void WakeClient(uint64_t client) override;
@@ -189,6 +194,7 @@ class Core final : public PartitionHost,
   std::vector<uint64_t> to_resume_;
   std::vector<uint64_t> waiting_for_calm_;
   std::vector<uint64_t> waiting_for_pause_;
+  Evictor evictor_{this};
   Pause pause_;
   net::Timer tick_;
   int64_t tick_at_ms_ = 0;

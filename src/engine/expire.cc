@@ -80,17 +80,17 @@ data::Object* Partition::Candidate(uint32_t logical, int64_t* score) {
   const bool random =
       policy == MaxmemoryPolicy::kAllkeysRandom || policy == MaxmemoryPolicy::kVolatileRandom;
   const uint32_t now = AccessClockAt(host_->clock().MonotonicNs());
-  const int64_t samples = random ? 1 : config.maxmemory_samples;
   data::Object* best = nullptr;
-  for (int64_t i = 0; i < samples; ++i) {
+  for (int64_t i = 0; i < config.maxmemory_samples; ++i) {
     data::Object* object = only_volatile ? database->expiries.at(rng_.Below(keys)).object
                                          : database->table.Random(&rng_);
+    if (object->type() != data::ObjectType::kString) continue;
     // The access clock wraps after 13 years; the distance to now does not care.
     const int64_t idle = static_cast<int64_t>(now - object->accessed);
-    if (best == nullptr || -idle < *score) {
-      best = object;
-      *score = random ? static_cast<int64_t>(rng_.Next() >> 1) : -idle;
-    }
+    if (best != nullptr && -idle >= *score) continue;
+    best = object;
+    *score = random ? static_cast<int64_t>(rng_.Next() >> 1) : -idle;
+    if (random) break;
   }
   return best;
 }
@@ -117,17 +117,25 @@ bool Partition::EvictOne() {
   return true;
 }
 
+bool Partition::OverMaxmemory() const {
+  const uint64_t limit = host_->config().maxmemory_bytes;
+  return limit != 0 && host_->UsedMemory() > limit;
+}
+
+size_t Partition::Evict(size_t max_keys) {
+  if (!ready_ || host_->config().maxmemory_policy == MaxmemoryPolicy::kNoEviction) return 0;
+  size_t evicted = 0;
+  while (evicted < max_keys && OverMaxmemory() && EvictOne()) ++evicted;
+  return evicted;
+}
+
 bool Partition::EnsureMemory() {
-  const Config& config = host_->config();
-  if (config.maxmemory_bytes == 0) return true;
-  if (host_->UsedMemory() <= config.maxmemory_bytes) return true;
-  if (config.maxmemory_policy == MaxmemoryPolicy::kNoEviction) return false;
-  for (size_t i = 0; i < kMaxEvictedPerWrite; ++i) {
-    if (!EvictOne()) return host_->UsedMemory() <= config.maxmemory_bytes;
-    if (host_->UsedMemory() <= config.maxmemory_bytes) return true;
-  }
+  if (!OverMaxmemory()) return true;
+  if (host_->config().maxmemory_policy == MaxmemoryPolicy::kNoEviction) return false;
+  const size_t evicted = Evict(kMaxEvictedPerWrite);
   // Much is to be freed: this write goes through, the next ones go on evicting.
-  return true;
+  if (evicted == kMaxEvictedPerWrite || !OverMaxmemory()) return true;
+  return host_->EvictElsewhere(this, kMaxEvictedPerWrite - evicted);
 }
 
 }  // namespace holdfast::engine

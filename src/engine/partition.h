@@ -11,6 +11,7 @@
 // Everything here runs on the loop thread of the owning core; a simulation drives it without one.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -73,6 +74,10 @@ class PartitionHost {
   virtual uint64_t UsedMemory() const = 0;
   // Free disk space is below disk-reserve-bytes (P43).
   virtual bool DiskIsFull() const = 0;
+  // `asking` has nothing left to evict, and memory is above maxmemory: evicts at most `max_keys`
+  // keys from the core's other partitions, and has other cores evict theirs. False when nobody has
+  // anything.
+  virtual bool EvictElsewhere(const class Partition* asking, size_t max_keys) = 0;
   virtual bool ActiveExpireEnabled() const = 0;
   // Hands a finished reply to its client, on whatever core.
   virtual void Deliver(const ReplyAddress& address, std::string bytes) = 0;
@@ -177,6 +182,9 @@ class Partition : public replica::StateMachine {
   // Expires keys and leases, ends waiting requests whose time is up; bounded work. Returns the
   // monotonic ms at which it wants to be called again at the latest, 0 = no wish.
   int64_t Tick();
+  // Evicts by the policy until memory is not above maxmemory, at most `max_keys` keys; how many
+  // went. Fewer than `max_keys` while memory is still above: there is nothing left to evict here.
+  size_t Evict(size_t max_keys);
 
   // ---- replica::StateMachine
   void OnCommit(uint64_t commit_index, uint64_t first, uint64_t last) override;
@@ -197,6 +205,11 @@ class Partition : public replica::StateMachine {
   const txn::WatchTable& watches() const { return watches_; }
   uint64_t commit_index() const { return commit_index_; }
   uint64_t proposed_index() const { return open_index_ - 1; }
+  // The last entry that the memory contains, the one that the open batch will be included.
+  uint64_t memory_end() const {
+    if (!ready_) return std::max(memory_index_, handed_out_);
+    return batch_.empty() ? open_index_ - 1 : open_index_;
+  }
   PartitionHost* host() { return host_; }
   Rng* rng() { return &rng_; }
 
@@ -234,8 +247,9 @@ class Partition : public replica::StateMachine {
   bool ExpireKeys();
   void ExpireLeases();
   void EndOverdueRequests();
-  // Evicts until memory is below maxmemory. False when nothing (more) can be evicted.
+  // Makes room for a write, here first and elsewhere then. False when nothing can be evicted.
   bool EnsureMemory();
+  bool OverMaxmemory() const;
   bool EvictOne();
   // One victim by the policy among a few samples of database `logical`; nullptr when there is none.
   // A smaller score is a better victim.

@@ -15,6 +15,9 @@ namespace {
 constexpr size_t kMaxTasks = 4096;
 // Records that one step of collecting dead ones looks at.
 constexpr size_t kCollectStep = 2000;
+// Bytes that one step of a compaction rewrites, roughly: a fraction of a second, for which the
+// core's stores are not written.
+constexpr uint64_t kCompactStep = uint64_t{32} << 20;
 
 }  // namespace
 
@@ -33,6 +36,7 @@ void Persister::AddPartition(Partition* partition, std::unique_ptr<storage::Stor
   slot->stored_index = applied_index;
   slot->pending.applied_index = applied_index;
   if (collect_dead) slot->collect_at = 0;
+  slot->gauge.Opened(slot->store->ApproximateBytes("", ""));
   slots_.push_back(std::move(slot));
 }
 
@@ -50,7 +54,7 @@ void Persister::Pump(bool force) {
     const bool due = !slot->pending.payloads.empty() &&
                      now_ms - slot->oldest_ms >= core_->config().flush_interval_ms;
     if (force || due) Write(slot.get());
-    if (CollectIsDue(*slot)) Collect(slot.get());
+    Tidy(slot.get());
   }
 }
 
@@ -94,8 +98,17 @@ void Persister::Written(Slot* slot, uint64_t index, size_t bytes, const data::Pe
   core_->log().RemoveObsolete({{slot->partition->number(), index}});
   CheckWaiters();
   if (slot->pending.bytes >= core_->config().flush_max_bytes || !waiters_.empty()) Write(slot);
+  slot->gauge.Written(stats.bytes_written, slot->partition->keyspace().MemoryBytes());
+  Tidy(slot);
+}
+
+void Persister::Tidy(Slot* slot) {
   ContinueRebuild(slot);
-  if (CollectIsDue(*slot)) Collect(slot);
+  if (CollectIsDue(*slot)) {
+    Collect(slot);
+  } else if (CompactIsDue(slot)) {
+    Compact(slot);
+  }
 }
 
 namespace {
@@ -191,10 +204,59 @@ void Persister::Collect(Slot* slot) {
   CHECK_MSG(posted, "the persister's queue is bounded by its partitions");
 }
 
+bool Persister::CompactIsDue(Slot* slot) {
+  if (slot->writing || compacting_ || core_->draining()) return false;
+  // A piece needs room for its new files before the old ones go, and a disk that is full for
+  // LevelDB would end the process (P43).
+  if (core_->log().free_bytes() < core_->config().disk_reserve_bytes + 2 * kCompactStep) {
+    return false;
+  }
+  if (slot->compactor != nullptr) return true;
+  const Partition& partition = *slot->partition;
+  const uint64_t live = partition.keyspace().MemoryBytes();
+  if (!slot->shrunk.has_value()) {
+    if (!slot->gauge.Due(live)) return false;
+    slot->shrunk = Slot::Shrunk{partition.memory_end(), live};
+  }
+  // The memory runs ahead of the store: what made it due has to be stored first, and the records of
+  // flushed databases have to be collected.
+  if (slot->stored_index < slot->shrunk->index) {
+    // Only entries without effects are missing, which nobody hurries to store.
+    if (slot->pending.payloads.empty()) Write(slot);
+    return false;
+  }
+  if (slot->collect_at.has_value()) return false;
+  slot->gauge.PassBegins(std::max(slot->shrunk->live_bytes, live));
+  slot->shrunk.reset();
+  slot->compactor =
+      std::make_unique<data::StoreCompactor>(partition.first_slot(), partition.last_slot());
+  return true;
+}
+
+void Persister::Compact(Slot* slot) {
+  slot->writing = compacting_ = true;
+  ++writing_;
+  const bool posted = thread_.TryPost([this, slot] {
+    Result<bool> step = slot->compactor->Step(slot->store.get(), kCompactStep);
+    if (!step.ok()) Fatal("LevelDB compaction failed, ending: " + step.status().message());
+    core_->PostFromAnyThread([this, slot, finished = step.value()] { Compacted(slot, finished); });
+  });
+  CHECK_MSG(posted, "the persister's queue is bounded by its partitions");
+}
+
+void Persister::Compacted(Slot* slot, bool finished) {
+  slot->writing = compacting_ = false;
+  --writing_;
+  if (finished) slot->compactor = nullptr;
+  // What has become due meanwhile goes first; the next piece comes with a later tick.
+  if (slot->pending.bytes >= core_->config().flush_max_bytes) Write(slot);
+  ContinueRebuild(slot);
+  CheckWaiters();
+}
+
 void Persister::CollectDead(Partition* partition) {
   for (auto& slot : slots_) {
-    // The flush that made them dead is in the open batch.
-    if (slot->partition == partition) slot->collect_at = partition->proposed_index() + 1;
+    if (slot->partition == partition) slot->collect_at = partition->memory_end();
   }
 }
 

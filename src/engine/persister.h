@@ -14,6 +14,7 @@
 
 #include "data/persist.h"
 #include "engine/partition.h"
+#include "engine/shrink_gauge.h"
 #include "storage/io_thread.h"
 #include "storage/store.h"
 
@@ -70,6 +71,16 @@ class Persister {
     std::optional<RebuildRequest> rebuild;
     // Of the pass that is under way. Persister thread while `writing`, else the loop's.
     std::unique_ptr<data::DeadRecordCollector> collector;
+    ShrinkGauge gauge;
+    // A compaction is due, once the store has reached this index: what the keys took in memory
+    // then.
+    struct Shrunk {
+      uint64_t index;
+      uint64_t live_bytes;
+    };
+    std::optional<Shrunk> shrunk;
+    // Of the compaction that is under way; as `collector`.
+    std::unique_ptr<data::StoreCompactor> compactor;
   };
   struct Waiter {
     std::vector<uint64_t> indexes;  // by slot
@@ -82,6 +93,11 @@ class Persister {
   void ContinueRebuild(Slot* slot);
   Slot* Find(const Partition* partition);
   bool CollectIsDue(const Slot& slot) const;
+  void Compact(Slot* slot);
+  bool CompactIsDue(Slot* slot);
+  void Compacted(Slot* slot, bool finished);
+  // Background work on a store that isn't being written.
+  void Tidy(Slot* slot);
   void CheckWaiters();
 
   Core* const core_;
@@ -89,6 +105,7 @@ class Persister {
   std::vector<Waiter> waiters_;
   uint64_t pending_bytes_ = 0;
   uint32_t writing_ = 0;
+  bool compacting_ = false;  // one piece at a time, whatever the number of partitions
   int64_t last_flush_unix_s_ = 0;
   data::PersistStats stats_;
   storage::IoThread thread_;  // last: ends before the stores go

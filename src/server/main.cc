@@ -1,6 +1,7 @@
 #include <csignal>
 #include <cstdio>
 
+#include "base/memory.h"
 #include "server/config_loader.h"
 #include "server/server.h"
 
@@ -17,6 +18,7 @@ int main(int argc, char** argv) {
     std::fputs(loaded.value().text.c_str(), stdout);
     return 0;
   }
+  holdfast::ReturnMemoryInBackground();
   holdfast::server::Server server(std::move(loaded).value());
   const holdfast::Status status = server.Start();
   if (!status.ok()) {

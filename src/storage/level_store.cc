@@ -26,6 +26,10 @@ namespace {
 // LevelDB schedules at most one task for each open store.
 constexpr size_t kMaxBackgroundTasks = 65536;
 
+// Around all records that anybody has; see CompactRange.
+constexpr std::string_view kFirstKey("\0", 1);
+constexpr std::string_view kLastKey = "\xff\xff\xff\xff\xff\xff\xff\xff";
+
 leveldb::Slice ToSlice(std::string_view bytes) { return {bytes.data(), bytes.size()}; }
 std::string_view ToView(const leveldb::Slice& slice) { return {slice.data(), slice.size()}; }
 
@@ -104,6 +108,17 @@ class LevelStore final : public Store {
 
   Status CompactRange(std::string_view start, std::string_view end) override {
     RETURN_IF_ERROR(status());
+    // LevelDB moves everything in the range down to the lowest level that holds some of it, and
+    // drops what is deleted on the way; what is on that level already it does not touch. There, a
+    // value may lie beside its own deletion: the buffer holds both, and its file goes down as far
+    // as nothing is in the way. So the buffer is written out first (a range before all keys does
+    // nothing else), and then two deletions of nothing span the range and pull all of it along.
+    const leveldb::Slice before("", 0);
+    db_->CompactRange(&before, &before);
+    StoreBatch bounds;
+    bounds.Delete(start.empty() ? kFirstKey : start);
+    bounds.Delete(end.empty() ? kLastKey : end);
+    RETURN_IF_ERROR(Write(bounds, /*sync=*/false));
     const leveldb::Slice first = ToSlice(start);
     const leveldb::Slice last = ToSlice(end);
     db_->CompactRange(start.empty() ? nullptr : &first, end.empty() ? nullptr : &last);

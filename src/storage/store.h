@@ -91,7 +91,8 @@ class Store {
   // Roughly the bytes on disk between `start` and `end` (as in Scan); recent writes may be missing.
   virtual uint64_t ApproximateBytes(std::string_view start, std::string_view end) = 0;
 
-  // Rewrites the files of [start, end), so that deleted bytes return to the disk. Slow.
+  // Rewrites the files of [start, end), so that deleted bytes return to the disk. Slow; writes of
+  // other threads go on. REQUIRES: neither `start` nor `end` is or will be the key of a record.
   virtual Status CompactRange(std::string_view start, std::string_view end) = 0;
 
   // The first error that this instance met, OK while it is alive.

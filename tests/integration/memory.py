@@ -2,11 +2,10 @@
 """maxmemory and its policies, the reserve of the disk, and that disk and memory come back."""
 
 import random
-import sys
 import threading
 import time
 
-from harness import IS_REDIS, SLOWNESS, Server, equal, main, test, wait_for
+from harness import IS_REDIS, SANITIZER, SLOWNESS, Server, equal, main, test, wait_for
 
 MIB = 1 << 20
 ROOM = 12 * MIB  # for keys
@@ -14,12 +13,6 @@ ROOM = 12 * MIB  # for keys
 SLACK = 6 * MIB
 QUICK = {"flush_interval_ms": 20, "flush_max_bytes": "256kb"}
 OOM = "OOM command not allowed when used memory > 'maxmemory'."
-
-
-def by_name_only(function):
-    """Fails today, and runs only when it is named: evicting in partitions that are not written, and
-    compacting LevelDB after mass deletions, are still to be done."""
-    return test(function) if len(sys.argv) > 1 else function
 
 
 def used(client) -> int:
@@ -143,7 +136,7 @@ def volatile_ttl():
     check_eviction("volatile-ttl", "EX", 100_000)
 
 
-@by_name_only
+@test
 def eviction_in_many_partitions():
     check_eviction("allkeys-lru", partitions=8, cores=2)
 
@@ -194,6 +187,35 @@ def volatile_leaves_keys_without_expiry():
 
 
 @test
+def partitions_that_cannot_evict_have_others_do_it():
+    """Locks are never evicted: a partition that holds nothing else makes room in the others."""
+    for cores in (1, 2):
+        server, limit = limited("allkeys-lru", partitions=2, cores=cores)
+        with server.client() as c:
+            # {c} is in partition 0 and {a} in partition 1.
+            fill(c, 20_000, 1000, "{a}")
+            before = evicted(c)
+            replies = c.pipeline([("LOCK", f"{{c}}{i:0200}", "owner", 1_000_000) for i in range(4000)])
+            equal([r for r in replies if not isinstance(r, int)], [], "refused locks")
+            assert evicted(c) > before + 300, f"{evicted(c) - before} keys made room for 4000 locks"
+            assert used(c) < limit + SLACK, f"{used(c)} of {limit} bytes"
+
+
+@test
+def refused_when_no_partition_has_anything_to_evict():
+    server, _ = limited("volatile-lru", partitions=4, cores=2)
+    with server.client() as c:
+        equal(fill(c, 1000, 1000, "stays"), 1000)
+        fill(c, 1000, 1000, "goes", "EX", 100_000)
+        done = fill(c, 20_000, 1000, "more")
+        assert done < 13_000, "nothing can be evicted any more, and still writes are accepted"
+        equal(c("EXISTS", *[f"stays{i}" for i in range(1000)]), 1000, "keys without expiry")
+        equal(c("EXISTS", *[f"goes{i}" for i in range(1000)]), 0, "keys with expiry")
+        for i in range(20):
+            equal(c.error("SET", f"x{i}", "y"), OOM)
+
+
+@test
 def P43_too_little_free_space_on_the_disk():
     """Writes are refused before the log would fail; reads, and what frees space, go on."""
     server = Server()
@@ -238,7 +260,7 @@ def check_disk_returns(server: Server, what: str, limit: int) -> None:
         wait_for(f"{what}: {server.disk_bytes()} bytes fall below {limit}", small, 60)
 
 
-@by_name_only
+@test
 def P35_disk_use_returns_after_flushall():
     server = small_disk_server()
     with server.client() as c:
@@ -253,7 +275,7 @@ def P35_disk_use_returns_after_flushall():
         equal(c("DBSIZE"), 1)
 
 
-@by_name_only
+@test
 def P35_disk_use_returns_after_deletes():
     server = small_disk_server(partitions=4, cores=2)
     with server.client() as c:
@@ -264,7 +286,7 @@ def P35_disk_use_returns_after_deletes():
     check_disk_returns(server, "after DEL of everything", 20 * MIB)
 
 
-@by_name_only
+@test
 def P35_disk_use_returns_after_expiry():
     server = small_disk_server()
     with server.client() as c:
@@ -300,7 +322,24 @@ def memory_returns_after_flushall():
             wait_for("memory returns", lambda: used(c) < before + 6 * MIB)
 
 
-@by_name_only
+@test
+def resident_memory_returns_by_itself():
+    """An idle server gives its pages back: nobody allocates, so the allocator has to have a thread."""
+    if SANITIZER:
+        return  # another allocator
+    server = Server()
+    with server.client() as c:
+        before = server.memory_kb()
+        fill(c, 100_000)
+        c("SAVE")
+        high = server.memory_kb()
+        assert high > before + 100_000, f"{high} kB of memory with 100 MB of values, {before} before"
+        c("FLUSHALL")
+    # What stays are LevelDB's buffers and cache.
+    wait_for("resident memory returns", lambda: server.memory_kb() < before + 90_000, 60)
+
+
+@test
 def writes_go_on_beside_eviction():
     """Several clients at the limit: nobody hangs, nobody is refused."""
     server, limit = limited("allkeys-lru", partitions=4, cores=2)

@@ -204,6 +204,7 @@ class Bench final : public engine::PartitionHost {
   void CommandRejected(const engine::Command&, std::string_view) override {}
   uint64_t UsedMemory() const override { return 0; }
   bool DiskIsFull() const override { return false; }
+  bool EvictElsewhere(const engine::Partition*, size_t) override { return false; }
   bool ActiveExpireEnabled() const override { return true; }
   void Deliver(const engine::ReplyAddress& address, std::string bytes) override {
     delivered_[address.slot] = std::move(bytes);

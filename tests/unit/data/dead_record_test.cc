@@ -144,6 +144,72 @@ TEST_CASE("P35 disk use returns after FLUSHALL") {
   CHECK(ReadApplied(store.get()).value().index == index);
 }
 
+std::string RandomValue(Rng* rng) {
+  std::string value;
+  while (value.size() < 1000) value.push_back(static_cast<char>(rng->Next()));
+  return value;
+}
+
+// LevelDB's own CompactRange doesn't touch its lowest level, where values and their deletions may
+// lie side by side: both were in the buffer, and nothing kept their file from going all the way
+// down.
+void CheckCompactor(size_t write_buffer_bytes, uint64_t max_piece_bytes, int min_pieces) {
+  const TemporaryDirectory directory;
+  storage::LevelStoreOptions options;
+  options.write_buffer_bytes = write_buffer_bytes;
+  const std::unique_ptr<storage::Store> store =
+      storage::OpenLevelStore(storage::PosixFileSystem(), directory.path() + "/store", options)
+          .value();
+  Rng rng(7);
+  std::vector<std::string> keys;
+  for (int i = 0; i < 8000; ++i) keys.push_back("key:" + std::to_string(i));
+  uint64_t index = 0;
+  for (const std::string& key : keys) {
+    const std::string value = RandomValue(&rng);
+    REQUIRE(
+        PersistEntries(store.get(), JobOf(++index, {PutOf(key, value, 1)}), false, nullptr).ok());
+  }
+  // Every tenth stays.
+  for (size_t i = 0; i < keys.size(); ++i) {
+    if (i % 10 == 0) continue;
+    REQUIRE(
+        PersistEntries(store.get(), JobOf(++index, {DeleteOf(keys[i], 2)}), false, nullptr).ok());
+  }
+  REQUIRE(store->Sync().ok());
+  CHECK(directory.Bytes() > 7'000'000);
+  const Contents before = ReadAll(store.get());
+  CHECK(before.size() == 801);  // and the applied index
+
+  StoreCompactor compactor(0, kSlots - 1);
+  int pieces = 0;
+  bool done = false;
+  while (!done) {
+    const Result<bool> step = compactor.Step(store.get(), max_piece_bytes);
+    REQUIRE(step.ok());
+    done = step.value();
+    ++pieces;
+  }
+  CHECK(pieces >= min_pieces);
+  CHECK(pieces < 200);
+  CHECK(directory.Bytes() < 1'500'000);
+  CHECK(ReadAll(store.get()) == before);
+}
+
+TEST_CASE("P35 a compactor gives back what was deleted, in pieces, wherever it lies") {
+  SUBCASE("all of it still in LevelDB's buffer") { CheckCompactor(size_t{64} << 20, 1 << 20, 1); }
+  SUBCASE("in files, of several levels") { CheckCompactor(size_t{256} << 10, 1 << 20, 2); }
+  SUBCASE("a piece is at least one slot") { CheckCompactor(size_t{1} << 20, 200'000, 5); }
+}
+
+TEST_CASE("a compactor stops at the first error") {
+  WatchedStore store;
+  StoreCompactor compactor(4000, 9000);
+  CHECK(compactor.Step(&store, 1000).value());
+  StoreCompactor failing(4000, 9000);
+  store.fail_compactions = true;
+  CHECK(failing.Step(&store, 1000).status().code() == Code::kIoError);
+}
+
 TEST_CASE("a collector stays inside its partition's slots") {
   WatchedStore store;
   std::vector<std::string> keys;

@@ -51,6 +51,7 @@ class WatchedStore : public storage::Store {
     return store_->ApproximateBytes(start, end);
   }
   Status CompactRange(std::string_view start, std::string_view end) override {
+    if (fail_compactions) return Status::IoError("the disk is gone");
     return store_->CompactRange(start, end);
   }
   Status status() const override { return store_->status(); }
@@ -61,6 +62,7 @@ class WatchedStore : public storage::Store {
   bool fail_writes = false;
   std::function<void()> on_write;
   bool fail_reads = false;
+  bool fail_compactions = false;
   std::vector<std::pair<std::string, std::string>> last_batch;
 
   // Power is cut and comes back.
