@@ -40,6 +40,11 @@ namespace holdfast::replica {
 inline constexpr uint16_t kProtocolMin = 1;
 inline constexpr uint16_t kProtocolMax = 1;
 
+// The commands that travel between nodes; each has one argument.
+inline constexpr std::string_view kHelloCommand = "RAFT.HELLO";
+inline constexpr std::string_view kAuthCommand = "RAFT.AUTH";
+inline constexpr std::string_view kFrameCommand = "RAFT.FRAME";
+
 inline constexpr size_t kNonceBytes = 32;
 inline constexpr size_t kMaxAddressBytes = 256;
 inline constexpr uint32_t kMaxCores = 4096;

@@ -107,6 +107,7 @@ class PeerLink {
   const Hello& peer() const { return peer_; }
   raft::NodeId node() const { return peer_.node_id; }
   uint16_t protocol() const { return protocol_; }
+  // Where it was dialed, or where the connection came from.
   const std::string& address() const { return address_; }
 
   // Adds an item, `head` and `body` one after the other, to the open frame. False when the link
@@ -143,6 +144,7 @@ class PeerLink {
   bool BecomeUp();
   std::string* BeginItem(ItemKind kind, size_t size);
   void WriteFrame();
+  void RunLater();
 
   net::EventLoop* const loop_;
   const uint64_t id_;

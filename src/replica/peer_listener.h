@@ -55,8 +55,9 @@ class PeerListener {
   class Guest;  // a connection that isn't authenticated
 
   void OnAccept(net::Socket socket);
-  // Ends the stay of a guest, who is destroyed in the next turn.
+  // Ends the stay of a guest, who is destroyed in the next turn; an error is counted and logged.
   void Leave(Guest* guest, const Status& why);
+  void LogRefusal(const std::string& address, const Status& why);
 
   net::EventLoop* const loop_;
   Credentials credentials_;
@@ -67,7 +68,8 @@ class PeerListener {
   net::NextTurn cleanup_;
   uint64_t refused_ = 0;
   uint64_t accepted_ = 0;
-  std::string last_refusal_;  // logged already
+  std::string last_refusal_;  // in the log, of
+  int64_t logged_ns_ = 0;
   net::Listener listener_;
 };
 

@@ -121,7 +121,7 @@ class Transport {
   void RetryLater(Dial* dial);
   void OnUp(PeerLink& link);
   void OnDown(PeerLink& link, const Status& why);
-  void DialDown(Dial* dial, const Status& why);
+  void DialDown(Dial* dial, const PeerLink& link, const Status& why);
   // Chooses again what Link(node) is.
   void Choose(raft::NodeId node);
   void Tick();
