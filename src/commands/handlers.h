@@ -29,6 +29,13 @@ void Extend(engine::ExecContext& ctx);
 void Getrev(engine::ExecContext& ctx);
 void Msetex(engine::ExecContext& ctx);
 
+// cluster.cc
+void ClusterAddnode(engine::ExecContext& ctx);
+void ClusterRemovenode(engine::ExecContext& ctx);
+void ClusterSetnode(engine::ExecContext& ctx);
+void ClusterSetpartition(engine::ExecContext& ctx);
+void ClusterTransfer(engine::ExecContext& ctx);
+
 // databases.cc
 void Dbsize(engine::ExecContext& ctx);
 void Flushall(engine::ExecContext& ctx);

@@ -26,6 +26,13 @@ void ClientTrackinginfo(engine::SessionContext& ctx);
 void ClientUnblock(engine::SessionContext& ctx);
 void ClientUnpause(engine::SessionContext& ctx);
 
+// cluster.cc
+void ClusterInfo(engine::SessionContext& ctx);
+void ClusterKeyslot(engine::SessionContext& ctx);
+void ClusterMyid(engine::SessionContext& ctx);
+void ClusterNodes(engine::SessionContext& ctx);
+void ClusterReplicas(engine::SessionContext& ctx);
+
 // command.cc, command_docs.cc
 void CommandAll(engine::SessionContext& ctx);
 void CommandCount(engine::SessionContext& ctx);

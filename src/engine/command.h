@@ -96,6 +96,8 @@ enum class Route : uint8_t {
   kSpread,          // keys may span partitions: split by key, replies merged as `merge` says
   kEveryPartition,  // the whole keyspace: on every partition, replies merged
   kByCursor,        // SCAN: on the partition that its cursor points into
+  kMeta,            // on the meta partition, which holds the cluster's records
+  kPartition,       // on the partition whose number is the second argument
 };
 
 // How the replies of several partitions become one.

@@ -250,7 +250,8 @@ void Core::OnRaftItem(replica::PeerLink& link, std::string_view bytes) {
   raft::Message message;
   const Status status = replica::DecodeMessage(bytes, &partition, &message);
   if (!status.ok() || partition >= engine_->all_partitions() || message.from != link.node()) {
-    link.Close(status.ok() ? Status::Corruption("a message that is not the peer's to send") : status);
+    link.Close(status.ok() ? Status::Corruption("a message that is not the peer's to send")
+                           : status);
     return;
   }
   const uint32_t target = engine_->CoreOfPartition(partition);
@@ -286,11 +287,17 @@ void Core::AddClient(Client* client) {
   CHECK(fresh);
 }
 
-void Core::RemoveClient(Client* client) { clients_.erase(client->id); }
+void Core::AddInternalClient(Client* client) { internal_clients_.emplace(client->id, client); }
+
+void Core::RemoveClient(Client* client) {
+  clients_.erase(client->id);
+  internal_clients_.erase(client->id);
+}
 
 Client* Core::FindClient(uint64_t id) const {
-  const auto it = clients_.find(id);
-  return it == clients_.end() ? nullptr : it->second;
+  if (const auto it = clients_.find(id); it != clients_.end()) return it->second;
+  const auto it = internal_clients_.find(id);
+  return it == internal_clients_.end() ? nullptr : it->second;
 }
 
 void Core::WakeClient(uint64_t client) {
@@ -299,9 +306,11 @@ void Core::WakeClient(uint64_t client) {
 
 void Core::GatesLost(Partition* partition) {
   // Also those that no partition knows of yet, because their turn has not ended.
-  for (const auto& [id, client] : clients_) {
-    client->replies.LoseGates(partition);
-    client->GateOpened();
+  for (const auto* clients : {&clients_, &internal_clients_}) {
+    for (const auto& [id, client] : *clients) {
+      client->replies.LoseGates(partition);
+      client->GateOpened();
+    }
   }
 }
 

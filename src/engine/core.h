@@ -38,9 +38,7 @@ namespace holdfast::engine {
 
 class Engine;
 
-class Core final : public PartitionHost,
-                   public replica::MessageSink,
-                   public replica::PeerHandler {
+class Core final : public PartitionHost, public replica::MessageSink, public replica::PeerHandler {
  public:
   Core(Engine* engine, uint32_t number, const Config& config);
   ~Core() override;
@@ -78,6 +76,8 @@ class Core final : public PartitionHost,
 
   // ---- Clients.
   void AddClient(Client* client);
+  // One that is in no list of clients.
+  void AddInternalClient(Client* client);
   void RemoveClient(Client* client);
   Client* FindClient(uint64_t id) const;
   const absl::flat_hash_map<uint64_t, Client*>& clients() const { return clients_; }
@@ -189,6 +189,7 @@ class Core final : public PartitionHost,
   std::vector<Partition*> by_number_;
   std::vector<Partition*> turn_end_;
   absl::flat_hash_map<uint64_t, Client*> clients_;
+  absl::flat_hash_map<uint64_t, Client*> internal_clients_;
   std::vector<uint64_t> dirty_;
   std::vector<uint64_t> flushing_;
   std::vector<uint64_t> to_resume_;

@@ -145,6 +145,22 @@ void RunOnPartition(Client* client, const Command& command, Args args, uint32_t 
   });
 }
 
+// CLUSTER's: on the meta partition, or on the one that the arguments name.
+void RunOnNamedPartition(Client* client, const Command& command, Args args) {
+  const Engine& engine = client->core->engine();
+  if (!engine.in_cluster()) {
+    Reject(client, &command, kNoCluster);
+    return;
+  }
+  uint64_t number = engine.meta_partition();
+  if (command.route == Route::kPartition &&
+      (!ParseUint64(args[2], &number) || number >= engine.all_partitions())) {
+    Reject(client, &command, "ERR Invalid partition number");
+    return;
+  }
+  RunOnPartition(client, command, args, static_cast<uint32_t>(number));
+}
+
 void RunSession(Client* client, const Command& command, Args args) {
   const int64_t begin_ns = client->core->clock().MonotonicNs();
   // The handler writes into a string of its own: it may reserve places in the queue meanwhile.
@@ -204,6 +220,10 @@ void RunData(Client* client, const Command& command, Args args) {
     case Route::kEveryPartition:
     case Route::kByCursor:
       RunOnManyPartitions(client, command, args);
+      return;
+    case Route::kMeta:
+    case Route::kPartition:
+      RunOnNamedPartition(client, command, args);
       return;
     case Route::kKeys:
     case Route::kSpread:

@@ -23,6 +23,7 @@ inline constexpr std::string_view kInDoubt =
     "INDOUBT the write was proposed but its outcome is not known";
 inline constexpr std::string_view kTryAgain =
     "TRYAGAIN the partition has no leader yet; nothing was applied";
+inline constexpr std::string_view kNoCluster = "ERR This instance has cluster support disabled";
 inline constexpr std::string_view kFenced = "FENCED a higher fencing token has written this key";
 inline constexpr std::string_view kNotOwner = "NOTOWNER the lock is held by another owner";
 

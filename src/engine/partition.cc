@@ -60,6 +60,11 @@ void Partition::Attach(replica::Replica* replica) {
   open_index_ = replica->last_index() + 1;
 }
 
+void Partition::Observe(CommitObserver* observer) {
+  observer_ = observer;
+  observer_->OnReplaced(*keyspace_);
+}
+
 // ---- Executing
 
 std::string_view Partition::WhyRefused(uint32_t flags) {
@@ -429,6 +434,7 @@ void Partition::TakeCommitted() {
       const Status status = keyspace_->ApplyPayload(*entry.payload);
       if (!status.ok()) Fatal("a committed entry can't be applied: " + status.message());
     }
+    if (observer_ != nullptr) observer_->OnCommitted(*entry.payload);
     job.bytes += entry.payload->size();
     job.payloads.push_back(entry.payload);
     job.positions.push_back({entry.index, entry.term});

@@ -56,6 +56,15 @@ struct Rebuilt {
   std::vector<data::StoredRecord> records;   // else one for each key, in their order
 };
 
+// Learns what the group has committed, and nothing else. Loop thread only.
+class CommitObserver {
+ public:
+  virtual ~CommitObserver() = default;
+  virtual void OnCommitted(std::string_view payload) = 0;
+  // The state was replaced: this is all of it, and all is committed.
+  virtual void OnReplaced(const data::Keyspace& keyspace) = 0;
+};
+
 // What a partition needs of the core it lives on. Loop thread only.
 class PartitionHost {
  public:
@@ -123,6 +132,8 @@ class Partition : public replica::StateMachine {
 
   // REQUIRES: before anything else is called; `replica` outlives the partition's use.
   void Attach(replica::Replica* replica);
+  // Before the core runs. OnReplaced follows at once.
+  void Observe(CommitObserver* observer);
 
   uint32_t number() const { return number_; }
   uint16_t first_slot() const { return first_slot_; }
@@ -264,6 +275,7 @@ class Partition : public replica::StateMachine {
   const std::function<std::unique_ptr<data::Keyspace>()> new_keyspace_;
   std::unique_ptr<data::Keyspace> keyspace_;
   replica::Replica* replica_ = nullptr;
+  CommitObserver* observer_ = nullptr;
   HybridLogicalClock revisions_;
   Rng rng_;
 

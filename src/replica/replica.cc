@@ -34,7 +34,19 @@ raft::Proposal Replica::Propose(raft::Payload payload) {
 
 void Replica::ReadRound(uint64_t round) { Step(raft::ReadIndex{round}); }
 
-void Replica::Compact(uint64_t index) { Step(raft::Compact{index}); }
+raft::Proposal Replica::ChangeMembership(raft::ChangeMembership change) {
+  Step(std::move(change));
+  CHECK(update_.proposal.has_value());
+  return *update_.proposal;
+}
+
+raft::Refusal Replica::Transfer(raft::NodeId to) {
+  Step(raft::TransferLeadership{to});
+  CHECK(update_.transfer.has_value());
+  return *update_.transfer;
+}
+
+void Replica::Compact(uint64_t index) { Step(raft::Compact{group_->CompactionIndex(index)}); }
 
 void Replica::Deliver(raft::Message message) { Step(raft::Event(std::move(message))); }
 

@@ -58,7 +58,12 @@ class Replica {
   // Starts a read round; `round` must grow with every call. The answer comes through OnReads,
   // maybe before this returns.
   void ReadRound(uint64_t round);
-  // Entries up to `index` are durable in the store: memory and log may drop them.
+  // Changes who takes part, step by step; see raft::ChangeMembership.
+  raft::Proposal ChangeMembership(raft::ChangeMembership change);
+  // Hands leadership over; see raft::TransferLeadership. kNone: under way.
+  raft::Refusal Transfer(raft::NodeId to);
+  // Entries up to `index` are durable in the store: memory and log may drop them, except for what
+  // other members may still need.
   void Compact(uint64_t index);
   // A message of this group has come from another node.
   void Deliver(raft::Message message);

@@ -10,6 +10,8 @@
 #include <utility>
 
 #include "base/log.h"
+#include "base/rng.h"
+#include "cluster/join.h"
 #include "commands/table.h"
 #include "engine/version.h"
 
@@ -21,6 +23,7 @@ Server::~Server() {
   // Only after a start that failed late: Run leaves nothing to stop.
   if (engine_ != nullptr && !sides_.empty()) engine_->Shutdown(0);
   sides_.clear();
+  cluster_.reset();
 }
 
 // Clients live on cores that own partitions: a request that has to go to another core and back
@@ -48,8 +51,12 @@ Status Server::Start() {
     std::vector<net::PortBinding> probe;
     RETURN_IF_ERROR(Bind(config, &probe));
   }
+  std::optional<net::PortBinding> cluster_binding;
+  RETURN_IF_ERROR(BindCluster(config, &cluster_binding));
   LogNotice("holdfast {} starts, pid {}", engine::kVersion, getpid());
-  Result<std::unique_ptr<engine::Engine>> engine = engine::Engine::Open(config, &commands::Table());
+  Result<std::unique_ptr<engine::Engine>> engine = engine::Engine::Open(
+      config, &commands::Table(),
+      [this](const storage::Identity& identity) { return EnterCluster(identity); });
   if (!engine.ok()) return engine.status();
   engine_ = std::move(engine).value();
   engine_->config_file = loaded_.file;
@@ -66,6 +73,14 @@ Status Server::Start() {
   std::vector<net::PortBinding> bindings;
   RETURN_IF_ERROR(Bind(config, &bindings));
   RETURN_IF_ERROR(WritePidFile());
+  if (engine_->in_cluster()) {
+    if (!cluster_binding.has_value()) {
+      return Status::InvalidArgument("this node belongs to a cluster: cluster-port is needed");
+    }
+    RETURN_IF_ERROR(cluster_binding->Listen(static_cast<int>(config.tcp_backlog)));
+    cluster_ = std::make_unique<cluster::Cluster>(engine_.get(), config);
+    cluster_->Listen(cluster_binding->Take());
+  }
   engine_->Start();
   sides_.resize(engine_->cores());
   OnEveryCore([](engine::Core& core, CoreSide& side) {
@@ -76,6 +91,45 @@ Status Server::Start() {
     LogNotice("ready to accept connections on {}:{}", host, bindings_.front().port());
   }
   return Status::Ok();
+}
+
+Status Server::BindCluster(const engine::Config& config,
+                           std::optional<net::PortBinding>* binding) const {
+  if (config.cluster_port == 0) {
+    if (!config.bootstrap && config.join.empty()) return Status::Ok();
+    return Status::InvalidArgument("bootstrap and join need a cluster-port");
+  }
+  if (config.bootstrap && !config.join.empty()) {
+    return Status::InvalidArgument("bootstrap founds a cluster, join enters one: give one of them");
+  }
+  if (config.heartbeat_interval_ms * 2 > config.election_timeout_ms) {
+    return Status::InvalidArgument(
+        "cluster-heartbeat-interval must be at most half of cluster-election-timeout");
+  }
+  Result<net::PortBinding> bound =
+      net::PortBinding::Bind(config.bind.front(), static_cast<uint16_t>(config.cluster_port), 1);
+  if (!bound.ok()) return bound.status();
+  *binding = std::move(bound).value();
+  return Status::Ok();
+}
+
+Result<std::optional<engine::ClusterEntry>> Server::EnterCluster(
+    const storage::Identity& identity) const {
+  // Long enough for a cluster that is being started as a whole.
+  constexpr int64_t kJoinTimeoutMs = 60'000;
+  const engine::Config& config = loaded_.config;
+  std::optional<engine::ClusterEntry> entry;
+  if (config.bootstrap) {
+    entry.emplace();
+    while (entry->cluster_id == 0) entry->cluster_id = RandomSeed();
+  } else if (!config.join.empty()) {
+    Result<engine::ClusterEntry> joined =
+        cluster::Join(config.join, cluster::Cluster::HelloOf(config, identity),
+                      config.cluster_secret, kJoinTimeoutMs);
+    if (!joined.ok()) return joined.status();
+    entry = joined.value();
+  }
+  return entry;
 }
 
 Status Server::WritePidFile() const {
@@ -155,14 +209,16 @@ int Server::Run() {
     loop_.Run();
   }
   LogNotice("shutting down");
-  OnEveryCore([](engine::Core&, CoreSide& side) {
+  OnEveryCore([this](engine::Core& core, CoreSide& side) {
     side.listeners.clear();
     side.sessions->CloseAll();
+    if (cluster_ != nullptr) cluster_->Stop(core);
   });
   const bool drained = engine_->Shutdown(loaded_.config.shutdown_timeout_s * 1000);
   if (!drained) LogWarning("shutdown timeout: some requests in flight were not answered");
   // The loops have ended: what lives on them goes before they do.
   sides_.clear();
+  cluster_.reset();
   engine_.reset();
   if (!loaded_.config.pidfile.empty()) ::unlink(loaded_.config.pidfile.c_str());
   LogNotice("bye");

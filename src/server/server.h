@@ -6,10 +6,12 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/status.h"
+#include "cluster/cluster.h"
 #include "engine/engine.h"
 #include "net/event_loop.h"
 #include "net/listener.h"
@@ -46,10 +48,15 @@ class Server {
   // CONFIG SET port/bind, on a core's loop.
   Status ChangeListeners(engine::Core& core, const engine::Config& config);
   Status WritePidFile() const;
+  // How this node enters a cluster, if its configuration says so; blocks while it asks others.
+  Result<std::optional<engine::ClusterEntry>> EnterCluster(const storage::Identity& identity) const;
+  // Takes the cluster port. Nothing when the node is to be alone.
+  Status BindCluster(const engine::Config& config, std::optional<net::PortBinding>* binding) const;
 
   LoadedConfig loaded_;
   net::EventLoop loop_;  // of the main thread: signals
   std::unique_ptr<engine::Engine> engine_;
+  std::unique_ptr<cluster::Cluster> cluster_;  // null when the node is alone
   std::vector<net::PortBinding> bindings_;
   std::vector<CoreSide> sides_;
   std::atomic<bool> stopping_{false};

@@ -1,0 +1,71 @@
+#include "cluster/reconcile.h"
+
+#include <algorithm>
+
+namespace holdfast::cluster {
+namespace {
+
+using Ids = std::vector<raft::NodeId>;
+
+bool Contains(const Ids& ids, raft::NodeId id) {
+  return std::find(ids.begin(), ids.end(), id) != ids.end();
+}
+
+// Nodes without a record are left alone: a group may know of a node before this view does.
+bool HasToGo(const View& view, raft::NodeId id) {
+  const NodeRecord* record = view.Find(id);
+  return record != nullptr && !record->present();
+}
+
+Ids Remaining(const View& view, const Ids& ids) {
+  Ids remaining;
+  for (const raft::NodeId id : ids) {
+    if (!HasToGo(view, id)) remaining.push_back(id);
+  }
+  return remaining;
+}
+
+}  // namespace
+
+ReconcileStep NextStep(
+    raft::NodeId self, const raft::Membership& members, const View& view,
+    const std::function<std::optional<raft::PeerStatus>(raft::NodeId)>& status_of) {
+  ReconcileStep step;
+  raft::ChangeMembership wanted{Remaining(view, members.voters), Remaining(view, members.learners)};
+  if (HasToGo(view, self)) {
+    uint64_t best = 0;
+    for (const raft::NodeId id : wanted.voters) {
+      const std::optional<raft::PeerStatus> status = status_of(id);
+      if (!status.has_value() || !status->active) continue;
+      if (step.transfer_to != raft::kNoNode && status->match <= best) continue;
+      step.transfer_to = id;
+      best = status->match;
+    }
+    return step;
+  }
+  if (wanted.voters.empty()) return step;
+  if (wanted.voters != members.voters || wanted.learners != members.learners) {
+    step.change = std::move(wanted);
+    return step;
+  }
+  for (const auto& [id, record] : view.nodes) {
+    if (!record.present()) continue;
+    if (Contains(wanted.voters, id) || Contains(wanted.learners, id)) continue;
+    wanted.learners.push_back(id);
+  }
+  if (wanted.learners != members.learners) {
+    step.change = std::move(wanted);
+    return step;
+  }
+  for (const raft::NodeId id : members.learners) {
+    const std::optional<raft::PeerStatus> status = status_of(id);
+    if (!status.has_value() || !status->active || !status->promotable) continue;
+    std::erase(wanted.learners, id);
+    wanted.voters.push_back(id);
+    step.change = std::move(wanted);
+    return step;
+  }
+  return step;
+}
+
+}  // namespace holdfast::cluster

@@ -1,0 +1,31 @@
+// Decides the next step by which the members of a partition's group become the nodes of the
+// cluster. Pure: the leader of each group asks again and again, does one step at a time, and may
+// change, die or be asked twice at any moment.
+#pragma once
+
+#include <functional>
+#include <optional>
+
+#include "cluster/view.h"
+#include "raft/raft.h"
+#include "raft/types.h"
+
+namespace holdfast::cluster {
+
+struct ReconcileStep {
+  // Who is to take part; empty: nothing to change.
+  std::optional<raft::ChangeMembership> change;
+  // Who is to lead instead of this node, which has to go; kNoNode: stays.
+  raft::NodeId transfer_to = raft::kNoNode;
+
+  bool nothing() const { return !change.has_value() && transfer_to == raft::kNoNode; }
+};
+
+// The order: whoever leaves goes first (a leader hands its office over before), then newcomers
+// become learners, then learners that have caught up become voters, one by one. `status_of` says
+// what the leader `self` knows of another member.
+ReconcileStep NextStep(
+    raft::NodeId self, const raft::Membership& members, const View& view,
+    const std::function<std::optional<raft::PeerStatus>(raft::NodeId)>& status_of);
+
+}  // namespace holdfast::cluster
