@@ -24,11 +24,13 @@ void Group::Core::AdvanceLeaderCommit() {
   // (Raft paper, section 5.4.2; PITFALLS P01).
   if (log_.TermAt(index) != hard_state_.term) return;
   AdvanceCommitTo(index);
+  FinishChange();
 }
 
 void Group::Core::AdvanceCommitTo(uint64_t index) {
   CHECK(index > commit_index_ && index <= log_.last_index());
   commit_index_ = index;
+  ForgetConfigurations(index);
   ReleaseReads();
 }
 

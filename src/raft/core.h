@@ -23,6 +23,10 @@ class Group::Core {
   // REQUIRES: both were validated by Group::Create.
   Core(const GroupConfig& config, const Restored& restored);
 
+  // Before the first Step: the log on disk is left over from before a snapshot, and so is its hard
+  // state `stored`, which the one in force replaces.
+  void ResetAtFirstStep(const HardState& stored);
+
   void Step(const Event& event, Update* out);
 
   // What Group's accessors read.
@@ -51,8 +55,9 @@ class Group::Core {
   struct Peer {
     NodeId id;
     Progress progress;
-    bool active = false;       // answered since the last check of the quorum
-    uint64_t acked_round = 0;  // the newest read round it has answered
+    bool active = false;         // answered since the last check of the quorum
+    uint64_t acked_round = 0;    // the newest read round it has answered
+    uint64_t acked_sent_ms = 0;  // when the newest heartbeat that it has answered was sent
     // The follower lags and got no further for a heartbeat interval: an append or its answer may
     // be lost, and its next sign of life is the moment to ask.
     bool stuck = false;
@@ -93,18 +98,17 @@ class Group::Core {
   Outgoing& Send(MessageKind kind, NodeId to);
 
   // --- election.cc: roles and votes
-  bool IsVoter(NodeId node) const;
+  bool MayCampaign() const;
   void TickElection(uint64_t elapsed_ms);
   void ResetElectionTimer();
   void BecomeFollower(uint64_t term, NodeId leader);
   void PreCampaign();
-  void Campaign();
-  void AskForVotes(MessageKind kind, uint64_t term);
+  // `transfer`: the leader has asked for it.
+  void Campaign(bool transfer);
+  void AskForVotes(MessageKind kind, uint64_t term, bool transfer);
   void RecordVote(NodeId from, bool granted);
   void CountVotes();
   void BecomeLeader();
-  // Whether a leader was heard of so recently that nobody else may be elected.
-  bool InLease() const;
   bool IsUpToDate(LogPosition last) const;
   void OnPreVote(const Message& message);
   void OnPreVoteReply(const Message& message);
@@ -121,8 +125,10 @@ class Group::Core {
   // --- replication.cc: the leader's log grows, and travels
   Proposal AppendProposal(const Payload& payload);
   void AppendAsLeader(EntryKind kind, const Payload& payload);
-  void AddPeers();
+  // Adds the members that are not there yet, guessed to hold everything before `next`.
+  void AddPeers(uint64_t next);
   Peer* FindPeer(NodeId id);
+  const Peer* FindPeer(NodeId id) const;
   void SendAppends(Peer* peer);
   bool SendAppend(Peer* peer);
   void SendEmptyAppend(Peer* peer);
@@ -141,13 +147,57 @@ class Group::Core {
   void AdvanceLeaderCommit();
   void AdvanceCommitTo(uint64_t index);
 
-  // --- read_index.cc
-  void StartRead(uint64_t round);
+  // --- read_index.cc: rounds, on the leader and forwarded to it
+  // A round for this node's caller or for a follower. `now_ms`: the clock, if known.
+  void StartRound(NodeId asker, uint64_t asked, uint64_t now_ms);
   void ReleaseReads();
+  void ReleaseReadsThrough(uint64_t round);
   void RefuseReads();
-  void AnswerRead(uint64_t round, Refusal refusal);
+  void TickForwarded(uint64_t elapsed_ms);
+  void ForwardRead(uint64_t round);
+  void AnswerRead(const WaitingRead& read, Refusal refusal);
+  void AnswerCaller(uint64_t round, Refusal refusal, uint64_t index);
+  void OnReadIndex(const Message& message);
+  void OnReadIndexReply(const Message& message);
+
+  // --- lease.cc: what voters promise, and what a leader makes of it
+  void NoteClock(uint64_t now_ms);
+  // Whether a leader was heard of so recently that nobody else may be elected.
+  bool InLease() const;
+  void RenewPromise();
+  // Whether no other node can have been elected by `now_ms`.
+  bool LeaseHolds(uint64_t now_ms);
+
+  // --- reconfiguration.cc: who takes part
+  Proposal StartChange(const ChangeMembership& change);
+  bool IsPromotable(const Peer& peer) const;
+  // What follows for a leader from the commit index.
+  void FinishChange();
+  void Resign();
+  void AdoptConfiguration(const Entry& entry);
+  void RollBackConfigurations(uint64_t from);
+  void ForgetConfigurations(uint64_t committed);
+  void UseConfiguration();
+  void UpdatePeers();
+
+  // --- snapshot.cc
+  void NeedSnapshot(Peer* peer);
+
+  // --- transfer.cc: another node is to lead
+  Refusal StartTransfer(NodeId to);
+  void ContinueTransfer();
+  void TickTransfer(uint64_t elapsed_ms);
+  void SendTimeoutNow(NodeId to);
+  void OnTimeoutNow(const Message& message);
+
+  struct Configuration {
+    uint64_t index = 0;  // of its entry; 0: from the disk or a snapshot
+    Membership membership;
+  };
 
   const GroupConfig config_;
+  // The last committed configuration and all behind it; the last one is in force.
+  std::vector<Configuration> configurations_;
   Membership membership_;
   Log log_;
   Update* out_ = nullptr;  // of the Step under way
@@ -163,6 +213,8 @@ class Group::Core {
   // Time, as of the last Tick.
   bool ticked_ = false;
   uint64_t now_ms_ = 0;
+  uint64_t clock_ms_ = 0;  // the newest time of any event
+  uint64_t lived_ms_ = 0;  // all that Ticks counted for
 
   // Election. What has elapsed since a leader was heard or the role changed.
   Rng rng_;
@@ -176,6 +228,7 @@ class Group::Core {
   uint64_t hard_state_sequence_ = 0;  // the last one with a hard state
   uint64_t append_sequence_ = 0;      // the last one with entries
   HardState durable_hard_state_;
+  bool restart_reset_ = false;  // the first update is to reset the log on disk
   uint64_t durable_index_ = 0;
 
   // Commit. applied_index_ <= min(commit_index_, durable_index_).
@@ -188,9 +241,20 @@ class Group::Core {
   uint64_t heartbeat_elapsed_ms_ = 0;
   uint64_t quorum_elapsed_ms_ = 0;
 
-  // Reads.
+  // Lease: how long this node still promises to elect nobody; the leader's own is gone for the rest
+  // of its term once it has asked another node to campaign.
+  uint64_t promise_ms_ = 0;
+  bool lease_dropped_ = false;
+
+  // Transfer.
+  NodeId transfer_to_ = kNoNode;
+  uint64_t transfer_elapsed_ms_ = 0;
+
+  // Reads. The caller names its rounds; between leader and followers go the numbers of last_round_.
+  uint64_t last_asked_ = 0;
   uint64_t last_round_ = 0;
-  ReadQueue reads_;
+  ReadQueue reads_;      // a leader's
+  ReadQueue forwarded_;  // a follower's; `round` is the caller's
 
   std::vector<uint64_t> scratch_;
 };

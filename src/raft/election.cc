@@ -4,25 +4,33 @@
 
 #include "base/check.h"
 #include "raft/core.h"
+#include "raft/membership.h"
 
 namespace holdfast::raft {
 
-bool Group::Core::IsVoter(NodeId node) const {
-  const auto has = [node](const std::vector<NodeId>& list) {
-    return std::find(list.begin(), list.end(), node) != list.end();
-  };
-  return has(membership_.voters) || has(membership_.outgoing);
+// A node that is on its way out still campaigns while it does not know the end of that to be
+// committed: others may go by an earlier configuration, need its vote, and not get it because its
+// log is longer (Raft dissertation, section 4.2.2).
+bool Group::Core::MayCampaign() const {
+  return std::any_of(configurations_.begin(), configurations_.end(),
+                     [this](const auto& c) { return IsVoterOf(c.membership, config_.self); });
 }
 
 void Group::Core::TickElection(uint64_t elapsed_ms) {
   CHECK(role_ != Role::kLeader);
-  if (!is_voter_) return;
-  if (alone_is_quorum_) {
-    // Nobody to wait for.
-    if (role_ == Role::kFollower) Campaign();
+  election_elapsed_ms_ += elapsed_ms;
+  if (!MayCampaign()) {
+    // Votes as freely as others do: it may have been promoted without knowing (PITFALLS P13).
+    if (leader_ != kNoNode && election_elapsed_ms_ >= election_timeout_ms_) {
+      BecomeFollower(hard_state_.term, kNoNode);
+    }
     return;
   }
-  election_elapsed_ms_ += elapsed_ms;
+  if (alone_is_quorum_) {
+    // Nobody to wait for, unless this was not so a moment ago.
+    if (role_ == Role::kFollower && !InLease()) Campaign(false);
+    return;
+  }
   if (election_elapsed_ms_ < election_timeout_ms_) return;
   // A candidate waits for its own disk, however long that takes: its requests have not even left,
   // and another campaign would only make the write under way worthless.
@@ -43,6 +51,7 @@ void Group::Core::BecomeFollower(uint64_t term, NodeId leader) {
   RefuseReads();
   peers_.clear();
   votes_.clear();
+  transfer_to_ = kNoNode;
   role_ = Role::kFollower;
   leader_ = leader;
   ResetElectionTimer();
@@ -50,30 +59,34 @@ void Group::Core::BecomeFollower(uint64_t term, NodeId leader) {
 
 // Asks whether a campaign would be won, without disturbing anybody by a new term (PITFALLS P10).
 void Group::Core::PreCampaign() {
-  CHECK(is_voter_ && role_ != Role::kLeader);
+  CHECK(MayCampaign() && role_ != Role::kLeader);
+  RefuseReads();
   role_ = Role::kPreCandidate;
   leader_ = kNoNode;
   votes_.clear();
   ResetElectionTimer();
-  AskForVotes(MessageKind::kPreVote, hard_state_.term + 1);
+  AskForVotes(MessageKind::kPreVote, hard_state_.term + 1, false);
 }
 
-void Group::Core::Campaign() {
-  CHECK(is_voter_ && role_ != Role::kLeader);
+void Group::Core::Campaign(bool transfer) {
+  CHECK(MayCampaign() && role_ != Role::kLeader);
+  CHECK_MSG(transfer || !config_.lease_reads || promise_ms_ == 0, "votes against its own promise");
+  RefuseReads();
   role_ = Role::kCandidate;
   leader_ = kNoNode;
   votes_.clear();
   ResetElectionTimer();
   SetHardState({.term = hard_state_.term + 1, .voted_for = config_.self});
-  AskForVotes(MessageKind::kVote, hard_state_.term);
+  AskForVotes(MessageKind::kVote, hard_state_.term, transfer);
 }
 
-void Group::Core::AskForVotes(MessageKind kind, uint64_t term) {
+void Group::Core::AskForVotes(MessageKind kind, uint64_t term, bool transfer) {
   const auto ask = [&](NodeId node) {
     if (node == config_.self) return;
     Message& request = Send(kind, node).message;
     request.term = term;
     request.position = log_.last();
+    request.transfer = transfer;
   };
   for (const NodeId node : membership_.voters) ask(node);
   for (const NodeId node : membership_.outgoing) {
@@ -84,7 +97,7 @@ void Group::Core::AskForVotes(MessageKind kind, uint64_t term) {
 
 // The first answer of a voter stands.
 void Group::Core::RecordVote(NodeId from, bool granted) {
-  if (!IsVoter(from)) return;
+  if (!IsVoterOf(membership_, from)) return;
   const auto is_from = [from](const auto& vote) { return vote.first == from; };
   if (std::any_of(votes_.begin(), votes_.end(), is_from)) return;
   votes_.emplace_back(from, granted ? Vote::kGranted : Vote::kRejected);
@@ -106,7 +119,7 @@ void Group::Core::CountVotes() {
   if (tally == Tally::kLost) {
     BecomeFollower(hard_state_.term, kNoNode);
   } else if (tally == Tally::kWon && role_ == Role::kPreCandidate) {
-    Campaign();
+    Campaign(false);
   } else if (tally == Tally::kWon && own_counts) {
     BecomeLeader();
   }
@@ -119,16 +132,14 @@ void Group::Core::BecomeLeader() {
   votes_.clear();
   heartbeat_elapsed_ms_ = 0;
   quorum_elapsed_ms_ = 0;
-  AddPeers();
+  transfer_to_ = kNoNode;
+  lease_dropped_ = false;
+  CHECK(peers_.empty());
+  AddPeers(log_.last_index() + 1);
   // Without an entry of its own term a leader could commit nothing (PITFALLS P01), and so would
   // never learn what its predecessors had committed (PITFALLS P02).
   term_start_index_ = log_.last_index() + 1;
   AppendAsLeader(EntryKind::kNoop, nullptr);
-}
-
-bool Group::Core::InLease() const {
-  return role_ == Role::kFollower && leader_ != kNoNode &&
-         election_elapsed_ms_ < config_.election_timeout_ms;
 }
 
 bool Group::Core::IsUpToDate(LogPosition last) const {
@@ -153,9 +164,9 @@ void Group::Core::OnPreVoteReply(const Message& message) {
 
 void Group::Core::OnVote(const Message& message) {
   CHECK(message.term == hard_state_.term);
-  const bool granted =
-      (hard_state_.voted_for == message.from) ||
-      (hard_state_.voted_for == kNoNode && leader_ == kNoNode && IsUpToDate(message.position));
+  const bool granted = (hard_state_.voted_for == message.from) ||
+                       (hard_state_.voted_for == kNoNode && leader_ == kNoNode &&
+                        (message.transfer || !InLease()) && IsUpToDate(message.position));
   if (granted) {
     SetHardState({.term = hard_state_.term, .voted_for = message.from});
     election_elapsed_ms_ = 0;

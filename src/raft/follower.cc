@@ -11,6 +11,7 @@ void Group::Core::HearLeader(NodeId leader) {
   CHECK_MSG(leader_ == kNoNode || leader_ == leader, "two leaders in one term");
   if (role_ != Role::kFollower || leader_ != leader) BecomeFollower(hard_state_.term, leader);
   election_elapsed_ms_ = 0;
+  RenewPromise();
 }
 
 void Group::Core::OnAppend(const Message& message) {

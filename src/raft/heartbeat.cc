@@ -8,6 +8,7 @@ namespace holdfast::raft {
 
 void Group::Core::TickLeader(uint64_t elapsed_ms) {
   CHECK(role_ == Role::kLeader);
+  TickTransfer(elapsed_ms);
   quorum_elapsed_ms_ += elapsed_ms;
   if (quorum_elapsed_ms_ >= config_.election_timeout_ms) {
     quorum_elapsed_ms_ = 0;
@@ -27,6 +28,7 @@ void Group::Core::TickLeader(uint64_t elapsed_ms) {
     peer.match_at_heartbeat = match;
   }
   SendHeartbeats();
+  ContinueTransfer();  // the message may have been lost
 }
 
 void Group::Core::SendHeartbeats() {
@@ -36,7 +38,8 @@ void Group::Core::SendHeartbeats() {
     // The follower's log is known to be the leader's only up to `match`.
     heartbeat.commit = std::min(commit_index_, peer.progress.match());
     // The newest round that waits stands for all before it.
-    heartbeat.round = reads_.empty() ? 0 : reads_.back();
+    heartbeat.round = reads_.empty() ? 0 : reads_.back().round;
+    if (config_.lease_reads) heartbeat.sent_ms = clock_ms_;
   }
 }
 
@@ -55,16 +58,19 @@ void Group::Core::OnHeartbeat(const Message& message) {
   // A leader counts nothing as known here that this node has not made durable.
   CHECK_MSG(message.commit <= log_.last_index(), "this node's disk lost entries it had confirmed");
   if (message.commit > commit_index_) AdvanceCommitTo(message.commit);
-  Send(MessageKind::kHeartbeatReply, message.from).message.round = message.round;
+  Message& reply = Send(MessageKind::kHeartbeatReply, message.from).message;
+  reply.round = message.round;
+  reply.sent_ms = message.sent_ms;
 }
 
 void Group::Core::OnHeartbeatReply(const Message& message) {
   Peer* const peer = role_ == Role::kLeader ? FindPeer(message.from) : nullptr;
-  if (peer == nullptr || message.round > last_round_) return;
+  if (peer == nullptr || message.round > last_round_ || message.sent_ms > clock_ms_) return;
   peer->active = true;
   peer->acked_round = std::max(peer->acked_round, message.round);
+  peer->acked_sent_ms = std::max(peer->acked_sent_ms, message.sent_ms);
   ReleaseReads();
-  if (!peer->stuck) return;
+  if (!peer->stuck || peer->progress.state() == Progress::State::kSnapshot) return;
   peer->stuck = false;
   peer->progress.Alive();
   if (peer->progress.next() < log_.first_index()) {

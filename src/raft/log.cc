@@ -85,6 +85,22 @@ void Log::CompactThrough(uint64_t index) {
   }
 }
 
+void Log::Reset(LogPosition base) { *this = Log(base); }
+
+uint64_t Log::IndexWithin(uint64_t bytes) const {
+  uint64_t low = base_.index;
+  uint64_t high = last_index();
+  while (low < high) {
+    const uint64_t middle = low + (high - low) / 2;
+    if (BytesAfter(middle) <= bytes) {
+      high = middle;
+    } else {
+      low = middle + 1;
+    }
+  }
+  return low;
+}
+
 uint64_t Log::BytesThrough(uint64_t index) const {
   return index == base_.index ? base_bytes_ : SlotAt(index).bytes_through;
 }

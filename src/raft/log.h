@@ -42,6 +42,12 @@ class Log {
   // Removes the entries up to `index`. REQUIRES: base().index <= index <= last_index().
   void CompactThrough(uint64_t index);
 
+  // Forgets everything; the log is empty behind `base`.
+  void Reset(LogPosition base);
+
+  // The lowest index in [base().index, last_index()] behind which the entries count for at most
+  // `bytes`.
+  uint64_t IndexWithin(uint64_t bytes) const;
   // Charged bytes of the entries in (after, last_index()]. REQUIRES: as for TermAt.
   uint64_t BytesAfter(uint64_t after) const;
   uint64_t bytes() const { return BytesAfter(base_.index); }

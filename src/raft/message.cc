@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "raft/core.h"
+#include "raft/membership.h"
 
 namespace holdfast::raft {
 
@@ -19,6 +20,21 @@ Outgoing& Group::Core::Send(MessageKind kind, NodeId to) {
 
 // Peers are authenticated and frames carry checksums, so this is about what no correct peer of this
 // version sends. Such a message changes nothing.
+namespace {
+
+bool IsSensibleEntry(const Entry& entry) {
+  switch (entry.kind) {
+    case EntryKind::kNoop:
+    case EntryKind::kData:
+      return true;
+    case EntryKind::kConfiguration:
+      return entry.payload != nullptr && DecodeMembership(*entry.payload).ok();
+  }
+  return false;
+}
+
+}  // namespace
+
 bool Group::Core::IsSensible(const Message& message) const {
   const auto is_position = [](LogPosition p) { return (p.index == 0) == (p.term == 0); };
   if (message.to != config_.self || message.from == kNoNode || message.from == config_.self ||
@@ -32,6 +48,7 @@ bool Group::Core::IsSensible(const Message& message) const {
     case MessageKind::kAppendReply:
       return !message.rejected ||
              (is_position(message.hint) && message.hint.index < message.position.index);
+    case MessageKind::kTimeoutNow:
     case MessageKind::kAppend:
       break;
     default:
@@ -41,8 +58,7 @@ bool Group::Core::IsSensible(const Message& message) const {
   LogPosition previous = message.position;
   for (const Entry& entry : message.entries) {
     if (entry.index != previous.index + 1 || entry.term == 0 || entry.term < previous.term ||
-        entry.term > message.term ||
-        (entry.kind != EntryKind::kNoop && entry.kind != EntryKind::kData)) {
+        entry.term > message.term || !IsSensibleEntry(entry)) {
       return false;
     }
     previous = {.index = entry.index, .term = entry.term};
@@ -51,16 +67,18 @@ bool Group::Core::IsSensible(const Message& message) const {
 }
 
 bool Group::Core::MatchTerm(const Message& message) {
-  const bool from_leader =
-      message.kind == MessageKind::kAppend || message.kind == MessageKind::kHeartbeat;
+  const bool from_leader = message.kind == MessageKind::kAppend ||
+                           message.kind == MessageKind::kHeartbeat ||
+                           message.kind == MessageKind::kTimeoutNow;
   if (message.term > hard_state_.term) {
     // Nobody is in the term that a pre-vote is about (PITFALLS P10).
     if (message.kind == MessageKind::kPreVote) return true;
     if (message.kind == MessageKind::kPreVoteReply && !message.rejected) return true;
-    if (message.kind == MessageKind::kVote && InLease()) {
+    if (message.kind == MessageKind::kVote && !message.transfer && InLease()) {
       // While a leader is heard, nobody else is helped to its place: neither vote nor term is
-      // given (Raft dissertation, section 4.2.3). Should the candidate's term be here to stay, the
-      // leader learns it from the answer to its next heartbeat.
+      // given (Raft dissertation, section 4.2.3), unless that leader wants it so. Should the
+      // candidate's term be here to stay, the leader learns it from the answer to its next
+      // heartbeat.
       Send(MessageKind::kVoteReply, message.from).message.rejected = true;
       return false;
     }
@@ -80,6 +98,10 @@ bool Group::Core::MatchTerm(const Message& message) {
     Send(MessageKind::kPreVoteReply, message.from).message.rejected = true;
   } else if (message.kind == MessageKind::kVote) {
     Send(MessageKind::kVoteReply, message.from).message.rejected = true;
+  } else if (message.kind == MessageKind::kReadIndex) {
+    Message& reply = Send(MessageKind::kReadIndexReply, message.from).message;
+    reply.round = message.round;
+    reply.rejected = true;
   }
   return false;
 }
@@ -112,8 +134,13 @@ void Group::Core::On(const Message& message) {
       OnHeartbeatReply(message);
       break;
     case MessageKind::kTimeoutNow:
+      OnTimeoutNow(message);
+      break;
     case MessageKind::kReadIndex:
+      OnReadIndex(message);
+      break;
     case MessageKind::kReadIndexReply:
+      OnReadIndexReply(message);
       break;
   }
 }

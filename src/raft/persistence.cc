@@ -21,6 +21,7 @@ void Group::Core::AppendToLog(const Entry& entry) {
   CHECK(entry.term <= hard_state_.term);
   log_.Append(entry);
   out_->append.push_back(entry);
+  if (entry.kind == EntryKind::kConfiguration) AdoptConfiguration(entry);
 }
 
 // What is truncated is replaced within the same Step, so the disk hears of it by the append.
@@ -29,14 +30,16 @@ void Group::Core::TruncateLogFrom(uint64_t index) {
   CHECK(out_->append.empty());
   log_.TruncateFrom(index);
   durable_index_ = std::min(durable_index_, index - 1);
+  RollBackConfigurations(index);
 }
 
 void Group::Core::IssueTicket() {
-  if (!out_->hard_state.has_value() && out_->append.empty()) return;
+  const bool changes_log = !out_->append.empty() || out_->reset.has_value();
+  if (!out_->hard_state.has_value() && !changes_log) return;
   out_->ticket =
       Ticket{.sequence = ++issued_sequence_, .hard_state = hard_state_, .last = log_.last()};
   if (out_->hard_state.has_value()) hard_state_sequence_ = issued_sequence_;
-  if (!out_->append.empty()) append_sequence_ = issued_sequence_;
+  if (changes_log) append_sequence_ = issued_sequence_;
 }
 
 uint64_t Group::Core::AfterHardState() const {
@@ -46,7 +49,8 @@ uint64_t Group::Core::AfterHardState() const {
 }
 
 uint64_t Group::Core::AfterLog() const {
-  const uint64_t sequence = out_->append.empty() ? append_sequence_ : issued_sequence_ + 1;
+  const bool changes_log = !out_->append.empty() || out_->reset.has_value();
+  const uint64_t sequence = changes_log ? issued_sequence_ + 1 : append_sequence_;
   return std::max(sequence > durable_sequence_ ? sequence : 0, AfterHardState());
 }
 
@@ -56,6 +60,10 @@ uint64_t Group::Core::AfterLog() const {
 // (PITFALLS P07). That takes a change of term; so a ticket of another term says nothing about the
 // log. Nothing is lost by it: a change of term issues a ticket of its own, which names the end of
 // the log again.
+//
+// A reset (snapshot.cc) is no such case. An entry of the current term behind the snapshot's end was
+// preceded by that end when it was written, or the log would not have been that of the term's
+// leader, which has everything committed; and a log that contains the end is not reset.
 void Group::Core::TakeDurable(const Ticket& ticket) {
   CHECK_MSG(ticket.sequence > 0 && ticket.sequence <= issued_sequence_,
             "a ticket that was never given out");
@@ -68,7 +76,7 @@ void Group::Core::TakeDurable(const Ticket& ticket) {
   if (role_ == Role::kCandidate) CountVotes();
   if (role_ == Role::kLeader) {
     AdvanceLeaderCommit();
-    ReleaseReads();
+    ReleaseReads();  // nothing waits when this node has just resigned
   }
 }
 

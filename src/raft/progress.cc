@@ -12,6 +12,7 @@ Progress::Progress(uint64_t next, uint32_t max_inflight_appends, uint64_t max_in
 }
 
 bool Progress::CanSend() const {
+  if (state_ == State::kSnapshot) return false;
   if (state_ == State::kProbe) return !probe_is_out_;
   // The bytes may be exceeded by the one append that reaches the limit, so that an entry larger
   // than the limit can be sent at all.
@@ -37,6 +38,8 @@ bool Progress::Accepted(uint64_t index) {
   next_ = std::max(next_, match_ + 1);
   if (state_ == State::kPipeline) {
     FreeInflightThrough(index);
+  } else if (state_ == State::kSnapshot) {
+    if (match_ >= compacted_) BecomePipeline();
   } else if (index + 1 >= next_) {
     // It answers the probe under way, or tells more than that.
     BecomePipeline();
@@ -46,6 +49,7 @@ bool Progress::Accepted(uint64_t index) {
 
 bool Progress::Rejected(uint64_t refused, uint64_t agree) {
   CHECK(agree < refused);
+  if (state_ == State::kSnapshot) return false;
   if (state_ == State::kPipeline) {
     // What is known to match can't be refused by an answer that is newer than that knowledge.
     if (refused <= match_) return false;
@@ -54,6 +58,17 @@ bool Progress::Rejected(uint64_t refused, uint64_t agree) {
   }
   BecomeProbe(std::max(agree, match_) + 1);
   return true;
+}
+
+void Progress::BecomeSnapshot(uint64_t compacted) {
+  CHECK(next_ <= compacted);
+  BecomeProbe(match_ + 1);
+  state_ = State::kSnapshot;
+  compacted_ = compacted;
+}
+
+void Progress::SnapshotEnded(uint64_t index) {
+  if (state_ == State::kSnapshot) BecomeProbe(std::max(index, match_) + 1);
 }
 
 void Progress::BecomeProbe(uint64_t next) {

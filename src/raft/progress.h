@@ -3,13 +3,17 @@
 //               an append is accepted
 //      probe ──────────────────────────> pipeline
 //        ^                                  │
-//        └──────────────────────────────────┘
-//               an append is rejected
+//      │ ^└──────────────────────────────────┘
+//      │ │      an append is rejected           ^
+//      │ │ the sending ended                    │ the follower tells by itself that it
+//      v │                                      │ has what was compacted
+//     snapshot ─────────────────────────────────┘
 //
 // probe: where the logs agree is a guess. One append at a time, answered or asked again after a
 // heartbeat's answer, each rejection moving the guess down (PITFALLS P18).
 // pipeline: the logs agree up to `match`; appends are sent ahead of their answers, up to the
 // limits.
+// snapshot: the follower needs what is compacted. Nothing is sent, the caller moves a snapshot.
 #pragma once
 
 #include <cstdint>
@@ -22,7 +26,7 @@ namespace holdfast::raft {
 // Loop thread of the owning core only.
 class Progress {
  public:
-  enum class State : uint8_t { kProbe, kPipeline };
+  enum class State : uint8_t { kProbe, kPipeline, kSnapshot };
 
   // A follower of which nothing is known, guessed to hold everything before `next`.
   Progress(uint64_t next, uint32_t max_inflight_appends, uint64_t max_inflight_bytes);
@@ -50,6 +54,13 @@ class Progress {
   // What is before `next` can't be sent any more: the follower is asked whether it has it.
   // REQUIRES: next > next().
   void GuessAgain(uint64_t next) { BecomeProbe(next); }
+  // Only a snapshot helps, because everything up to `compacted` is gone. REQUIRES: next() <=
+  // compacted.
+  void BecomeSnapshot(uint64_t compacted);
+  // The snapshot has arrived and ends at `index`; 0: it has not. Does nothing in other states.
+  void SnapshotEnded(uint64_t index);
+  // The last entry that need not be kept for this follower.
+  uint64_t dispensable() const { return state_ == State::kSnapshot ? compacted_ : match_; }
   // The follower is there, so an unanswered probe was lost: it may be sent again.
   void Alive() { probe_is_out_ = false; }
 
@@ -67,10 +78,11 @@ class Progress {
   uint64_t match_ = 0;
   uint64_t next_;
   bool probe_is_out_ = false;
+  uint64_t compacted_ = 0;  // as the snapshot was asked for
 
   // Appends of the pipeline that are not answered, oldest first: a ring of fixed size.
   std::vector<Inflight> inflight_;
-  const uint64_t max_inflight_bytes_;
+  uint64_t max_inflight_bytes_;
   size_t head_ = 0;
   size_t count_ = 0;
   uint64_t inflight_bytes_ = 0;

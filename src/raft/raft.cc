@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <variant>
 
@@ -26,6 +27,11 @@ Status ValidateConfig(const GroupConfig& config) {
       config.max_inflight_bytes == 0 || config.max_uncommitted_bytes == 0 ||
       config.max_pending_reads == 0) {
     return Status::InvalidArgument("raft: every limit must be at least 1");
+  }
+  if (config.lease_reads &&
+      config.election_timeout_ms <= config.heartbeat_interval_ms + config.lease_drift_ms) {
+    return Status::InvalidArgument(
+        "raft: a heartbeat interval and the drift of the clocks leave nothing for a lease");
   }
   return Status::Ok();
 }
@@ -60,7 +66,11 @@ Status ValidateRestored(const Restored& restored) {
     if (entry.index == applied.index && entry.term != applied.term) {
       return Status::Corruption("raft: the log contradicts the applied term" + at(entry.index));
     }
-    if (entry.kind != EntryKind::kNoop && entry.kind != EntryKind::kData) {
+    if (entry.kind == EntryKind::kConfiguration) {
+      const auto membership =
+          DecodeMembership(entry.payload == nullptr ? std::string_view() : *entry.payload);
+      if (!membership.ok()) return membership.status();
+    } else if (entry.kind != EntryKind::kNoop && entry.kind != EntryKind::kData) {
       return Status::Unsupported("raft: unknown kind of entry" + at(entry.index));
     }
     last_term = entry.term;
@@ -69,6 +79,17 @@ Status ValidateRestored(const Restored& restored) {
     return Status::Corruption("raft: the log holds an entry of a term beyond the stored one");
   }
   return ValidateMembership(restored.membership);
+}
+
+// Whether the log of a state machine that is an installed snapshot may not have been reset behind
+// it (PITFALLS P15). One that begins right behind it was.
+bool IsLeftOver(const Restored& restored) {
+  const std::vector<Entry>& entries = restored.entries;
+  if (!restored.installed) return false;
+  if (entries.empty()) return true;
+  if (entries.front().index > restored.applied.index) return false;
+  const uint64_t i = restored.applied.index - entries.front().index;
+  return i >= entries.size() || entries[i].term != restored.applied.term;
 }
 
 // Where the log in memory begins. When the entries reach down to the applied one or below, the
@@ -87,8 +108,18 @@ LogPosition BaseOf(const Restored& restored) {
 
 Result<std::unique_ptr<Group>> Group::Create(const GroupConfig& config, Restored restored) {
   RETURN_IF_ERROR(ValidateConfig(config));
+  const bool left_over = IsLeftOver(restored);
+  const HardState stored = restored.hard_state;
+  if (left_over) {
+    restored.entries.clear();
+    // The term under which the snapshot came may not have been written; nobody voted in it here.
+    if (stored.term < restored.applied.term) {
+      restored.hard_state = {.term = restored.applied.term, .voted_for = kNoNode};
+    }
+  }
   RETURN_IF_ERROR(ValidateRestored(restored));
   auto core = std::make_unique<Core>(config, restored);
+  if (left_over) core->ResetAtFirstStep(stored);
   return std::unique_ptr<Group>(new Group(std::move(core)));
 }
 
@@ -124,30 +155,43 @@ bool Group::needs_ticks() const { return core_->needs_ticks(); }
 
 Group::Core::Core(const GroupConfig& config, const Restored& restored)
     : config_(config),
-      membership_(restored.membership),
+      configurations_{{.index = 0, .membership = restored.membership}},
       log_(BaseOf(restored)),
       hard_state_(restored.hard_state),
       rng_(config.seed),
       durable_hard_state_(restored.hard_state),
       commit_index_(restored.applied.index),
       applied_index_(restored.applied.index),
-      reads_(config.max_pending_reads) {
+      reads_(config.max_pending_reads),
+      forwarded_(config.max_pending_reads) {
+  UseConfiguration();
   for (const Entry& entry : restored.entries) {
     if (entry.index > log_.last_index()) log_.Append(entry);
+    if (entry.index > applied_index_ && entry.kind == EntryKind::kConfiguration) {
+      AdoptConfiguration(entry);
+    }
   }
   durable_index_ = log_.last_index();
-  is_voter_ = IsVoter(config_.self);
-  alone_is_quorum_ = TallyOfQuorum(membership_, [this](NodeId node) {
-                       return node == config_.self ? Vote::kGranted : Vote::kRejected;
-                     }) == Tally::kWon;
+  RenewPromise();
   ResetElectionTimer();
   CheckInvariants();
+}
+
+void Group::Core::ResetAtFirstStep(const HardState& stored) {
+  CHECK(issued_sequence_ == 0 && log_.last() == log_.base());
+  restart_reset_ = true;
+  durable_hard_state_ = stored;
 }
 
 void Group::Core::Step(const Event& event, Update* out) {
   out->Clear();
   out_ = out;
   const Standing before = standing();
+  if (restart_reset_) {
+    restart_reset_ = false;
+    out->reset = log_.base();
+    if (durable_hard_state_ != hard_state_) out->hard_state = hard_state_;
+  }
   std::visit([this](const auto& e) { On(e); }, event);
   FinishUpdate(before);
   out_ = nullptr;
@@ -161,6 +205,9 @@ void Group::Core::On(const Tick& tick) {
       ticked_ ? std::min(tick.now_ms - now_ms_, config_.heartbeat_interval_ms) : 0;
   ticked_ = true;
   now_ms_ = tick.now_ms;
+  NoteClock(tick.now_ms);
+  promise_ms_ -= std::min(promise_ms_, elapsed_ms);
+  TickForwarded(elapsed_ms);
   if (role_ == Role::kLeader) {
     TickLeader(elapsed_ms);
   } else {
@@ -172,24 +219,10 @@ void Group::Core::On(const Propose& propose) { out_->proposal = AppendProposal(p
 
 void Group::Core::On(const Persisted& persisted) { TakeDurable(persisted.ticket); }
 
-void Group::Core::On(const ReadIndex& read) { StartRead(read.round); }
-
 void Group::Core::On(const Compact& compact) {
   CHECK_MSG(compact.index <= applied_index_, "compacting entries that nobody has applied");
   if (compact.index >= log_.first_index()) log_.CompactThrough(compact.index);
 }
-
-// Refused as long as the concept behind it is not there.
-void Group::Core::On(const ChangeMembership&) {
-  out_->proposal = Proposal{.refusal = Refusal::kChanging};
-}
-void Group::Core::On(const TransferLeadership&) { out_->transfer = Refusal::kInvalid; }
-void Group::Core::On(const SnapshotStatus&) {}
-void Group::Core::On(const InstallSnapshot&) {}
-bool Group::Core::changing() const { return false; }
-std::optional<PeerStatus> Group::Core::StatusOf(NodeId) const { return std::nullopt; }
-uint64_t Group::Core::CompactionIndex(uint64_t applied) const { return applied; }
-bool Group::Core::WantsSnapshot(LogPosition) const { return false; }
 
 void Group::Core::FinishUpdate(const Standing& before) {
   IssueTicket();
@@ -213,6 +246,8 @@ void Group::Core::CheckInvariants() const {
   CHECK(commit_index_ <= log_.last_index());
   CHECK(durable_index_ <= log_.last_index());
   CHECK(durable_sequence_ <= issued_sequence_);
+  CHECK(configurations_.front().index <= commit_index_);
+  CHECK(forwarded_.empty() || (role_ == Role::kFollower && leader_ != kNoNode));
   CHECK(hard_state_.term >= log_.last().term);
   CHECK(hard_state_.term >= durable_hard_state_.term);
   if (alone_is_quorum_) {
@@ -227,12 +262,17 @@ void Group::Core::CheckInvariants() const {
   } else {
     CHECK(leader_ != config_.self);
     CHECK_MSG(reads_.empty(), "only a leader has reads that wait");
+    CHECK(transfer_to_ == kNoNode);
     CHECK(peers_.empty());
   }
 }
 
 Standing Group::Core::standing() const {
-  return {.role = role_, .term = hard_state_.term, .leader = leader_, .ready = ready()};
+  return {.role = role_,
+          .term = hard_state_.term,
+          .leader = leader_,
+          .ready = ready(),
+          .transferring_to = transfer_to_};
 }
 
 Fate Group::Core::FateOf(uint64_t term, uint64_t index) const {

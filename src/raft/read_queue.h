@@ -1,16 +1,26 @@
-// The read rounds of a leader that wait for their confirmation.
+// The read rounds that wait for their confirmation.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
 
 #include "base/check.h"
+#include "raft/types.h"
 
 namespace holdfast::raft {
 
-// Rounds in ascending order; the oldest leave first. A ring of fixed size, so that it is bounded
-// and allocates once.
+// A leader's round, or one that a follower has asked its leader for.
+struct WaitingRead {
+  uint64_t round = 0;        // on the way between leader and followers
+  NodeId asker = kNoNode;    // the follower that is waiting; kNoNode: the caller
+  uint64_t asked = 0;        // its name for the asker
+  uint64_t given_up_ms = 0;  // a follower's: when it gives up, of the time that it lived through
+};
+
+// Rounds in ascending order; the oldest leave first. A ring that grows up to its limit, so that it
+// is bounded, and allocates nothing once it has its size.
 class ReadQueue {
  public:
   explicit ReadQueue(size_t max_rounds) : max_rounds_(max_rounds) { CHECK(max_rounds > 0); }
@@ -18,34 +28,42 @@ class ReadQueue {
   bool empty() const { return count_ == 0; }
   bool full() const { return count_ == max_rounds_; }
   // REQUIRES: !empty()
-  uint64_t front() const {
+  const WaitingRead& front() const {
     CHECK(!empty());
-    return rounds_[head_];
+    return ring_[head_];
   }
-  uint64_t back() const {
+  const WaitingRead& back() const {
     CHECK(!empty());
-    return rounds_[(head_ + count_ - 1) % max_rounds_];
+    return ring_[(head_ + count_ - 1) % ring_.size()];
   }
 
-  // REQUIRES: !full(), `round` larger than all that wait.
-  void Push(uint64_t round) {
+  // REQUIRES: !full(), `read.round` larger than all that wait.
+  void Push(const WaitingRead& read) {
     CHECK(!full());
-    CHECK(empty() || round > back());
-    if (rounds_.empty()) rounds_.resize(max_rounds_);
-    rounds_[(head_ + count_) % max_rounds_] = round;
+    CHECK(empty() || read.round > back().round);
+    if (count_ == ring_.size()) Grow();
+    ring_[(head_ + count_) % ring_.size()] = read;
     ++count_;
   }
   // REQUIRES: !empty()
-  uint64_t Pop() {
-    const uint64_t round = front();
-    head_ = (head_ + 1) % max_rounds_;
+  WaitingRead Pop() {
+    const WaitingRead read = front();
+    head_ = (head_ + 1) % ring_.size();
     --count_;
-    return round;
+    return read;
   }
 
  private:
+  static constexpr size_t kMinCapacity = 16;
+
+  void Grow() {
+    std::rotate(ring_.begin(), ring_.begin() + static_cast<std::ptrdiff_t>(head_), ring_.end());
+    head_ = 0;
+    ring_.resize(std::min(max_rounds_, std::max(kMinCapacity, 2 * ring_.size())));
+  }
+
   const size_t max_rounds_;
-  std::vector<uint64_t> rounds_;  // empty until the first round has to wait
+  std::vector<WaitingRead> ring_;
   size_t head_ = 0;
   size_t count_ = 0;
 };

@@ -8,6 +8,7 @@ namespace holdfast::raft {
 
 Proposal Group::Core::AppendProposal(const Payload& payload) {
   if (role_ != Role::kLeader) return {.refusal = Refusal::kNotLeader};
+  if (transfer_to_ != kNoNode) return {.refusal = Refusal::kTransferring};
   const uint64_t uncommitted = log_.BytesAfter(commit_index_);
   const Entry entry{.kind = EntryKind::kData, .payload = payload};
   // With nothing uncommitted any size is taken, or a large proposal could never be made.
@@ -25,17 +26,18 @@ void Group::Core::AppendAsLeader(EntryKind kind, const Payload& payload) {
   AppendToLog(
       {.term = hard_state_.term, .index = log_.last_index() + 1, .kind = kind, .payload = payload});
   for (Peer& peer : peers_) SendAppends(&peer);
+  // Only now, so that who is removed may still hear of it.
+  if (kind == EntryKind::kConfiguration) UpdatePeers();
 }
 
 // All that is known of the others in a new term is that they may have what the leader has.
-void Group::Core::AddPeers() {
-  CHECK(peers_.empty());
+void Group::Core::AddPeers(uint64_t next) {
   for (const auto* list : {&membership_.voters, &membership_.outgoing, &membership_.learners}) {
     for (const NodeId node : *list) {
       if (node == config_.self || FindPeer(node) != nullptr) continue;
-      peers_.push_back({.id = node,
-                        .progress = Progress(log_.last_index() + 1, config_.max_inflight_appends,
-                                             config_.max_inflight_bytes)});
+      peers_.push_back(
+          {.id = node,
+           .progress = Progress(next, config_.max_inflight_appends, config_.max_inflight_bytes)});
     }
   }
 }
@@ -44,6 +46,10 @@ Group::Core::Peer* Group::Core::FindPeer(NodeId id) {
   const auto peer =
       std::find_if(peers_.begin(), peers_.end(), [id](const Peer& p) { return p.id == id; });
   return peer == peers_.end() ? nullptr : &*peer;
+}
+
+const Group::Core::Peer* Group::Core::FindPeer(NodeId id) const {
+  return const_cast<Core*>(this)->FindPeer(id);
 }
 
 void Group::Core::SendAppends(Peer* peer) {
@@ -81,7 +87,7 @@ void Group::Core::SendEmptyAppend(Peer* peer) {
 }
 
 void Group::Core::OnAppendReply(const Message& message) {
-  Peer* const peer = role_ == Role::kLeader ? FindPeer(message.from) : nullptr;
+  Peer* peer = role_ == Role::kLeader ? FindPeer(message.from) : nullptr;
   if (peer == nullptr) return;
   if (message.rejected) {
     // Where the follower's log ends or differs, and its term there: the logs can agree only where
@@ -89,12 +95,23 @@ void Group::Core::OnAppendReply(const Message& message) {
     peer->active = true;
     uint64_t agree = std::min(message.hint.index, log_.last_index());
     if (agree > log_.base().index) agree = log_.LastAtMostTerm(agree, message.hint.term);
-    if (peer->progress.Rejected(message.position.index, agree)) SendAppends(peer);
+    if (!peer->progress.Rejected(message.position.index, agree)) return;
+    if (peer->progress.next() < log_.first_index()) {
+      NeedSnapshot(peer);  // it says itself that it lacks what is gone
+    } else {
+      SendAppends(peer);
+    }
     return;
   }
   if (message.position.index > log_.last_index()) return;  // nobody was sent that
   peer->active = true;
-  if (peer->progress.Accepted(message.position.index)) AdvanceLeaderCommit();
+  if (peer->progress.Accepted(message.position.index)) {
+    AdvanceLeaderCommit();
+    ContinueTransfer();
+    // The commit may have ended a change of membership, and this node's or the peer's part in it.
+    peer = FindPeer(message.from);
+    if (peer == nullptr) return;
+  }
   SendAppends(peer);
 }
 

@@ -120,7 +120,8 @@ struct Restored {
   // are kept for followers that lag; the first of them only lends its term to the one behind it,
   // unless it is the first ever.
   std::vector<Entry> entries;
-  // As of `applied`; for a group that never ran, its founding members. What the entries above
+  // As of `applied`; for a group that never ran, its founding members. A node that joins later
+  // starts with these, too, or with any others among whom it is no voter. What the entries above
   // `applied` change comes on top of it.
   Membership membership;
   // `applied` is exactly a snapshot that was switched in, so the crash may have come before the log

@@ -35,6 +35,11 @@ class Scenario {
   Lines Timeout(const Arguments& a);
   Lines ProposeText(const Arguments& a);
   Lines Read(const Arguments& a);
+  Lines Change(const Arguments& a);
+  Lines Transfer(const Arguments& a);
+  Lines MoveSnapshot(const Arguments& a);
+  Lines Sent(const Arguments& a);
+  Lines Compaction(const Arguments& a);
   Lines CompleteDisk(const Arguments& a);
   Lines ReportPersisted(const Arguments& a);
   Lines Flush(const Arguments& a);
@@ -60,15 +65,29 @@ class Scenario {
 
 Lines Scenario::Run(const std::string& command) {
   static const std::map<std::string, Handler> handlers = {
-      {"node", &Scenario::AddNode},       {"crash", &Scenario::Crash},
-      {"start", &Scenario::Start},        {"tick", &Scenario::TickTo},
-      {"timeout", &Scenario::Timeout},    {"propose", &Scenario::ProposeText},
-      {"read", &Scenario::Read},          {"disk", &Scenario::CompleteDisk},
-      {"flush", &Scenario::Flush},        {"persisted", &Scenario::ReportPersisted},
-      {"compact", &Scenario::CompactLog}, {"deliver", &Scenario::Deliver},
-      {"drop", &Scenario::Drop},          {"repeat", &Scenario::Repeat},
-      {"receive", &Scenario::Receive},    {"network", &Scenario::Network},
-      {"settle", &Scenario::Settle},      {"show", &Scenario::ShowNode},
+      {"node", &Scenario::AddNode},
+      {"crash", &Scenario::Crash},
+      {"start", &Scenario::Start},
+      {"tick", &Scenario::TickTo},
+      {"timeout", &Scenario::Timeout},
+      {"propose", &Scenario::ProposeText},
+      {"read", &Scenario::Read},
+      {"disk", &Scenario::CompleteDisk},
+      {"flush", &Scenario::Flush},
+      {"persisted", &Scenario::ReportPersisted},
+      {"compact", &Scenario::CompactLog},
+      {"deliver", &Scenario::Deliver},
+      {"drop", &Scenario::Drop},
+      {"repeat", &Scenario::Repeat},
+      {"receive", &Scenario::Receive},
+      {"network", &Scenario::Network},
+      {"settle", &Scenario::Settle},
+      {"show", &Scenario::ShowNode},
+      {"change", &Scenario::Change},
+      {"transfer", &Scenario::Transfer},
+      {"snapshot", &Scenario::MoveSnapshot},
+      {"sent", &Scenario::Sent},
+      {"compaction", &Scenario::Compaction},
   };
   Arguments words = Words(command);
   if (words.empty()) return Error("an empty command");
@@ -80,7 +99,8 @@ Lines Scenario::Run(const std::string& command) {
 
 Lines Scenario::Render(NodeId id, const std::function<const Update&()>& step) {
   const uint64_t commit_before = world_.At(id).group->commit_index();
-  return Show(step(), commit_before);
+  const Update& update = step();
+  return Show(update, commit_before, world_.At(id).group->membership());
 }
 
 Lines Scenario::StepNode(NodeId id, const Event& event) {
@@ -92,6 +112,16 @@ std::optional<NodeId> Scenario::RunningNode(const Arguments& a) {
   const auto id = ParseNumber(a[0]);
   if (!id.has_value() || !world_.Runs(*id)) return std::nullopt;
   return id;
+}
+
+// A>B
+std::optional<Link> ParseLink(const std::string& text) {
+  const auto ends = Split(text, '>');
+  if (ends.size() != 2) return std::nullopt;
+  const auto from = ParseNumber(ends[0]);
+  const auto to = ParseNumber(ends[1]);
+  if (!from.has_value() || !to.has_value()) return std::nullopt;
+  return Link(*from, *to);
 }
 
 bool SetNodeOption(const std::string& key, const std::string& value, GroupConfig* config,
@@ -117,6 +147,11 @@ bool SetNodeOption(const std::string& key, const std::string& value, GroupConfig
   }
   const auto number = ParseNumber(value);
   if (!number.has_value()) return false;
+  if (key == "lease-drift") {
+    config->lease_reads = true;
+    config->lease_drift_ms = *number;
+    return true;
+  }
   if (key == "inflight") {
     config->max_inflight_appends = static_cast<uint32_t>(*number);
     return true;
@@ -133,6 +168,8 @@ bool SetNodeOption(const std::string& key, const std::string& value, GroupConfig
                     : key == "append-bytes"   ? &config->max_append_bytes
                     : key == "inflight-bytes" ? &config->max_inflight_bytes
                     : key == "uncommitted"    ? &config->max_uncommitted_bytes
+                    : key == "retained"       ? &config->max_retained_bytes
+                    : key == "promotion-lag"  ? &config->max_promotion_lag_bytes
                                               : nullptr;
   if (field != nullptr) *field = *number;
   return field != nullptr;
@@ -224,10 +261,78 @@ Lines Scenario::ProposeText(const Arguments& a) {
 
 Lines Scenario::Read(const Arguments& a) {
   const auto id = RunningNode(a);
-  const auto round = a.size() == 2 ? ParseNumber(a[1]) : std::nullopt;
-  if (!id.has_value() || !round.has_value()) return Error("read ID ROUND");
-  Lines output = StepNode(*id, ReadIndex{*round});
+  const auto round = a.size() >= 2 ? ParseNumber(a[1]) : std::nullopt;
+  if (!id.has_value() || !round.has_value()) return Error("read ID ROUND [at=MS] [forward]");
+  ReadIndex read{.round = *round};
+  for (size_t i = 2; i < a.size(); ++i) {
+    const auto at = a[i].rfind("at=", 0) == 0 ? ParseNumber(a[i].substr(3)) : std::nullopt;
+    if (!at.has_value() && a[i] != "forward") return Error("bad option " + a[i]);
+    if (at.has_value()) {
+      read.now_ms = *at;
+    } else {
+      read.forward = true;
+    }
+  }
+  Lines output = StepNode(*id, read);
   return output.empty() ? Lines{"-"} : output;
+}
+
+Lines Scenario::Change(const Arguments& a) {
+  const auto id = RunningNode(a);
+  if (!id.has_value()) return Error("change ID voters=… [learners=…]");
+  ChangeMembership change;
+  for (size_t i = 1; i < a.size(); ++i) {
+    const auto words = Split(a[i], '=');
+    const auto ids = words.size() == 2 ? ParseNumbers(words[1]) : std::nullopt;
+    if (!ids.has_value() || (words[0] != "voters" && words[0] != "learners")) {
+      return Error("bad option " + a[i]);
+    }
+    (words[0] == "voters" ? change.voters : change.learners) = *ids;
+  }
+  return StepNode(*id, change);
+}
+
+Lines Scenario::Transfer(const Arguments& a) {
+  const auto id = RunningNode(a);
+  const auto to = a.size() == 2 ? ParseNumber(a[1]) : std::nullopt;
+  if (!id.has_value() || !to.has_value()) return Error("transfer ID TO");
+  return StepNode(*id, TransferLeadership{*to});
+}
+
+Lines Scenario::MoveSnapshot(const Arguments& a) {
+  const auto link = a.empty() ? std::nullopt : ParseLink(a[0]);
+  const bool crash = a.size() == 2 && a[1] == "crash";
+  if (!link.has_value() || !world_.Runs(link->first) || !world_.Runs(link->second) ||
+      (a.size() > 1 && !crash)) {
+    return Error("snapshot A>B [crash]");
+  }
+  const auto [from, to] = *link;
+  const Snapshot snapshot = world_.TakeSnapshot(from);
+  if (!world_.SwitchIn(to, snapshot)) return {"not wanted"};
+  if (crash) {
+    world_.Crash(to);
+    return {};
+  }
+  return StepNode(
+      to, InstallSnapshot{snapshot.last, snapshot.membership, snapshot.term, snapshot.leader});
+}
+
+Lines Scenario::Sent(const Arguments& a) {
+  const auto link = a.size() == 2 ? ParseLink(a[0]) : std::nullopt;
+  if (!link.has_value() || !world_.Runs(link->first)) return Error("sent A>B 5@2");
+  const auto position = ParsePosition(a[1]);
+  if (!position.has_value() && a[1] != "failed") return Error("sent A>B 5@2");
+  Lines output = StepNode(link->first, SnapshotStatus{.peer = link->second,
+                                                      .position = position.value_or(LogPosition()),
+                                                      .ok = position.has_value()});
+  return output.empty() ? Lines{"-"} : output;
+}
+
+Lines Scenario::Compaction(const Arguments& a) {
+  const auto id = RunningNode(a);
+  if (!id.has_value()) return Error("compaction ID");
+  const Node& node = world_.At(*id);
+  return {"through " + std::to_string(node.group->CompactionIndex(node.disk.applied.index))};
 }
 
 Lines Scenario::CompleteDisk(const Arguments& a) {
@@ -272,11 +377,9 @@ Lines Scenario::CompactLog(const Arguments& a) {
 
 std::optional<std::vector<Message>> Scenario::Take(const Arguments& a) {
   if (a.empty() || a.size() > 2) return std::nullopt;
-  const auto ends = Split(a[0], '>');
-  const auto from = ParseNumber(ends[0]);
-  const auto to = ends.size() == 2 ? ParseNumber(ends[1]) : std::nullopt;
-  if (!from.has_value() || !to.has_value()) return std::nullopt;
-  std::deque<Message>& queue = world_.Queue(*from, *to);
+  const auto link = ParseLink(a[0]);
+  if (!link.has_value()) return std::nullopt;
+  std::deque<Message>& queue = world_.Queue(link->first, link->second);
   uint64_t first = 0;
   uint64_t n = 1;
   if (a.size() == 2 && a[1] == "all") {
@@ -353,8 +456,8 @@ Lines Scenario::ShowNode(const Arguments& a) {
   }
   return {Show(group.standing()),
           "commit=" + std::to_string(group.commit_index()) +
-              " durable=" + std::to_string(group.durable_index()) +
-              " applied=" + std::to_string(group.applied_index()),
+              " durable=" + std::to_string(group.durable_index()) + " applied=" +
+              std::to_string(group.applied_index()) + (group.changing() ? " changing" : ""),
           "log" + (log.empty() ? " -" : log)};
 }
 

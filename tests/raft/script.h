@@ -12,12 +12,20 @@
 //
 //   node ID voters=1,2,3 [term=T vote=N] [applied=5@2] [log=6@2,7@3] [learners=…] [outgoing=…]
 //        [election=MS heartbeat=MS seed=N append-bytes=N inflight=N inflight-bytes=N
-//         uncommitted=N reads=N]          a machine with this disk; starts it
+//         uncommitted=N reads=N retained=N promotion-lag=N lease-drift=MS]
+//                                       a machine with this disk; starts it. lease-drift: reads
+//                                       may be confirmed by a lease
 //   crash ID / start ID                   power loss; process start
 //   tick ID MS | tick ID +MS [xN]         prints only ticks that do something, unless it is one
 //   timeout ID                            ticks by the heartbeat interval until something happens
 //   propose ID TEXT | propose ID size=N
-//   read ID ROUND
+//   read ID ROUND [at=MS] [forward]       at: the caller knows the time
+//   change ID voters=1,2 [learners=3]
+//   transfer ID TO
+//   snapshot A>B [crash]                  B gets the flushed state machine of A and switches it in;
+//                                       crash: power loss right after the switch
+//   sent A>B 5@2 | sent A>B failed        A's sending to B ended
+//   compaction ID                         how far the log may be compacted
 //   disk ID [N|all]                       the oldest N (default 1) writes become durable
 //   persisted ID SEQUENCE [term=T]        reports that ticket (again), disk unchanged
 //   flush ID INDEX / compact ID INDEX

@@ -3,6 +3,8 @@
 #include <charconv>
 #include <utility>
 
+#include "raft/membership.h"
+
 namespace holdfast::raft::testing {
 
 namespace {
@@ -29,6 +31,30 @@ std::string ShowEntries(const std::vector<Entry>& entries) {
   return text;
 }
 
+std::string ShowNodes(const std::vector<NodeId>& nodes) {
+  std::string text;
+  for (const NodeId node : nodes) text += (text.empty() ? "" : ".") + Number(node);
+  return text;
+}
+
+// 1.2/1/3
+std::optional<Membership> ParseMembership(std::string_view text) {
+  const std::vector<std::string> lists = Split(text, '/');
+  if (lists.size() != 3) return std::nullopt;
+  Membership membership;
+  std::vector<NodeId>* const into[] = {&membership.voters, &membership.outgoing,
+                                       &membership.learners};
+  for (size_t i = 0; i < 3; ++i) {
+    if (lists[i].empty()) continue;
+    for (const std::string& part : Split(lists[i], '.')) {
+      const auto node = ParseNumber(part);
+      if (!node.has_value()) return std::nullopt;
+      into[i]->push_back(*node);
+    }
+  }
+  return membership;
+}
+
 bool ParseMessageField(std::string_view key, std::string_view value, Message* message) {
   if (key == "granted" || key == "rejected") {
     message->rejected = key == "rejected";
@@ -36,6 +62,10 @@ bool ParseMessageField(std::string_view key, std::string_view value, Message* me
     const auto index = ParseNumber(value);
     message->position.index = index.value_or(0);
     return index.has_value();
+  }
+  if (key == "transfer") {
+    message->transfer = true;
+    return value.empty();
   }
   if (key == "last" || key == "prev" || key == "hint") {
     const auto position = ParsePosition(value);
@@ -55,6 +85,8 @@ bool ParseMessageField(std::string_view key, std::string_view value, Message* me
     message->commit = *number;
   } else if (key == "round") {
     message->round = *number;
+  } else if (key == "sent") {
+    message->sent_ms = *number;
   } else if (key == "match") {
     message->position.index = *number;
   } else {
@@ -121,6 +153,11 @@ std::optional<Entry> ParseEntry(std::string_view text) {
   const std::string_view payload = text.substr(colon + 1);
   if (payload == "(noop)") {
     entry.kind = EntryKind::kNoop;
+  } else if (payload.size() > 2 && payload.front() == '[' && payload.back() == ']') {
+    const auto membership = ParseMembership(payload.substr(1, payload.size() - 2));
+    if (!membership.has_value()) return std::nullopt;
+    entry.kind = EntryKind::kConfiguration;
+    entry.payload = std::make_shared<const std::string>(EncodeMembership(*membership));
   } else {
     entry.payload = std::make_shared<const std::string>(payload);
   }
@@ -168,10 +205,19 @@ std::string Show(LogPosition position) {
   return Number(position.index) + "@" + Number(position.term);
 }
 
+std::string Show(const Membership& membership) {
+  return ShowNodes(membership.voters) + "/" + ShowNodes(membership.outgoing) + "/" +
+         ShowNodes(membership.learners);
+}
+
 std::string Show(const Entry& entry) {
   std::string text = Show(LogPosition{.index = entry.index, .term = entry.term});
   if (entry.kind == EntryKind::kNoop) return text + ":(noop)";
   if (entry.payload == nullptr || entry.payload->empty()) return text;
+  if (entry.kind == EntryKind::kConfiguration) {
+    const auto membership = DecodeMembership(*entry.payload);
+    return text + (membership.ok() ? ":[" + Show(membership.value()) + "]" : ":[damaged]");
+  }
   if (entry.payload->size() > 20) return text + ":<" + Number(entry.payload->size()) + ">";
   return text + ":" + *entry.payload;
 }
@@ -185,7 +231,7 @@ std::string Show(const Message& message) {
   switch (message.kind) {
     case MessageKind::kPreVote:
     case MessageKind::kVote:
-      text += " last=" + Show(message.position);
+      text += " last=" + Show(message.position) + (message.transfer ? " transfer" : "");
       break;
     case MessageKind::kPreVoteReply:
     case MessageKind::kVoteReply:
@@ -204,9 +250,11 @@ std::string Show(const Message& message) {
       break;
     case MessageKind::kHeartbeat:
       text += " commit=" + Number(message.commit) + " round=" + Number(message.round);
+      if (message.sent_ms != 0) text += " sent=" + Number(message.sent_ms);
       break;
     case MessageKind::kHeartbeatReply:
       text += " round=" + Number(message.round);
+      if (message.sent_ms != 0) text += " sent=" + Number(message.sent_ms);
       break;
     case MessageKind::kTimeoutNow:
       text += " last=" + Show(message.position);
@@ -240,7 +288,11 @@ std::string Show(const Standing& standing) {
   }
   text += " term=" + Number(standing.term);
   if (standing.leader != kNoNode) text += " leader=" + Number(standing.leader);
-  return text + (standing.ready ? " ready" : "");
+  if (standing.ready) text += " ready";
+  if (standing.transferring_to != kNoNode) {
+    text += " transferring-to=" + Number(standing.transferring_to);
+  }
+  return text;
 }
 
 std::string Show(Refusal refusal) {
@@ -267,7 +319,8 @@ std::string Show(Refusal refusal) {
   return "unknown";
 }
 
-std::vector<std::string> Show(const Update& update, uint64_t commit_before) {
+std::vector<std::string> Show(const Update& update, uint64_t commit_before,
+                              const Membership& membership) {
   std::vector<std::string> lines;
   if (update.proposal.has_value()) {
     const Proposal& proposal = *update.proposal;
@@ -279,10 +332,21 @@ std::vector<std::string> Show(const Update& update, uint64_t commit_before) {
     lines.push_back("hard-state term=" + Number(update.hard_state->term) +
                     " vote=" + Number(update.hard_state->voted_for));
   }
+  if (update.transfer.has_value()) {
+    lines.push_back(*update.transfer == Refusal::kNone
+                        ? "transfer under way"
+                        : "transfer refused: " + Show(*update.transfer));
+  }
+  if (update.installed.has_value()) lines.push_back("installed " + Show(*update.installed));
+  if (update.reset.has_value()) lines.push_back("reset " + Show(*update.reset));
   if (!update.append.empty()) lines.push_back("append " + ShowEntries(update.append));
   if (update.ticket.has_value()) {
     lines.push_back("persist #" + Number(update.ticket->sequence) + " term=" +
                     Number(update.ticket->hard_state.term) + " last=" + Show(update.ticket->last));
+  }
+  if (update.membership_changed) lines.push_back("membership " + Show(membership));
+  for (const NodeId peer : update.snapshots_to_send) {
+    lines.push_back("snapshot to " + Number(peer));
   }
   for (const Outgoing& outgoing : update.messages) {
     lines.push_back("send " + Show(outgoing.message) +

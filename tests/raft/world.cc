@@ -1,8 +1,10 @@
 #include "world.h"
 
 #include <algorithm>
+#include <string_view>
 
 #include "base/check.h"
+#include "raft/membership.h"
 
 namespace holdfast::raft::testing {
 
@@ -12,8 +14,19 @@ std::string Text(LogPosition position) {
   return std::to_string(position.index) + "@" + std::to_string(position.term);
 }
 
+bool SamePayload(const Entry& a, const Entry& b) {
+  const auto bytes = [](const Entry& entry) {
+    return entry.payload == nullptr ? std::string_view() : std::string_view(*entry.payload);
+  };
+  return a.kind == b.kind && bytes(a) == bytes(b);
+}
+
 void WriteTo(Disk* disk, const Request& request) {
   if (request.hard_state.has_value()) disk->hard_state = *request.hard_state;
+  if (request.reset.has_value()) {
+    disk->base = *request.reset;
+    disk->entries.clear();
+  }
   for (const Entry& entry : request.append) {
     CHECK(entry.index > disk->base.index);
     const size_t keep = entry.index - disk->base.index - 1;
@@ -37,6 +50,8 @@ Status World::AddNode(const GroupConfig& config, Disk disk) {
   Node& node = nodes_[config.self];
   node.config = config;
   node.disk = std::move(disk);
+  if (nodes_.size() == 1 && node.disk.applied.index == 0) founding_ = node.disk.membership;
+  if (founding_ != node.disk.membership) founding_.reset();  // several groups, or one under way
   return Start(config.self);
 }
 
@@ -48,10 +63,12 @@ Status World::Start(NodeId id) {
   restored.applied = node.disk.applied;
   restored.entries = node.disk.entries;
   restored.membership = node.disk.membership;
+  restored.installed = restored.applied.index > 0 && restored.applied == node.disk.installed;
   auto group = Group::Create(node.config, std::move(restored));
   if (!group.ok()) return group.status();
   node.group = std::move(group).value();
   watched_[id] = node.group->commit_index();
+  WatchMembership(id);
   return Status::Ok();
 }
 
@@ -78,11 +95,12 @@ void World::CarryOut(NodeId id, const Update& update) {
   Node& node = nodes_.at(id);
   if (update.ticket.has_value()) {
     node.tickets.push_back(*update.ticket);
-    node.requests.push_back({*update.ticket, update.hard_state, update.append});
+    node.requests.push_back({*update.ticket, update.hard_state, update.reset, update.append});
   }
   for (const Outgoing& outgoing : update.messages) node.held.push_back(outgoing);
   Release(&node);
   Watch(id, update);
+  if (observer_ != nullptr) observer_(id, update);
 }
 
 void World::Release(Node* node) {
@@ -114,8 +132,11 @@ const Update& World::CompleteWrites(NodeId id, size_t n) {
 void World::Flush(NodeId id, uint64_t index) {
   Node& node = nodes_.at(id);
   CHECK(index <= node.group->applied_index());
-  if (index > node.disk.applied.index) {
-    node.disk.applied = {index, node.group->TermAt(index)};
+  for (uint64_t i = node.disk.applied.index + 1; i <= index; ++i) {
+    const Entry& entry = node.group->EntryAt(i);
+    node.disk.applied = {i, entry.term};
+    if (entry.kind != EntryKind::kConfiguration) continue;
+    node.disk.membership = DecodeMembership(*entry.payload).value();
   }
 }
 
@@ -127,6 +148,23 @@ const Update& World::CompactLog(NodeId id, uint64_t index) {
     disk.entries.erase(disk.entries.begin());
   }
   return Step(id, Compact{index});
+}
+
+Snapshot World::TakeSnapshot(NodeId from) {
+  const Node& node = nodes_.at(from);
+  return {.last = node.disk.applied,
+          .membership = node.disk.membership,
+          .term = node.group->term(),
+          .leader = node.group->leader()};
+}
+
+bool World::SwitchIn(NodeId to, const Snapshot& snapshot) {
+  Node& node = nodes_.at(to);
+  if (!node.group->WantsSnapshot(snapshot.last)) return false;
+  node.disk.applied = snapshot.last;
+  node.disk.membership = snapshot.membership;
+  node.disk.installed = snapshot.last;
+  return true;
 }
 
 bool World::Settle() {
@@ -168,6 +206,15 @@ void World::Watch(NodeId id, const Update& update) {
       Violation("entry " + std::to_string(i) + " is applied before it is on disk");
     }
   }
+  if (update.installed.has_value()) {
+    const auto committed = committed_.find(update.installed->index);
+    if (committed != committed_.end() && committed->second.term != update.installed->term) {
+      Violation("a snapshot ends at another entry than was committed there");
+    }
+  }
+  if (update.membership_changed || update.installed.has_value() || !update.append.empty()) {
+    WatchMembership(id);
+  }
   for (const ReadAnswer& answer : update.reads) {
     const auto read = node.reads.find(answer.round);
     if (read == node.reads.end()) {
@@ -190,7 +237,7 @@ void World::WatchCommit(NodeId id, uint64_t index) {
   if (index < group.first_index()) return;
   const Entry& entry = group.EntryAt(index);
   const auto [it, fresh] = committed_.emplace(index, entry);
-  if (it->second.term != entry.term || it->second.payload != entry.payload) {
+  if (it->second.term != entry.term || !SamePayload(it->second, entry)) {
     Violation("node " + std::to_string(id) + " commits " + Text({index, entry.term}) +
               ", but committed was " + Text({index, it->second.term}));
   }
@@ -209,6 +256,34 @@ void World::WatchDurability(NodeId id, LogPosition committed) {
     if (2 * holders <= voters->size() && !voters->empty()) {
       Violation("entry " + Text(committed) + " is committed without a quorum of disks");
     }
+  }
+}
+
+// The membership in force is that of the last configuration in the log, whoever knows it as
+// committed or not; what is no longer in memory was committed. A leader has one change of its own
+// in flight.
+void World::WatchMembership(NodeId id) {
+  const Group& group = *nodes_.at(id).group;
+  size_t in_flight = 0;
+  const Entry* last = nullptr;
+  for (uint64_t i = group.first_index(); i <= group.last_index(); ++i) {
+    const Entry& entry = group.EntryAt(i);
+    if (entry.kind != EntryKind::kConfiguration) continue;
+    last = &entry;
+    in_flight += i > group.commit_index() && entry.term == group.term() ? 1 : 0;
+  }
+  if (group.role() == Role::kLeader && in_flight > 1)
+    Violation("two changes of membership at once");
+  for (auto it = committed_.upper_bound(group.first_index() - 1);
+       last == nullptr && it != committed_.begin();) {
+    --it;
+    if (it->second.kind == EntryKind::kConfiguration) last = &it->second;
+  }
+  if (last == nullptr && !founding_.has_value()) return;  // a scenario that begins in the middle
+  const Membership expected =
+      last == nullptr ? *founding_ : DecodeMembership(*last->payload).value();
+  if (expected != group.membership()) {
+    Violation("node " + std::to_string(id) + " goes by a membership that is not in its log");
   }
 }
 

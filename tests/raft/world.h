@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -25,7 +26,8 @@ struct Disk {
   LogPosition applied;  // of the durable state machine
   LogPosition base;     // the entry before entries.front(); removed with its log segment
   std::vector<Entry> entries;
-  Membership membership;
+  Membership membership;  // as of `applied`
+  LogPosition installed;  // the last snapshot that was switched in
 
   bool Contains(LogPosition position) const;
 };
@@ -34,6 +36,7 @@ struct Disk {
 struct Request {
   Ticket ticket;
   std::optional<HardState> hard_state;
+  std::optional<LogPosition> reset;
   std::vector<Entry> append;
 };
 
@@ -52,6 +55,14 @@ struct Node {
 };
 
 using Link = std::pair<NodeId, NodeId>;  // from, to
+
+// A durable state machine as it goes to another node.
+struct Snapshot {
+  LogPosition last;
+  Membership membership;
+  uint64_t term = 0;
+  NodeId leader = kNoNode;
+};
 
 class World {
  public:
@@ -76,6 +87,12 @@ class World {
   // Removes the log up to `index` from memory and disk. REQUIRES: it was flushed.
   const Update& CompactLog(NodeId id, uint64_t index);
 
+  // The snapshot that a running node would send now.
+  Snapshot TakeSnapshot(NodeId from);
+  // Replaces the durable state machine of a running node, unless it does not want that: false. Its
+  // group is to be told by Step(InstallSnapshot) next, or to crash.
+  [[nodiscard]] bool SwitchIn(NodeId to, const Snapshot& snapshot);
+
   // Messages on their way, oldest first.
   std::deque<Message>& Queue(NodeId from, NodeId to) { return network_[{from, to}]; }
   std::map<Link, std::deque<Message>>& network() { return network_; }
@@ -83,6 +100,11 @@ class World {
   // Delivers everything and completes every write until nothing moves. False when that does not
   // end.
   [[nodiscard]] bool Settle();
+
+  // Sees every update.
+  void set_observer(std::function<void(NodeId, const Update&)> observer) {
+    observer_ = std::move(observer);
+  }
 
   // Broken promises, in words; empty as long as all is well.
   const std::vector<std::string>& violations() const { return violations_; }
@@ -96,12 +118,15 @@ class World {
   void Watch(NodeId id, const Update& update);
   void WatchCommit(NodeId id, uint64_t index);
   void WatchDurability(NodeId id, LogPosition committed);
+  void WatchMembership(NodeId id);
   void Violation(const std::string& what);
 
   std::map<NodeId, Node> nodes_;
   std::map<Link, std::deque<Message>> network_;
   Update update_;
+  std::function<void(NodeId, const Update&)> observer_;
 
+  std::optional<Membership> founding_;
   std::map<uint64_t, Entry> committed_;  // by index
   std::map<uint64_t, NodeId> leaders_;   // by term
   std::map<NodeId, uint64_t> watched_;   // commit index up to which a node was checked

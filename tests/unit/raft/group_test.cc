@@ -6,6 +6,7 @@
 #include <map>
 #include <string>
 
+#include "raft/membership.h"
 #include "raft/raft.h"
 
 // Last, because its CHECK replaces the one of base/check.h.
@@ -77,6 +78,14 @@ TEST_CASE("raft group: a senseless configuration is refused") {
     set(&config);
     CHECK(refused(config));
   }
+  // Nothing would be left for a lease.
+  config = Config();
+  config.lease_drift_ms = config.election_timeout_ms - config.heartbeat_interval_ms;
+  CHECK_FALSE(refused(config));
+  config.lease_reads = true;
+  CHECK(refused(config));
+  --config.lease_drift_ms;
+  CHECK_FALSE(refused(config));
 }
 
 TEST_CASE("raft group: a disk that contradicts itself is refused") {
@@ -108,6 +117,20 @@ TEST_CASE("raft group: a disk that contradicts itself is refused") {
   CHECK(code_of([](Restored* r) { r->entries[0].term = 0; }) == Code::kCorruption);
   CHECK(code_of([](Restored* r) { r->entries[3].kind = static_cast<EntryKind>(77); }) ==
         Code::kUnsupported);
+  const auto configuration = [](std::string bytes) {
+    return [bytes](Restored* r) {
+      r->entries[4].kind = EntryKind::kConfiguration;
+      r->entries[4].payload = std::make_shared<const std::string>(bytes);
+    };
+  };
+  const std::string good = EncodeMembership({.voters = {2}, .outgoing = {1}, .learners = {}});
+  CHECK(code_of(configuration(good)) == Code::kOk);
+  CHECK(code_of(configuration(good + "x")) == Code::kCorruption);
+  CHECK(code_of(configuration("\7")) == Code::kUnsupported);
+  CHECK(code_of([](Restored* r) {
+          r->entries[4].kind = EntryKind::kConfiguration;
+          r->entries[4].payload = nullptr;
+        }) == Code::kCorruption);
   CHECK(code_of([](Restored* r) { r->membership.voters.clear(); }) == Code::kCorruption);
   CHECK(code_of([](Restored* r) { r->membership.voters = {1, 1}; }) == Code::kCorruption);
   CHECK(code_of([](Restored* r) { r->membership.voters = {0}; }) == Code::kCorruption);
@@ -130,6 +153,82 @@ TEST_CASE("raft group: entries at and below the applied index are kept behind th
   CHECK(group->durable_index() == 6);
 }
 
+TEST_CASE("P15 raft group: only an installed snapshot excuses a log that contradicts it") {
+  Restored restored = Fresh();
+  restored.hard_state = {.term = 2, .voted_for = 1};
+  restored.applied = {.index = 5, .term = 3};
+  for (uint64_t i = 3; i <= 6; ++i) {
+    restored.entries.push_back({.term = 2, .index = i, .kind = EntryKind::kData, .payload = {}});
+  }
+  CHECK(Group::Create(Config(), restored).status().code() == Code::kCorruption);
+  restored.installed = true;
+  auto group = MustCreate(Config(), restored);
+  CHECK(group->last_index() == 5);
+  CHECK(group->term() == 3);
+  Update update;
+  group->Step(Tick{0}, &update);
+  REQUIRE(update.reset.has_value());
+  CHECK(*update.reset == LogPosition{5, 3});
+  REQUIRE(update.hard_state.has_value());
+  CHECK(update.ticket->last == LogPosition{5, 3});
+  // One that agrees is kept.
+  for (Entry& entry : restored.entries) entry.term = entry.index < 5 ? 2 : 3;
+  restored.hard_state.term = 3;
+  group = MustCreate(Config(), restored);
+  CHECK(group->last_index() == 6);
+  group->Step(Tick{0}, &update);
+  CHECK_FALSE(update.reset.has_value());
+}
+
+TEST_CASE("P12 raft group: a configuration above the applied index is in force after a restart") {
+  Restored restored = Fresh();
+  restored.hard_state = {.term = 2, .voted_for = 1};
+  restored.applied = {.index = 1, .term = 2};
+  const auto configuration = [](uint64_t index, const Membership& membership) {
+    return Entry{.term = 2,
+                 .index = index,
+                 .kind = EntryKind::kConfiguration,
+                 .payload = std::make_shared<const std::string>(EncodeMembership(membership))};
+  };
+  const Membership joint{.voters = {2}, .outgoing = {1}, .learners = {3}};
+  // Below what is applied it is contained in Restored::membership, or not any more.
+  restored.entries = {configuration(1, {.voters = {9}, .outgoing = {}, .learners = {}})};
+  CHECK(MustCreate(Config(), restored)->membership().voters == std::vector<NodeId>{1});
+  CHECK_FALSE(MustCreate(Config(), restored)->changing());
+  restored.entries.push_back(configuration(2, joint));
+  CHECK(MustCreate(Config(), restored)->membership() == joint);
+  CHECK(MustCreate(Config(), restored)->changing());
+}
+
+TEST_CASE("raft group: what a leader knows of the others") {
+  Update update;
+  Restored restored = Fresh();
+  restored.membership.learners = {2};
+  const auto group = MustCreate(Config(), restored);
+  CHECK_FALSE(group->StatusOf(2).has_value());
+  Lead(group.get(), &update);
+  CHECK_FALSE(group->StatusOf(1).has_value());
+  CHECK_FALSE(group->StatusOf(3).has_value());
+  REQUIRE(group->StatusOf(2).has_value());
+  CHECK(group->StatusOf(2)->match == 0);
+  CHECK(group->StatusOf(2)->lag_bytes == 64);
+  CHECK_FALSE(group->StatusOf(2)->promotable);
+  CHECK(group->CompactionIndex(1) == 0);  // kept for the learner
+  Message reply;
+  reply.kind = MessageKind::kAppendReply;
+  reply.from = 2;
+  reply.to = 1;
+  reply.term = 1;
+  reply.position.index = 1;
+  group->Step(reply, &update);
+  CHECK(group->StatusOf(2)->match == 1);
+  CHECK(group->StatusOf(2)->lag_bytes == 0);
+  CHECK(group->StatusOf(2)->active);
+  CHECK(group->StatusOf(2)->promotable);
+  CHECK_FALSE(group->StatusOf(2)->snapshot);
+  CHECK(group->CompactionIndex(1) == 1);
+}
+
 TEST_CASE("raft group: a caller that breaks its duties ends the process") {
   Update update;
   const auto group = MustCreate(Config(), Fresh());
@@ -149,6 +248,15 @@ TEST_CASE("raft group: a caller that breaks its duties ends the process") {
     group->Step(ReadIndex{.round = 2}, &update);
   }));
   CHECK(Dies([&] { group->Step(Compact{.index = 2}, &update); }));
+  CHECK(Dies([&] { group->Step(ReadIndex{.round = 2, .now_ms = 5}, &update); }) == false);
+  CHECK(Dies([&] {
+    group->Step(Tick{.now_ms = 50}, &update);
+    group->Step(ReadIndex{.round = 2, .now_ms = 5}, &update);
+  }));
+  CHECK(Dies([&] { (void)group->CompactionIndex(2); }));
+  CHECK(Dies([&] {
+    group->Step(InstallSnapshot{.last = {5, 1}, .membership = {}, .term = 1, .leader = 2}, &update);
+  }));
   CHECK(Dies([&] { (void)group->EntryAt(2); }));
   CHECK(Dies([&] { (void)group->TermAt(2); }));
 }

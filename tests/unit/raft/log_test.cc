@@ -32,6 +32,11 @@ struct Model {
     while (index > base.index && TermAt(index) > term) --index;
     return index;
   }
+  uint64_t IndexWithin(uint64_t bytes) const {
+    uint64_t index = base.index;
+    while (BytesAfter(index) > bytes) ++index;
+    return index;
+  }
   uint64_t BytesAfter(uint64_t after) const {
     uint64_t bytes = 0;
     for (const Entry& entry : entries) {
@@ -60,9 +65,11 @@ void Compare(const Log& log, const Model& model, Rng* rng) {
   const uint64_t term = rng->Below(model.TermAt(model.last_index()) + 2);
   REQUIRE(log.LastAtMostTerm(index, term) == model.LastAtMostTerm(index, term));
   REQUIRE(log.BytesAfter(index) == model.BytesAfter(index));
+  const uint64_t bytes = rng->Below(model.BytesAfter(0) + 100);
+  REQUIRE(log.IndexWithin(bytes) == model.IndexWithin(bytes));
 }
 
-TEST_CASE("raft log: random appends, truncations and compactions match a plain vector") {
+TEST_CASE("raft log: random appends, truncations, compactions and resets match a plain vector") {
   for (uint64_t seed = 1; seed <= 20; ++seed) {
     CAPTURE(seed);
     Rng rng(seed);
@@ -89,6 +96,12 @@ TEST_CASE("raft log: random appends, truncations and compactions match a plain v
           model.base = to;
           break;
         }
+        case 2:
+          if (rng.Chance(1, 10)) {
+            model = {.base = {model.last_index() + rng.Below(100), ++term}, .entries = {}};
+            log.Reset(model.base);
+          }
+          break;
         default:
           term += rng.Below(10) == 0 ? 1 : 0;
           for (uint64_t n = rng.Below(40); n > 0; --n) {

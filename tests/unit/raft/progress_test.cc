@@ -86,6 +86,45 @@ TEST_CASE("P18 raft progress: a rejection in the pipeline goes back to what is k
   CHECK(progress.next() == 2);
 }
 
+TEST_CASE("P16 raft progress: nothing is sent to a follower that waits for a snapshot") {
+  Progress progress(11, 4, 1000);
+  progress.SentEmpty();
+  CHECK(progress.Rejected(10, 2));
+  progress.BecomeSnapshot(8);
+  CHECK(progress.state() == State::kSnapshot);
+  CHECK_FALSE(progress.CanSend());
+  progress.Alive();
+  CHECK_FALSE(progress.CanSend());
+  CHECK_FALSE(progress.Rejected(8, 2));
+  CHECK(progress.dispensable() == 8);  // what is behind it is needed afterwards
+  // It tells where it is, and still needs what is gone.
+  CHECK(progress.Accepted(5));
+  CHECK(progress.state() == State::kSnapshot);
+  CHECK(progress.match() == 5);
+  CHECK(progress.Accepted(8));
+  CHECK(progress.state() == State::kPipeline);
+  CHECK(progress.next() == 9);
+  CHECK(progress.dispensable() == 8);
+  progress.SnapshotEnded(20);  // too late to mean anything
+  CHECK(progress.state() == State::kPipeline);
+  CHECK(progress.next() == 9);
+}
+
+TEST_CASE("P15 raft progress: the report about a snapshot is a guess, not a match") {
+  Progress progress(3, 4, 1000);
+  progress.BecomeSnapshot(8);
+  progress.SnapshotEnded(12);
+  CHECK(progress.state() == State::kProbe);
+  CHECK(progress.next() == 13);
+  CHECK(progress.match() == 0);
+  progress.SentEmpty();
+  CHECK(progress.Rejected(12, 4));
+  progress.BecomeSnapshot(8);
+  progress.SnapshotEnded(0);
+  CHECK(progress.state() == State::kProbe);
+  CHECK(progress.next() == 1);
+}
+
 // A leader's log that never changes and a follower that holds a prefix of it, joined by a network
 // that loses and reorders: whatever is answered, match stays true, the limits hold, and the
 // follower catches up.

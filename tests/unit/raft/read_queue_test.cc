@@ -12,23 +12,26 @@ namespace {
 
 TEST_CASE("raft read queue: it is a bounded queue") {
   Rng rng(3);
-  ReadQueue queue(5);
+  ReadQueue queue(40);
   std::deque<uint64_t> model;
   uint64_t round = 0;
   for (int i = 0; i < 10000; ++i) {
-    if (rng.Chance(1, 2) && model.size() < 5) {
+    if (rng.Chance(i / 100 % 2 == 0 ? 3 : 1, 4) && model.size() < 40) {
       round += 1 + rng.Below(3);
-      queue.Push(round);
+      queue.Push({.round = round, .asker = round + 1, .asked = round + 2});
       model.push_back(round);
     } else if (!model.empty()) {
-      CHECK(queue.Pop() == model.front());
+      const WaitingRead read = queue.Pop();
+      CHECK(read.round == model.front());
+      CHECK(read.asker == read.round + 1);
+      CHECK(read.asked == read.round + 2);
       model.pop_front();
     }
     REQUIRE(queue.empty() == model.empty());
-    REQUIRE(queue.full() == (model.size() == 5));
+    REQUIRE(queue.full() == (model.size() == 40));
     if (!model.empty()) {
-      REQUIRE(queue.front() == model.front());
-      REQUIRE(queue.back() == model.back());
+      REQUIRE(queue.front().round == model.front());
+      REQUIRE(queue.back().round == model.back());
     }
   }
 }
