@@ -26,6 +26,9 @@ bool IsKnown(MessageKind kind) {
     case MessageKind::kAppendReply:
     case MessageKind::kHeartbeat:
     case MessageKind::kHeartbeatReply:
+    case MessageKind::kTimeoutNow:
+    case MessageKind::kReadIndex:
+    case MessageKind::kReadIndexReply:
       return true;
   }
   return false;
@@ -48,7 +51,8 @@ constexpr uint64_t kEntriesBit = 1;
 // added to raft::Message has to be named here (or this doesn't compile), and visited last.
 template <typename AnyMessage, typename Visitor>
 void VisitFields(AnyMessage& message, Visitor&& visit) {
-  auto& [kind, rejected, from, to, term, position, hint, commit, round, entries] = message;
+  auto& [kind, rejected, transfer, from, to, term, position, hint, commit, round, sent_ms,
+         entries] = message;
   visit(from);
   visit(to);
   visit(term);
@@ -59,6 +63,8 @@ void VisitFields(AnyMessage& message, Visitor&& visit) {
   visit(rejected);
   visit(hint.index);
   visit(hint.term);
+  visit(transfer);
+  visit(sent_ms);
 }
 
 size_t VarintSize(uint64_t v) {

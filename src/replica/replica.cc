@@ -72,6 +72,9 @@ void Replica::Persist(const raft::Update& update) {
   if (update.hard_state.has_value()) {
     host_->batch_.AddHardState(partition_, update.hard_state->term, update.hard_state->voted_for);
   }
+  if (update.reset.has_value()) {
+    host_->batch_.AddReset(partition_, update.reset->term, update.reset->index);
+  }
   for (const raft::Entry& entry : update.append) {
     host_->batch_.AddEntry(KindOf(entry.kind), partition_, entry.term, entry.index,
                            entry.payload == nullptr ? std::string_view() : *entry.payload);

@@ -14,10 +14,12 @@
 namespace holdfast::replica {
 
 inline constexpr std::array kMessageKinds = {
-    raft::MessageKind::kPreVote,   raft::MessageKind::kPreVoteReply,
-    raft::MessageKind::kVote,      raft::MessageKind::kVoteReply,
-    raft::MessageKind::kAppend,    raft::MessageKind::kAppendReply,
-    raft::MessageKind::kHeartbeat, raft::MessageKind::kHeartbeatReply,
+    raft::MessageKind::kPreVote,        raft::MessageKind::kPreVoteReply,
+    raft::MessageKind::kVote,           raft::MessageKind::kVoteReply,
+    raft::MessageKind::kAppend,         raft::MessageKind::kAppendReply,
+    raft::MessageKind::kHeartbeat,      raft::MessageKind::kHeartbeatReply,
+    raft::MessageKind::kTimeoutNow,     raft::MessageKind::kReadIndex,
+    raft::MessageKind::kReadIndexReply,
 };
 inline constexpr std::array kEntryKinds = {raft::EntryKind::kNoop, raft::EntryKind::kData,
                                            raft::EntryKind::kConfiguration};
@@ -34,6 +36,7 @@ inline raft::Message RandomMessage(Rng* rng) {
   const auto number = [rng] { return rng->Chance(1, 3) ? 0 : RandomNumber(rng); };
   message.kind = kMessageKinds[rng->Below(kMessageKinds.size())];
   message.rejected = rng->Chance(1, 2);
+  message.transfer = rng->Chance(1, 2);
   message.from = number();
   message.to = number();
   message.term = number();
@@ -41,6 +44,7 @@ inline raft::Message RandomMessage(Rng* rng) {
   message.hint = {.index = number(), .term = number()};
   message.commit = number();
   message.round = number();
+  message.sent_ms = number();
   for (uint64_t n = rng->Chance(1, 2) ? 0 : rng->Below(6); n > 0; --n) {
     raft::Entry entry;
     entry.term = number();
