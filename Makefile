@@ -76,6 +76,7 @@ SOURCES := $(filter-out src/server/main.cc,$(call walk,src))
 UNIT_SOURCES := $(call walk,tests/unit)
 RAFT_SOURCES := $(call walk,tests/raft)
 SIM_SOURCES := $(call walk,tests/sim)
+LINEAR_SOURCES := $(filter-out tests/linear/linear.cc,$(call walk,tests/linear))
 FUZZ_SOURCES := $(wildcard tests/fuzz/*_fuzz.cc)
 FUZZERS := $(patsubst tests/fuzz/%_fuzz.cc,%,$(FUZZ_SOURCES))
 
@@ -83,9 +84,10 @@ LIBRARY := $(O)/libholdfast.a
 UNIT := $(O)/unit
 RAFT := $(if $(RAFT_SOURCES),$(O)/raft-scripts)
 SIM := $(if $(SIM_SOURCES),$(O)/sim)
+LINEAR := $(O)/linear $(O)/linear-tests
 REPLAYS := $(FUZZERS:%=$(O)/replay-%)
 DEPENDENCIES := $(patsubst %.o,%.d,$(call objects,$(SOURCES) $(MAIN_SOURCE) $(UNIT_SOURCES) \
-                  $(RAFT_SOURCES) $(SIM_SOURCES) $(FUZZ_SOURCES) tests/fuzz/replay_main.cc))
+                  $(RAFT_SOURCES) $(SIM_SOURCES) $(LINEAR_SOURCES) tests/linear/linear.cc $(FUZZ_SOURCES) tests/fuzz/replay_main.cc))
 
 # The folders that may be linked into a test of folder $(1): those above its line, and itself.
 at_or_below = $(shell awk '/^\#/ { next } { for (i = 1; i <= NF; i++) if ($$i == "$(1)") { print $$i; exit } print }' utils/layers.txt)
@@ -95,7 +97,7 @@ at_or_below = $(shell awk '/^\#/ { next } { for (i = 1; i <= NF; i++) if ($$i ==
 .PHONY: build all-tests
 build: $(if $(MAIN_SOURCE),$(BIN),$(LIBRARY))
 # Everything that the tests of this mode run.
-all-tests: build $(UNIT) $(RAFT) $(SIM) $(REPLAYS) $(if $(filter asan,$(MODE)),$(FUZZERS:%=$(O)/fuzz-%))
+all-tests: build $(UNIT) $(RAFT) $(SIM) $(LINEAR) $(REPLAYS) $(if $(filter asan,$(MODE)),$(FUZZERS:%=$(O)/fuzz-%))
 
 link = @echo "link $@"; $(COMPILER) $(LDFLAGS) -o $@ $(filter %.o %.a,$^) $(LIBS)
 
@@ -113,6 +115,12 @@ $(O)/raft-scripts: $(call objects,$(RAFT_SOURCES) tests/unit/main.cc) $(LIBRARY)
 	$(link)
 
 $(O)/sim: $(call objects,$(SIM_SOURCES)) $(LIBRARY)
+	$(link)
+
+# The checker of histories, and its own tests.
+$(O)/linear: $(call objects,tests/linear/linear.cc $(filter-out %_test.cc,$(LINEAR_SOURCES))) $(LIBRARY)
+	$(link)
+$(O)/linear-tests: $(call objects,$(LINEAR_SOURCES) tests/unit/main.cc) $(LIBRARY)
 	$(link)
 
 $(O)/replay-%: $(O)/obj/tests/fuzz/%_fuzz.o $(O)/obj/tests/fuzz/replay_main.o $(LIBRARY)
@@ -158,11 +166,14 @@ $(foreach layer,$(LAYERS),$(eval $(call folder_unit,$(layer))))
 
 # --- Tests -------------------------------------------------------------------------------------
 
-.PHONY: unit raft sim test lint asan ubsan tsan fuzz integration clients compat bench
+.PHONY: unit raft sim linear test lint asan ubsan tsan fuzz integration clients compat bench
 unit: $(UNIT)
 	$(UNIT) $(ARGS)
 raft: $(O)/raft-scripts
 	$(O)/raft-scripts $(ARGS)
+
+linear: $(LINEAR)
+	$(O)/linear-tests $(ARGS)
 
 # `make sim SEED=7` replays one seed, `make sim SEED=7 SEEDS=1000` runs as many from there on,
 # `make sim SECONDS=300` runs new ones for a time.
@@ -227,6 +238,7 @@ help:
 	@echo 'make test         install what is missing, build, run everything that CI runs'
 	@echo 'make unit         unit tests; unit-<folder> only those of a folder of src'
 	@echo 'make raft         scripted raft scenarios'
+	@echo 'make linear       build/<mode>/linear, which checks histories, and its tests'
 	@echo 'make sim          simulation; SEED=n replays one, SEEDS=n, SECONDS=n'
 	@echo 'make lint         formatting, include direction, banned calls, a compilation by clang++'
 	@echo 'make asan ubsan tsan fuzz    the tests under that sanitizer; FUZZ_SECONDS=n'
