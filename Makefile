@@ -85,6 +85,9 @@ UNIT := $(O)/unit
 RAFT := $(if $(RAFT_SOURCES),$(O)/raft-scripts)
 SIM := $(if $(SIM_SOURCES),$(O)/sim)
 LINEAR := $(O)/linear $(O)/linear-tests
+# Preloaded into nodes by tests/torture; of no use under a sanitizer, which wants to come first.
+CC_OF_RELEASE := $(patsubst %g++,%gcc,$(COMPILER:clang++=clang))
+SHIM := $(if $(filter release,$(MODE)),$(O)/shim.so)
 REPLAYS := $(FUZZERS:%=$(O)/replay-%)
 DEPENDENCIES := $(patsubst %.o,%.d,$(call objects,$(SOURCES) $(MAIN_SOURCE) $(UNIT_SOURCES) \
                   $(RAFT_SOURCES) $(SIM_SOURCES) $(LINEAR_SOURCES) tests/linear/linear.cc $(FUZZ_SOURCES) tests/fuzz/replay_main.cc))
@@ -97,7 +100,7 @@ at_or_below = $(shell awk '/^\#/ { next } { for (i = 1; i <= NF; i++) if ($$i ==
 .PHONY: build all-tests
 build: $(if $(MAIN_SOURCE),$(BIN),$(LIBRARY))
 # Everything that the tests of this mode run.
-all-tests: build $(UNIT) $(RAFT) $(SIM) $(LINEAR) $(REPLAYS) $(if $(filter asan,$(MODE)),$(FUZZERS:%=$(O)/fuzz-%))
+all-tests: build $(UNIT) $(RAFT) $(SIM) $(LINEAR) $(SHIM) $(REPLAYS) $(if $(filter asan,$(MODE)),$(FUZZERS:%=$(O)/fuzz-%))
 
 link = @echo "link $@"; $(COMPILER) $(LDFLAGS) -o $@ $(filter %.o %.a,$^) $(LIBS)
 
@@ -122,6 +125,11 @@ $(O)/linear: $(call objects,tests/linear/linear.cc $(filter-out %_test.cc,$(LINE
 	$(link)
 $(O)/linear-tests: $(call objects,$(LINEAR_SOURCES) tests/unit/main.cc) $(LIBRARY)
 	$(link)
+
+$(O)/shim.so: tests/torture/shim.c | $(O)/tools.txt
+	@mkdir -p $(@D)
+	@echo "cc   $<"
+	@$(CC_OF_RELEASE) -O2 -g -Wall -Wextra -Werror -shared -fPIC -pthread -o $@ $< -ldl
 
 $(O)/replay-%: $(O)/obj/tests/fuzz/%_fuzz.o $(O)/obj/tests/fuzz/replay_main.o $(LIBRARY)
 	$(link)
@@ -166,7 +174,7 @@ $(foreach layer,$(LAYERS),$(eval $(call folder_unit,$(layer))))
 
 # --- Tests -------------------------------------------------------------------------------------
 
-.PHONY: unit raft sim linear test lint asan ubsan tsan fuzz integration clients compat bench
+.PHONY: unit raft sim linear torture test lint asan ubsan tsan fuzz integration clients compat bench
 unit: $(UNIT)
 	$(UNIT) $(ARGS)
 raft: $(O)/raft-scripts
@@ -196,6 +204,10 @@ asan ubsan tsan fuzz:
 integration clients:
 	@utils/test-all $@
 
+# Faults under load; `make torture ARGS='--nodes 5 --rounds 10'`.
+torture: build $(LINEAR) $(SHIM)
+	tests/torture/run $(ARGS)
+
 compat: build
 	redis-tests/run $(ARGS)
 
@@ -204,12 +216,19 @@ bench: build
 
 # --- Running and installing --------------------------------------------------------------------
 
-.PHONY: run install conf clean help print-flags
+.PHONY: run cluster install conf clean help print-flags
 # A make of its own builds, because only then the libraries are there to be found.
 run:
 	@deps/install.sh run
 	@$(MAKE) build
 	exec $(BIN) --bind 127.0.0.1 --port 6379 --dir ./data $(ARGS)
+
+# Three nodes on 127.0.0.1:7001 to 7003; `make cluster ARGS='--nodes 5'`, `utils/cluster stop --dir
+# ./cluster`.
+cluster:
+	@deps/install.sh run
+	@$(MAKE) build
+	utils/cluster start --binary $(BIN) --port 7001 --dir ./cluster $(ARGS)
 
 # An existing configuration stays.
 install: build
@@ -236,6 +255,7 @@ help:
 	@echo 'make              build/holdfast'
 	@echo 'make run          install what is missing, build, serve on 127.0.0.1:6379 from ./data'
 	@echo 'make test         install what is missing, build, run everything that CI runs'
+	@echo 'make cluster      the same, three nodes on ports 7001 to 7003 with data in ./cluster'
 	@echo 'make unit         unit tests; unit-<folder> only those of a folder of src'
 	@echo 'make raft         scripted raft scenarios'
 	@echo 'make linear       build/<mode>/linear, which checks histories, and its tests'
@@ -243,6 +263,7 @@ help:
 	@echo 'make lint         formatting, include direction, banned calls, a compilation by clang++'
 	@echo 'make asan ubsan tsan fuzz    the tests under that sanitizer; FUZZ_SECONDS=n'
 	@echo 'make integration clients     tests with real processes; with real client libraries'
+	@echo 'make torture      nodes under load with faults; their histories must be linearizable'
 	@echo 'make compat       Redis'"'"'s own test suite'
 	@echo 'make bench        side by side with redis-server'
 	@echo 'make install      PREFIX=/usr/local SYSCONFDIR=/etc/holdfast DESTDIR='
