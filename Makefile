@@ -236,8 +236,10 @@ install: build
 	test -e $(DESTDIR)$(SYSCONFDIR)/holdfast.yaml || \
 	  install -D -m 640 conf/holdfast.yaml $(DESTDIR)$(SYSCONFDIR)/holdfast.yaml
 	install -d $(DESTDIR)$(UNITDIR)
-	sed -e 's|@BINDIR@|$(PREFIX)/bin|' -e 's|@SYSCONFDIR@|$(SYSCONFDIR)|' utils/holdfast.service \
-	  > $(DESTDIR)$(UNITDIR)/holdfast.service
+	for unit in holdfast.service holdfast@.service; do \
+	  sed -e 's|@BINDIR@|$(PREFIX)/bin|' -e 's|@SYSCONFDIR@|$(SYSCONFDIR)|' utils/$$unit \
+	    > $(DESTDIR)$(UNITDIR)/$$unit || exit 1; \
+	done
 
 # Writes the shipped configuration file anew from the table of options.
 conf: build

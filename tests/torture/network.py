@@ -15,6 +15,7 @@ Nodes are numbered from 1. Clients are never cut off.
 import atexit
 import itertools
 import os
+import re
 import selectors
 import socket
 import subprocess
@@ -196,10 +197,11 @@ class Namespaces(Direct):
 
     def __init__(self, count: int):
         super().__init__(count)
-        self.tag = f"hf{os.getpid() % 100000}"
+        self.tag = f"hf{os.getpid()}"
         subnet = 1 + os.getpid() % 250
         self.hosts = [f"10.213.{subnet}.{i}" for i in range(1, count + 1)]
         self._applied: set[tuple[int, int]] = set()
+        self._remove_leftovers()
         atexit.register(self.close)
         _ip("link", "add", self.tag, "type", "bridge")
         _ip("addr", "add", f"10.213.{subnet}.254/24", "dev", self.tag)
@@ -223,6 +225,17 @@ class Namespaces(Direct):
             return False
         network.close()
         return True
+
+    @staticmethod
+    def _remove_leftovers() -> None:
+        """Of runs that were killed."""
+        listed = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True).stdout
+        for name in re.findall(r"^hf\d+n\d+", listed, re.M):
+            tag, number = name.split("n")
+            if not os.path.exists(f"/proc/{tag[2:]}"):
+                _ip("link", "del", f"{tag}o{number}", check=False)
+                _ip("netns", "del", name, check=False)
+                _ip("link", "del", tag, check=False)
 
     def name(self, node: int) -> str:
         return f"{self.tag}n{node}"
