@@ -76,6 +76,7 @@ SOURCES := $(filter-out src/server/main.cc,$(call walk,src))
 UNIT_SOURCES := $(call walk,tests/unit)
 RAFT_SOURCES := $(call walk,tests/raft)
 SIM_SOURCES := $(call walk,tests/sim)
+LINEAR_SOURCES := $(filter-out tests/linear/linear.cc,$(call walk,tests/linear))
 FUZZ_SOURCES := $(wildcard tests/fuzz/*_fuzz.cc)
 FUZZERS := $(patsubst tests/fuzz/%_fuzz.cc,%,$(FUZZ_SOURCES))
 
@@ -83,9 +84,13 @@ LIBRARY := $(O)/libholdfast.a
 UNIT := $(O)/unit
 RAFT := $(if $(RAFT_SOURCES),$(O)/raft-scripts)
 SIM := $(if $(SIM_SOURCES),$(O)/sim)
+LINEAR := $(O)/linear $(O)/linear-tests
+# Preloaded into nodes by tests/torture; of no use under a sanitizer, which wants to come first.
+CC_OF_RELEASE := $(patsubst %g++,%gcc,$(COMPILER:clang++=clang))
+SHIM := $(if $(filter release,$(MODE)),$(O)/shim.so)
 REPLAYS := $(FUZZERS:%=$(O)/replay-%)
 DEPENDENCIES := $(patsubst %.o,%.d,$(call objects,$(SOURCES) $(MAIN_SOURCE) $(UNIT_SOURCES) \
-                  $(RAFT_SOURCES) $(SIM_SOURCES) $(FUZZ_SOURCES) tests/fuzz/replay_main.cc))
+                  $(RAFT_SOURCES) $(SIM_SOURCES) $(LINEAR_SOURCES) tests/linear/linear.cc $(FUZZ_SOURCES) tests/fuzz/replay_main.cc))
 
 # The folders that may be linked into a test of folder $(1): those above its line, and itself.
 at_or_below = $(shell awk '/^\#/ { next } { for (i = 1; i <= NF; i++) if ($$i == "$(1)") { print $$i; exit } print }' utils/layers.txt)
@@ -95,7 +100,7 @@ at_or_below = $(shell awk '/^\#/ { next } { for (i = 1; i <= NF; i++) if ($$i ==
 .PHONY: build all-tests
 build: $(if $(MAIN_SOURCE),$(BIN),$(LIBRARY))
 # Everything that the tests of this mode run.
-all-tests: build $(UNIT) $(RAFT) $(SIM) $(REPLAYS) $(if $(filter asan,$(MODE)),$(FUZZERS:%=$(O)/fuzz-%))
+all-tests: build $(UNIT) $(RAFT) $(SIM) $(LINEAR) $(SHIM) $(REPLAYS) $(if $(filter asan,$(MODE)),$(FUZZERS:%=$(O)/fuzz-%))
 
 link = @echo "link $@"; $(COMPILER) $(LDFLAGS) -o $@ $(filter %.o %.a,$^) $(LIBS)
 
@@ -114,6 +119,17 @@ $(O)/raft-scripts: $(call objects,$(RAFT_SOURCES) tests/unit/main.cc) $(LIBRARY)
 
 $(O)/sim: $(call objects,$(SIM_SOURCES)) $(LIBRARY)
 	$(link)
+
+# The checker of histories, and its own tests.
+$(O)/linear: $(call objects,tests/linear/linear.cc $(filter-out %_test.cc,$(LINEAR_SOURCES))) $(LIBRARY)
+	$(link)
+$(O)/linear-tests: $(call objects,$(LINEAR_SOURCES) tests/unit/main.cc) $(LIBRARY)
+	$(link)
+
+$(O)/shim.so: tests/torture/shim.c | $(O)/tools.txt
+	@mkdir -p $(@D)
+	@echo "cc   $<"
+	@$(CC_OF_RELEASE) -O2 -g -Wall -Wextra -Werror -shared -fPIC -pthread -o $@ $< -ldl
 
 $(O)/replay-%: $(O)/obj/tests/fuzz/%_fuzz.o $(O)/obj/tests/fuzz/replay_main.o $(LIBRARY)
 	$(link)
@@ -158,11 +174,14 @@ $(foreach layer,$(LAYERS),$(eval $(call folder_unit,$(layer))))
 
 # --- Tests -------------------------------------------------------------------------------------
 
-.PHONY: unit raft sim test lint asan ubsan tsan fuzz integration clients compat bench
+.PHONY: unit raft sim linear torture test lint asan ubsan tsan fuzz integration clients compat bench
 unit: $(UNIT)
 	$(UNIT) $(ARGS)
 raft: $(O)/raft-scripts
 	$(O)/raft-scripts $(ARGS)
+
+linear: $(LINEAR)
+	$(O)/linear-tests $(ARGS)
 
 # `make sim SEED=7` replays one seed, `make sim SEED=7 SEEDS=1000` runs as many from there on,
 # `make sim SECONDS=300` runs new ones for a time.
@@ -185,6 +204,10 @@ asan ubsan tsan fuzz:
 integration clients:
 	@utils/test-all $@
 
+# Faults under load; `make torture ARGS='--nodes 5 --rounds 10'`.
+torture: build $(LINEAR) $(SHIM)
+	tests/torture/run $(ARGS)
+
 compat: build
 	redis-tests/run $(ARGS)
 
@@ -193,12 +216,19 @@ bench: build
 
 # --- Running and installing --------------------------------------------------------------------
 
-.PHONY: run install conf clean help print-flags
+.PHONY: run cluster install conf clean help print-flags
 # A make of its own builds, because only then the libraries are there to be found.
 run:
 	@deps/install.sh run
 	@$(MAKE) build
 	exec $(BIN) --bind 127.0.0.1 --port 6379 --dir ./data $(ARGS)
+
+# Three nodes on 127.0.0.1:7001 to 7003; `make cluster ARGS='--nodes 5'`, `utils/cluster stop --dir
+# ./cluster`.
+cluster:
+	@deps/install.sh run
+	@$(MAKE) build
+	utils/cluster start --binary $(BIN) --port 7001 --dir ./cluster $(ARGS)
 
 # An existing configuration stays.
 install: build
@@ -206,8 +236,10 @@ install: build
 	test -e $(DESTDIR)$(SYSCONFDIR)/holdfast.yaml || \
 	  install -D -m 640 conf/holdfast.yaml $(DESTDIR)$(SYSCONFDIR)/holdfast.yaml
 	install -d $(DESTDIR)$(UNITDIR)
-	sed -e 's|@BINDIR@|$(PREFIX)/bin|' -e 's|@SYSCONFDIR@|$(SYSCONFDIR)|' utils/holdfast.service \
-	  > $(DESTDIR)$(UNITDIR)/holdfast.service
+	for unit in holdfast.service holdfast@.service; do \
+	  sed -e 's|@BINDIR@|$(PREFIX)/bin|' -e 's|@SYSCONFDIR@|$(SYSCONFDIR)|' utils/$$unit \
+	    > $(DESTDIR)$(UNITDIR)/$$unit || exit 1; \
+	done
 
 # Writes the shipped configuration file anew from the table of options.
 conf: build
@@ -225,12 +257,15 @@ help:
 	@echo 'make              build/holdfast'
 	@echo 'make run          install what is missing, build, serve on 127.0.0.1:6379 from ./data'
 	@echo 'make test         install what is missing, build, run everything that CI runs'
+	@echo 'make cluster      the same, three nodes on ports 7001 to 7003 with data in ./cluster'
 	@echo 'make unit         unit tests; unit-<folder> only those of a folder of src'
 	@echo 'make raft         scripted raft scenarios'
+	@echo 'make linear       build/<mode>/linear, which checks histories, and its tests'
 	@echo 'make sim          simulation; SEED=n replays one, SEEDS=n, SECONDS=n'
 	@echo 'make lint         formatting, include direction, banned calls, a compilation by clang++'
 	@echo 'make asan ubsan tsan fuzz    the tests under that sanitizer; FUZZ_SECONDS=n'
 	@echo 'make integration clients     tests with real processes; with real client libraries'
+	@echo 'make torture      nodes under load with faults; their histories must be linearizable'
 	@echo 'make compat       Redis'"'"'s own test suite'
 	@echo 'make bench        side by side with redis-server'
 	@echo 'make install      PREFIX=/usr/local SYSCONFDIR=/etc/holdfast DESTDIR='
