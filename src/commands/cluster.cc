@@ -37,8 +37,9 @@ constexpr std::string_view kBadPartition = "ERR Invalid partition number";
   return false;
 }
 
-Key FindNode(ExecContext& ctx, raft::NodeId id, NodeRecord* record) {
-  Key key = ctx.FindForWriteIn(0, cluster::NodeKey(id));
+// `name` is NodeKey(id), and must outlive the result.
+Key FindNode(ExecContext& ctx, const std::string& name, NodeRecord* record) {
+  Key key = ctx.FindForWriteIn(0, name);
   if (key) CHECK(cluster::DecodeNode(key.object->value(), record).ok());
   return key;
 }
@@ -126,7 +127,8 @@ void ClusterAddnode(ExecContext& ctx) {
     return ctx.Error("ERR Invalid node address: a numeric address with a port is expected");
   }
   NodeRecord present;
-  Key key = FindNode(ctx, id, &present);
+  const std::string name = cluster::NodeKey(id);
+  Key key = FindNode(ctx, name, &present);
   if (key) {
     if (!present.present()) {
       return ctx.Error("ERR Node " + FormatId(id) +
@@ -143,7 +145,8 @@ void ClusterRemovenode(ExecContext& ctx) {
   raft::NodeId id;
   if (!ParseNode(ctx, 2, &id)) return;
   NodeRecord record;
-  Key key = FindNode(ctx, id, &record);
+  const std::string name = cluster::NodeKey(id);
+  Key key = FindNode(ctx, name, &record);
   if (!key) return ctx.Error(std::string(kUnknownNode) + FormatId(id));
   if (record.present()) {
     size_t members = 0;
@@ -165,7 +168,8 @@ void ClusterSetnode(ExecContext& ctx) {
   raft::NodeId id;
   if (!ParseNode(ctx, 2, &id)) return;
   NodeRecord record;
-  Key key = FindNode(ctx, id, &record);
+  const std::string name = cluster::NodeKey(id);
+  Key key = FindNode(ctx, name, &record);
   if (!key) return ctx.Error(std::string(kUnknownNode) + FormatId(id));
   const std::string_view state = ctx.args[3];
   if (state == "member" && record.state == NodeState::kJoining) {
@@ -189,7 +193,8 @@ void ClusterSetpartition(ExecContext& ctx) {
       !cluster::ParseIds(ctx.args[5], &wanted.learners) || wanted.voters.empty()) {
     return ctx.Error(engine::kSyntaxError);
   }
-  Key key = ctx.FindForWriteIn(0, cluster::PartitionKey(static_cast<uint32_t>(number)));
+  const std::string name = cluster::PartitionKey(static_cast<uint32_t>(number));
+  Key key = ctx.FindForWriteIn(0, name);
   if (key) {
     PartitionRecord present;
     CHECK(cluster::DecodePartition(key.object->value(), &present).ok());

@@ -384,12 +384,13 @@ void Partition::ProposeBatch() {
   if (batch_.capacity() > batch_.size() * 2) batch_.shrink_to_fit();
   auto payload = std::make_shared<const std::string>(std::move(batch_));
   batch_ = std::string();
-  proposed_.emplace_back(open_index_, payload);
+  const uint64_t index = open_index_;
+  proposed_.emplace_back(index, payload);
   const raft::Proposal proposal = replica_->Propose(std::move(payload));
   // Commands run only while the partition is ready, and the limits on uncommitted bytes are kept by
   // not reading from clients: a refusal here would lose effects that are in memory.
   CHECK_MSG(proposal.accepted(), "raft refused an entry whose effects are applied");
-  CHECK(proposal.index == open_index_);
+  CHECK(proposal.index == index);
   memory_index_ = proposal.index;
   open_index_ = proposal.index + 1;
 }
@@ -409,6 +410,8 @@ void Partition::OnCommit(uint64_t commit_index, uint64_t first, uint64_t last) {
     handed_out_ = last;
     if (!rebuilding_) TakeCommitted();
   }
+  // The group may have appended an entry of its own; see BeforeOwnEntry.
+  if (ready_ && batch_.empty()) open_index_ = replica_->last_index() + 1;
   open_gates_.clear();
   gates_.TakeOpen(commit_index_, confirmed_round_, &open_gates_);
   for (GateQueue::Item& item : open_gates_) {

@@ -201,6 +201,7 @@ class Partition : public replica::StateMachine {
   void OnCommit(uint64_t commit_index, uint64_t first, uint64_t last) override;
   void OnReads(const raft::ReadAnswer& answer) override;
   void OnStanding(const raft::Standing& standing) override;
+  void BeforeOwnEntry() override { ProposeBatch(); }
 
   // The answer to PartitionHost::Rebuild. Leaves what it replaces in `rebuilt`, to be freed where
   // that stalls nobody.

@@ -35,6 +35,7 @@ raft::Proposal Replica::Propose(raft::Payload payload) {
 void Replica::ReadRound(uint64_t round) { Step(raft::ReadIndex{round}); }
 
 raft::Proposal Replica::ChangeMembership(raft::ChangeMembership change) {
+  machine_->BeforeOwnEntry();
   Step(std::move(change));
   CHECK(update_.proposal.has_value());
   return *update_.proposal;
@@ -54,6 +55,9 @@ void Replica::Deliver(raft::Message message) { Step(raft::Event(std::move(messag
 // frame; then messages leave, then entries are applied.
 void Replica::Step(const raft::Event& event) {
   CHECK_MSG(!stepping_, "a state machine called back into its group");
+  if (group_->changing() && !std::holds_alternative<raft::Propose>(event)) {
+    machine_->BeforeOwnEntry();
+  }
   stepping_ = true;
   group_->Step(event, &update_);
   Persist(update_);

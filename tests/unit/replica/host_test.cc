@@ -21,6 +21,7 @@ class Machine : public StateMachine {
     if (answer.confirmed()) confirmed = answer.round;
   }
   void OnStanding(const raft::Standing& standing) override { ready = standing.ready; }
+  void BeforeOwnEntry() override {}
 
   uint64_t commit = 0;
   std::vector<uint64_t> applied;
