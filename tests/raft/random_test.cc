@@ -84,6 +84,17 @@ class RandomWorld {
     weights_.change = nodes_ == voters ? 0 : rng_.Below(20);
     weights_.transfer = rng_.Chance(1, 2) ? 0 : rng_.Below(15);
     weights_.snapshot = 2 + rng_.Below(20);
+    if (lease_) {
+      // A lease that fails shows when its holder reads while others elect and commit: all of that
+      // has to happen within an election timeout.
+      weights_.read = 100 + rng_.Below(300);
+      weights_.transfer = rng_.Below(60);
+      weights_.tick = 300 + rng_.Below(300);
+      weights_.disk = 300 + rng_.Below(300);
+      weights_.message = 500 + rng_.Below(1500);
+      weights_.start = 100;
+      loss_ = rng_.Below(50);
+    }
     compact_hard_ = rng_.Chance(1, 2);
     for (NodeId id = 1; id <= nodes_; ++id) {
       GroupConfig config;
@@ -295,8 +306,8 @@ class RandomWorld {
 
   void OneStep() {
     const NodeId id = RandomNode();
-    real_us_ += rng_.Below(1500);
-    if (rng_.Below(300) == 0) real_us_ += rng_.Below(400000);  // everybody stalls
+    real_us_ += rng_.Below(600);
+    if (rng_.Below(500) == 0) real_us_ += rng_.Below(400000);  // everybody stalls
     uint64_t dice = rng_.Below(weights_.Sum());
     // Takes the weight of one kind of step off the dice; true when the dice lies in it.
     const auto is = [&dice](uint64_t weight) {
@@ -326,7 +337,7 @@ class RandomWorld {
     } else if (is(weights_.propose)) {
       ProposeTo(rng_.Chance(4, 5) && Leader() != kNoNode ? Leader() : id);
     } else if (is(weights_.read)) {
-      const NodeId reader = rng_.Chance(3, 4) && Leader() != kNoNode ? Leader() : id;
+      const NodeId reader = !lease_ && rng_.Chance(3, 4) && Leader() != kNoNode ? Leader() : id;
       ReadAt(reader);
     } else if (is(weights_.change)) {
       Change();
