@@ -110,7 +110,7 @@ TEST_CASE("what nobody writes is refused") {
   refused(std::string("\x01\x80\x00\x04\x00", 5));                  // a varint of two bytes for 0
   refused(std::string("\x01\x00\xff\x00", 4));                      // kind
   refused(std::string("\x01\x00\x04\x02\x00", 5));                  // a field that is 0
-  refused(std::string("\x01\x00\x04\x80\x10", 5));                  // a bit without a field
+  refused(std::string("\x01\x00\x04\x80\x40", 5));                  // a bit without a field
   refused(std::string("\x01\x00\x04\x01\x00", 5));                  // no entries
   refused(std::string("\x01\x00\x04\x01\x02\x01\x03\x05\x00", 9));  // one of two entries
   refused(std::string("\x01\x00\x04\x01\x01\x63\x03\x05\x00", 9));  // an entry's kind

@@ -31,9 +31,9 @@ TEST_CASE("the identity is made once, and every start is counted") {
     const auto second = OpenDataDirectory(PosixFileSystem(), path, 4);
     CHECK(second.status().code() == Code::kInvalidArgument);
     CHECK(Mentions(second.status(), "another process uses data directory " + path));
-    REQUIRE(directory.value().JoinCluster(77, 4, 5).ok());
-    CHECK(directory.value().JoinCluster(77, 4, 5).ok());
-    CHECK(directory.value().JoinCluster(78, 4, 5).code() == Code::kInvalidArgument);
+    REQUIRE(directory.value().JoinCluster(77, 4, first.hash_seed).ok());
+    CHECK(directory.value().JoinCluster(77, 4, first.hash_seed).ok());
+    CHECK(directory.value().JoinCluster(78, 4, first.hash_seed).code() == Code::kInvalidArgument);
   }
   auto again = OpenDataDirectory(PosixFileSystem(), path, 0);
   REQUIRE(again.ok());
