@@ -33,6 +33,7 @@ constexpr NamedSection kWriters[] = {
     {"cluster", WriteCluster},
     {"keyspace", WriteKeyspace},
     {"holdfast", WriteHoldfast},
+    {"raft", WriteRaft},
 };
 
 Section WriterOf(std::string_view name) {

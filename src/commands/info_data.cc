@@ -70,9 +70,53 @@ void WriteReplication(const InfoContext& info, std::string* out) {
   Add(out, "repl_backlog_histlen:0");
 }
 
+// Redis Cluster is another protocol: a client that believes in it would ask for slots and follow
+// MOVED, which no node here sends on this port.
 void WriteCluster(const InfoContext&, std::string* out) {
   Add(out, "# Cluster");
   Add(out, "cluster_enabled:0");
+}
+
+namespace {
+
+std::string_view NameOf(raft::Role role) {
+  switch (role) {
+    case raft::Role::kFollower:
+      return "follower";
+    case raft::Role::kPreCandidate:
+      return "pre-candidate";
+    case raft::Role::kCandidate:
+      return "candidate";
+    case raft::Role::kLeader:
+      return "leader";
+  }
+  return "";
+}
+
+}  // namespace
+
+// One line for each partition, and one for each other member of those that this node leads.
+void WriteRaft(const InfoContext& info, std::string* out) {
+  Add(out, "# Raft");
+  Add(out, "node_id:{:016x}", info.engine.identity().node_id);
+  Add(out, "cluster_id:{:016x}", info.engine.identity().cluster_id);
+  for (const PartitionReport& partition : info.report.partitions) {
+    const std::string name = partition.number < info.engine.partitions()
+                                 ? "partition_" + std::to_string(partition.number)
+                                 : "meta";
+    Add(out,
+        "{}:role={},leader={:016x},term={},commit={},applied={},last={},stored={},log_bytes={},"
+        "elections={},voters={},learners={}",
+        name, NameOf(partition.role), partition.leader, partition.term, partition.commit_index,
+        partition.applied_index, partition.last_index, partition.stored_index, partition.log_bytes,
+        partition.elections_won, partition.members.voters.size(),
+        partition.members.learners.size());
+    for (const auto& [id, peer] : partition.peers) {
+      Add(out, "{}_peer_{:016x}:match={},lag={},lag_bytes={},active={},snapshot={}", name, id,
+          peer.match, partition.last_index - std::min(partition.last_index, peer.match),
+          peer.lag_bytes, peer.active ? 1 : 0, peer.snapshot ? 1 : 0);
+    }
+  }
 }
 
 void WriteKeyspace(const InfoContext& info, std::string* out) {

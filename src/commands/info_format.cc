@@ -20,7 +20,7 @@ constexpr SectionRow kSections[] = {
     {"persistence", true, true}, {"stats", true, true},         {"replication", true, true},
     {"cpu", true, true},         {"modules", true, false},      {"commandstats", false, true},
     {"errorstats", true, true},  {"latencystats", false, true}, {"cluster", true, true},
-    {"keyspace", true, true},    {"holdfast", true, true},
+    {"keyspace", true, true},    {"holdfast", true, true},      {"raft", true, true},
 };
 
 }  // namespace

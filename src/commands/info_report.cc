@@ -40,9 +40,22 @@ PartitionReport ReadPartition(Core& core, Partition& partition) {
   report.first_slot = partition.first_slot();
   report.last_slot = partition.last_slot();
   report.leads = partition.ready();
-  report.term = partition.replica()->term();
-  report.last_index = partition.replica()->last_index();
+  const raft::Group& group = partition.replica()->group();
+  report.role = group.role();
+  report.leader = group.leader();
+  report.term = group.term();
+  report.last_index = group.last_index();
   report.commit_index = partition.commit_index();
+  report.applied_index = partition.applied_index();
+  report.log_bytes = group.log_bytes();
+  report.elections_won = partition.replica()->elections_won();
+  report.members = group.membership();
+  for (const auto* ids :
+       {&report.members.voters, &report.members.outgoing, &report.members.learners}) {
+    for (const raft::NodeId id : *ids) {
+      if (const auto status = group.StatusOf(id)) report.peers.emplace_back(id, *status);
+    }
+  }
   report.stored_index = core.persister().stored_index(&partition);
   report.memory_bytes = partition.keyspace().MemoryBytes();
   report.revision = partition.keyspace().max_revision();
@@ -88,7 +101,10 @@ CoreReport ReadCore(Core& core, bool with_commands) {
   }
   report.rates = core.rates().PerSecond();
   for (const auto& partition : core.partitions()) {
-    ReadDatabases(*partition, core.NowMs(), &report);
+    // The meta group's records are in no database of SELECT's.
+    if (partition->number() < core.engine().partitions()) {
+      ReadDatabases(*partition, core.NowMs(), &report);
+    }
     report.partitions.push_back(ReadPartition(core, *partition));
     report.blocked_with_deadline += partition->blocked().with_deadline();
     partition->blocked().ForEachKey(

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "data/record.h"
@@ -11,6 +12,7 @@
 #include "engine/engine.h"
 #include "engine/rates.h"
 #include "engine/stats.h"
+#include "raft/raft.h"
 
 namespace holdfast::commands {
 
@@ -29,9 +31,17 @@ struct PartitionReport {
   uint16_t first_slot = 0;
   uint16_t last_slot = 0;
   bool leads = false;
+  raft::Role role = raft::Role::kFollower;
+  uint64_t leader = 0;  // node id, 0 = unknown
   uint64_t term = 0;
   uint64_t last_index = 0;
   uint64_t commit_index = 0;
+  uint64_t applied_index = 0;
+  uint64_t log_bytes = 0;      // of entries in memory
+  uint64_t elections_won = 0;  // since the start
+  raft::Membership members;
+  // Of the other members, where this node leads.
+  std::vector<std::pair<uint64_t, raft::PeerStatus>> peers;
   uint64_t stored_index = 0;  // the last entry that LevelDB holds
   uint64_t keys = 0;
   uint64_t memory_bytes = 0;

@@ -37,6 +37,7 @@ void WriteLatencystats(const InfoContext& info, std::string* out);
 // ---- info_data.cc
 void WritePersistence(const InfoContext& info, std::string* out);
 void WriteReplication(const InfoContext& info, std::string* out);
+void WriteRaft(const InfoContext& info, std::string* out);
 void WriteCluster(const InfoContext& info, std::string* out);
 void WriteKeyspace(const InfoContext& info, std::string* out);
 void WriteHoldfast(const InfoContext& info, std::string* out);

@@ -41,7 +41,9 @@ size_t Evictor::EvictHere(const Partition* except, size_t max_keys) {
     // The next time it is another one's turn, so that none is emptied for the others' sake.
     next_ = (next_ + 1) % partitions.size();
     Partition* const partition = partitions[next_].get();
-    if (partition != except) evicted += partition->Evict(max_keys - evicted);
+    // The cluster's own records are nobody's cache.
+    if (partition == except || partition->number() == core_->engine().meta_partition()) continue;
+    evicted += partition->Evict(max_keys - evicted);
   }
   return evicted;
 }

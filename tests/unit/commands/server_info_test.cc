@@ -25,10 +25,10 @@ TEST_CASE("which sections INFO shows") {
   CHECK(Sections({"default"}) == by_default);
   CHECK(Sections({"ALL"}) ==
         "server clients memory persistence stats replication cpu commandstats errorstats "
-        "latencystats cluster keyspace holdfast");
+        "latencystats cluster keyspace holdfast raft");
   CHECK(Sections({"everything"}) ==
         "server clients memory persistence stats replication cpu modules commandstats errorstats "
-        "latencystats cluster keyspace holdfast");
+        "latencystats cluster keyspace holdfast raft");
   // In the server's order, each once.
   CHECK(Sections({"Keyspace", "server", "keyspace"}) == "server keyspace");
   CHECK(Sections({"nosuch"}) == "");
