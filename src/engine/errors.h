@@ -23,6 +23,11 @@ inline constexpr std::string_view kInDoubt =
     "INDOUBT the write was proposed but its outcome is not known";
 inline constexpr std::string_view kTryAgain =
     "TRYAGAIN the partition has no leader yet; nothing was applied";
+inline constexpr std::string_view kClusterDown =
+    "CLUSTERDOWN the partition had no leader within cluster-retry-timeout; nothing was applied";
+inline constexpr std::string_view kTooLargeToForward =
+    "ERR the request or its reply is too large to be forwarded to another node";
+inline constexpr std::string_view kUnblocked = "UNBLOCKED client unblocked via CLIENT UNBLOCK";
 inline constexpr std::string_view kFenced = "FENCED a higher fencing token has written this key";
 inline constexpr std::string_view kNotOwner = "NOTOWNER the lock is held by another owner";
 
