@@ -80,6 +80,9 @@ struct Config {
   uint64_t disk_reserve_bytes = 0;
   int64_t shutdown_timeout_s = 0;
 
+  // Cluster
+  int64_t cluster_retry_timeout_ms = 0;
+
   // Memory
   uint64_t maxmemory_bytes = 0;  // 0: no limit
   MaxmemoryPolicy maxmemory_policy = MaxmemoryPolicy::kNoEviction;

@@ -184,6 +184,7 @@ std::string GetZero(const Config&) { return "0"; }
 
 constexpr std::string_view kNetwork = "Network";
 constexpr std::string_view kData = "Data and threads";
+constexpr std::string_view kCluster = "Cluster";
 constexpr std::string_view kMemory = "Memory";
 constexpr std::string_view kRequests = "Requests and replies";
 constexpr std::string_view kWatching = "Watching the server";
@@ -264,6 +265,14 @@ constexpr Option kOptions[] = {
      .default_value = "10", .unit = "seconds",
      .meaning = "How long SIGTERM and SHUTDOWN wait for clients to take their last replies.",
      .flags = kRuntime, .max = kIntMax, .field = &Config::shutdown_timeout_s},
+
+    {.section = kCluster, .name = "cluster-retry-timeout", .type = OptionType::kInteger,
+     .default_value = "2000", .unit = "milliseconds",
+     .meaning = "How long a request waits for a leader of its keys while there is none that can be "
+                "reached, as during an election; then it is answered with TRYAGAIN or CLUSTERDOWN, "
+                "and has had no effect. Below the timeout of the clients, so that they learn that. "
+                "0: it doesn't wait.",
+     .flags = kRuntime, .max = 3600000, .field = &Config::cluster_retry_timeout_ms},
 
     {.section = kMemory, .name = "maxmemory", .type = OptionType::kMemory, .default_value = "0",
      .unit = "bytes",

@@ -25,6 +25,7 @@ Core::Core(Engine* engine, uint32_t number, const Config& config)
   stats_.commands.resize(engine->commands().size());
   by_number_.resize(engine->partitions());
   persister_ = std::make_unique<Persister>(this);
+  forwarding_ = std::make_unique<Forwarding>(this);
   durable_ = std::make_unique<net::Notifier>(&loop_, [this] { replicas_->OnDurable(); });
 }
 
@@ -74,6 +75,8 @@ bool Core::TurnEnd() {
   for (size_t i = 0; i < turn_end_.size(); ++i) turn_end_[i]->TurnEnd();
   turn_end_.clear();
   replicas_->EndTurn();
+  forwarding_->TurnEnd();
+  if (!waiting_for_room_.empty() && router().TakeRoom()) ResumeAll(&waiting_for_room_);
   // Messages leave before replies: whatever a client does after its answer, on any core, comes
   // behind what the answered command had to tell that core.
   for (auto& outbox : outboxes_) outbox->Flush();
@@ -132,6 +135,8 @@ void Core::Tick() {
     const int64_t wish = partition->Tick();
     if (wish != 0) next = std::min(next, std::max(wish, now_ms + 1));
   }
+  const int64_t forwarding_wish = forwarding_->Tick();
+  if (forwarding_wish != 0) next = std::min(next, std::max(forwarding_wish, now_ms + 1));
   persister_->Pump(false);
   stats_.max_turn_ns = std::max(stats_.max_turn_ns, static_cast<uint64_t>(loop_.TakeMaxTurnNs()));
   rates_.Sample(now_ms, {stats_.commands_processed, stats_.input_bytes, stats_.output_bytes});
@@ -206,7 +211,11 @@ void Core::Post(uint32_t target, net::Task task) { outboxes_[target]->Post(std::
 
 void Core::Deliver(const ReplyAddress& address, std::string bytes) {
   if (address.core == number_) {
-    if (Client* client = FindClient(address.client)) client->ReplyArrived(address.slot, bytes);
+    if (Client* client = FindClient(address.client)) {
+      client->ReplyArrived(address.slot, bytes);
+    } else {
+      forwarding_->Deliver(address, std::move(bytes));
+    }
     return;
   }
   Core* target = &engine_->core(address.core);
@@ -251,6 +260,11 @@ bool Core::Overloaded() const {
 }
 
 void Core::WaitUntilCalm(Client* client) { waiting_for_calm_.push_back(client->id); }
+
+void Core::WaitForRoom(Client* client) {
+  waiting_for_room_.push_back(client->id);
+  router().NoteFull();
+}
 
 void Core::ResumeWaiting() {
   if (Overloaded()) {
@@ -302,9 +316,27 @@ void Core::Persist(Partition* partition, data::PersistJob job) {
   persister_->Add(partition, std::move(job));
 }
 
+void Core::BlockedLost(Partition* partition, BlockedRequest request) {
+  const uint32_t number = partition->number();
+  const uint32_t home = request.address.core;
+  if (home == number_) {
+    forwarding_->BlockedLost(number, std::move(request));
+    return;
+  }
+  Forwarding* there = &engine_->core(home).forwarding();
+  Post(home, [there, number, request = std::move(request)]() mutable {
+    there->BlockedLost(number, std::move(request));
+  });
+}
+
 void Core::StandingChanged(Partition* partition) {
-  engine_->NoteStanding(partition->number(), partition->replica()->group().leader(),
-                        partition->ready());
+  const uint32_t number = partition->number();
+  engine_->NoteStanding(number, partition->replica()->group().leader(), partition->ready());
+  // Before the cores run there is nothing to tell them.
+  for (uint32_t i = 0; i < outboxes_.size(); ++i) {
+    Forwarding* there = &engine_->core(i).forwarding();
+    Post(i, [there, number] { there->LeaderChanged(number); });
+  }
 }
 
 void Core::Rebuild(Partition* partition, RebuildRequest request) {
@@ -325,6 +357,7 @@ void Core::SetConfig(const Config& config) {
 void Core::Drain(absl::AnyInvocable<void()> done) {
   drained_ = std::move(done);
   SetPause({});
+  router().Drain();
   loop_.RequestTurn();
 }
 

@@ -21,6 +21,7 @@
 #include "data/persist.h"
 #include "engine/client.h"
 #include "engine/config.h"
+#include "engine/forwarding.h"
 #include "engine/partition.h"
 #include "engine/persister.h"
 #include "engine/rates.h"
@@ -79,6 +80,8 @@ class Core final : public PartitionHost {
   // behind. They are resumed when it has caught up.
   bool Overloaded() const;
   void WaitUntilCalm(Client* client);
+  // The lane of the client's next request is full; see Router. It is resumed when there is room.
+  void WaitForRoom(Client* client);
 
   // ---- CLIENT PAUSE.
   struct Pause {
@@ -97,6 +100,12 @@ class Core final : public PartitionHost {
   replica::Host& replicas() { return *replicas_; }
   storage::LogThread& log() { return *log_; }
   Persister& persister() { return *persister_; }
+  // The way of requests to and from other cores and nodes.
+  Forwarding& forwarding() { return *forwarding_; }
+  const Router& router() const { return forwarding_->router(); }
+  Router& router() { return forwarding_->router(); }
+  // The timer fires at this monotonic time at the latest.
+  void WakeAt(int64_t at_ms) { ArmTick(at_ms); }
 
   // ---- PartitionHost
   const Config& config() const override { return config_; }
@@ -112,6 +121,7 @@ class Core final : public PartitionHost {
   void Deliver(const ReplyAddress& address, std::string bytes) override;
   void WakeClient(uint64_t client) override;
   void GatesLost(Partition* partition) override;
+  void BlockedLost(Partition* partition, BlockedRequest request) override;
   void StandingChanged(Partition* partition) override;
   void Rebuild(Partition* partition, RebuildRequest request) override;
   void Persist(Partition* partition, data::PersistJob job) override;
@@ -155,6 +165,7 @@ class Core final : public PartitionHost {
   std::unique_ptr<storage::LogThread> log_;
   std::unique_ptr<replica::Host> replicas_;
   std::unique_ptr<Persister> persister_;
+  std::unique_ptr<Forwarding> forwarding_;
   std::vector<std::unique_ptr<Partition>> partitions_;
   std::vector<Partition*> by_number_;
   std::vector<Partition*> turn_end_;
@@ -163,6 +174,7 @@ class Core final : public PartitionHost {
   std::vector<uint64_t> flushing_;
   std::vector<uint64_t> to_resume_;
   std::vector<uint64_t> waiting_for_calm_;
+  std::vector<uint64_t> waiting_for_room_;
   std::vector<uint64_t> waiting_for_pause_;
   Pause pause_;
   net::Timer tick_;
