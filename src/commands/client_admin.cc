@@ -211,12 +211,16 @@ struct BlockedAt {
   engine::ReplyAddress address;
   uint32_t partition = 0;
   bool found = false;
+  bool ended = false;  // already
 };
 
-BlockedAt FindBlocked(Core& core, uint64_t id) {
+// Ends the wait at once where the request is on its way to another node, or there.
+BlockedAt FindBlocked(Core& core, uint64_t id, bool with_error) {
   const Client* client = core.FindClient(id);
   if (client == nullptr || !client->blocked) return {};
-  return {{core.number(), id, client->blocked_slot}, client->blocked_partition, true};
+  BlockedAt place{{core.number(), id, client->blocked_slot}, client->blocked_partition, true};
+  place.ended = core.router().Unblock(place.partition, place.address, with_error);
+  return place;
 }
 
 }  // namespace
@@ -241,12 +245,13 @@ void ClientUnblock(SessionContext& ctx) {
   std::shared_ptr<Deferred> deferred = Deferred::Make(ctx);
   engine::Engine* engine = &ctx.core.engine();
   engine->Gather<BlockedAt>(
-      ctx.core, [id](Core& core) { return FindBlocked(core, id); },
+      ctx.core, [id, with_error](Core& core) { return FindBlocked(core, id, with_error); },
       [engine, deferred, with_error](std::vector<BlockedAt> places) {
         const auto place =
             std::find_if(places.begin(), places.end(), [](const BlockedAt& p) { return p.found; });
-        if (place == places.end()) {
-          deferred->Finish([](resp::Writer& reply) { reply.Integer(0); });
+        if (place == places.end() || place->ended) {
+          const int64_t ended = place == places.end() ? 0 : 1;
+          deferred->Finish([ended](resp::Writer& reply) { reply.Integer(ended); });
           return;
         }
         const uint32_t target = engine->CoreOfPartition(place->partition);

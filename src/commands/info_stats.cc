@@ -49,6 +49,11 @@ void WriteStats(const InfoContext& info, std::string* out) {
   Add(out, "tracking_total_keys:0");
   Add(out, "tracking_total_items:0");
   Add(out, "tracking_total_prefixes:0");
+  Add(out, "forwarded_requests_sent:{}", stats.forwarded_sent);
+  Add(out, "forwarded_requests_received:{}", stats.forwarded_received);
+  Add(out, "forwarded_requests_refused:{}", stats.forwarded_refused);
+  Add(out, "forwarded_requests_in_doubt:{}", stats.forwarded_in_doubt);
+  Add(out, "forwarded_requests_waiting:{}", stats.forwarded_waiting);
   Add(out, "unexpected_error_replies:{}", stats.unexpected_errors);
   Add(out, "total_error_replies:{}", errors);
   Add(out, "dump_payload_sanitizations:0");

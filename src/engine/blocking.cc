@@ -1,5 +1,6 @@
 #include "engine/blocking.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/bytes.h"
@@ -73,10 +74,26 @@ std::optional<BlockedRequest> BlockedRequests::Remove(const ReplyAddress& addres
   return Take(name, position);
 }
 
-std::optional<BlockedRequest> BlockedRequests::PopAny() {
-  if (places_.empty()) return std::nullopt;
-  const auto [name, position] = places_.begin()->second;
-  return Take(name, position);
+void BlockedRequests::RemoveClient(uint64_t client) {
+  while (true) {
+    const auto it = places_.lower_bound({client, 0});
+    if (it == places_.end() || it->first.first != client) return;
+    const auto [name, position] = it->second;
+    Take(name, position);
+  }
+}
+
+std::vector<BlockedRequest> BlockedRequests::TakeAll() {
+  std::vector<BlockedRequest> all;
+  all.reserve(size_);
+  while (!places_.empty()) {
+    const std::string name = places_.begin()->second.first;
+    all.push_back(Take(name, lines_.find(name)->second.begin()));
+  }
+  std::stable_sort(all.begin(), all.end(), [](const BlockedRequest& a, const BlockedRequest& b) {
+    return a.began_ms < b.began_ms;
+  });
+  return all;
 }
 
 std::optional<BlockedRequest> BlockedRequests::PopExpired(int64_t now_ms) {

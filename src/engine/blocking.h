@@ -13,6 +13,8 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "engine/client.h"
 #include "engine/context.h"
@@ -27,6 +29,7 @@ struct BlockedRequest {
   Caller caller;
   uint32_t db = 0;  // of the key that is waited for
   std::string key;
+  int64_t began_ms = 0;     // when it began to wait here; monotonic
   int64_t deadline_ms = 0;  // monotonic; 0 = none
 };
 
@@ -41,8 +44,10 @@ class BlockedRequests {
   BlockedRequest PopFront(uint32_t db, std::string_view key);
   // Takes the request of this reply place out, if it waits here.
   std::optional<BlockedRequest> Remove(const ReplyAddress& address);
-  // Takes out any one request.
-  std::optional<BlockedRequest> PopAny();
+  // Takes out all requests of a client.
+  void RemoveClient(uint64_t client);
+  // Takes out all requests, those first that have waited longest.
+  std::vector<BlockedRequest> TakeAll();
   // Takes out one request whose deadline is at or before `now_ms`.
   std::optional<BlockedRequest> PopExpired(int64_t now_ms);
   // Calls `visit` for every key that is waited for.

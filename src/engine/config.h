@@ -88,6 +88,7 @@ struct Config {
   std::vector<std::string> join;  // cluster addresses of nodes to join, tried in turn
   int64_t election_timeout_ms = 0;
   int64_t heartbeat_interval_ms = 0;
+  int64_t cluster_retry_timeout_ms = 0;
 
   // Memory
   uint64_t maxmemory_bytes = 0;  // 0: no limit

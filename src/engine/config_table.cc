@@ -349,6 +349,13 @@ constexpr Option kOptions[] = {
      .meaning = "How often a leader shows the other nodes that it is there; at most half of "
                 "cluster-election-timeout.",
      .min = 5, .max = 30000, .field = &Config::heartbeat_interval_ms},
+    {.section = kCluster, .name = "cluster-retry-timeout", .type = OptionType::kInteger,
+     .default_value = "2000", .unit = "milliseconds",
+     .meaning = "How long a request waits for a leader of its keys while there is none that can be "
+                "reached, as during an election; then it is answered with TRYAGAIN or CLUSTERDOWN, "
+                "and has had no effect. Below the timeout of the clients, so that they learn that. "
+                "0: it doesn't wait.",
+     .flags = kRuntime, .max = 3600000, .field = &Config::cluster_retry_timeout_ms},
 
     {.section = kMemory, .name = "maxmemory", .type = OptionType::kMemory, .default_value = "0",
      .unit = "bytes",

@@ -28,6 +28,7 @@ struct Caller {
   bool no_touch = false;        // CLIENT NO-TOUCH: reads don't count as accesses
   bool in_transaction = false;  // inside EXEC: blocking commands don't block
   bool retry = false;           // a blocked request that is tried again
+  int64_t waited_ms = 0;        // how long a blocking command has waited elsewhere already
   // Of the client, for the slow log; valid while the command runs.
   std::string_view address;
   std::string_view name;

@@ -13,6 +13,8 @@ namespace {
 
 // Reading from clients stops while the log has this much that is not durable yet.
 constexpr uint64_t kMaxUndurableBytes = uint64_t{128} << 20;
+// What a frame needs beside its only item, generously.
+constexpr size_t kFrameRoom = 1024;
 
 }  // namespace
 
@@ -26,6 +28,7 @@ Core::Core(Engine* engine, uint32_t number, const Config& config)
   stats_.commands.resize(engine->commands().size());
   by_number_.resize(engine->all_partitions());
   persister_ = std::make_unique<Persister>(this);
+  forwarding_ = std::make_unique<Forwarding>(this);
   durable_ = std::make_unique<net::Notifier>(&loop_, [this] { replicas_->OnDurable(); });
 }
 
@@ -75,6 +78,8 @@ bool Core::TurnEnd() {
   for (size_t i = 0; i < turn_end_.size(); ++i) turn_end_[i]->TurnEnd();
   turn_end_.clear();
   replicas_->EndTurn();
+  forwarding_->TurnEnd();
+  if (!waiting_for_room_.empty() && router().TakeRoom()) ResumeAll(&waiting_for_room_);
   // To the other nodes, while the log thread writes.
   if (transport_ != nullptr) transport_->Flush();
   // Messages leave before replies: whatever a client does after its answer, on any core, comes
@@ -137,6 +142,8 @@ void Core::Tick() {
     const int64_t wish = partition->Tick();
     if (wish != 0) next = std::min(next, std::max(wish, now_ms + 1));
   }
+  const int64_t forwarding_wish = forwarding_->Tick();
+  if (forwarding_wish != 0) next = std::min(next, std::max(forwarding_wish, now_ms + 1));
   persister_->Pump(false);
   stats_.max_turn_ns = std::max(stats_.max_turn_ns, static_cast<uint64_t>(loop_.TakeMaxTurnNs()));
   rates_.Sample(now_ms, {stats_.commands_processed, stats_.input_bytes, stats_.output_bytes});
@@ -210,8 +217,25 @@ void Core::RunAfter(uint64_t ms, absl::AnyInvocable<void()> task) {
 void Core::OpenTransport(replica::Credentials credentials, replica::TransportOptions options) {
   options.link.clock = [this] { return LatestRevision(); };
   options.seed = engine_->identity().node_id + number_;
+  links_.max_item = options.link.max_frame_bytes - kFrameRoom;
   transport_ = std::make_unique<replica::Transport>(&loop_, std::move(credentials),
                                                     std::move(options), this);
+  links_.transport = transport_.get();
+  forwarding_->SetLinks(&links_);
+}
+
+uint64_t Core::Links::LinkTo(raft::NodeId node) const {
+  const replica::PeerLink* link = transport->Link(node);
+  return link == nullptr ? 0 : link->id();
+}
+
+bool Core::Links::Send(uint64_t link, replica::ItemKind kind, std::string_view bytes) {
+  replica::PeerLink* found = transport->FindLink(link);
+  return found != nullptr && found->Send(kind, bytes);
+}
+
+void Core::Links::Close(uint64_t link, Status why) {
+  if (replica::PeerLink* found = transport->FindLink(link)) found->Close(std::move(why));
 }
 
 uint64_t Core::LatestRevision() const {
@@ -228,6 +252,7 @@ void Core::Send(uint32_t partition, const raft::Message& message) {
 }
 
 void Core::OnUp(replica::PeerLink& link) {
+  forwarding_->OnLinkUp();
   if (peer_events.on_up) peer_events.on_up(link);
 }
 
@@ -238,12 +263,15 @@ void Core::OnClock(replica::PeerLink&, uint64_t clock) {
 void Core::OnItem(replica::PeerLink& link, replica::ItemKind kind, std::string_view bytes) {
   if (kind == replica::ItemKind::kRaft) {
     OnRaftItem(link, bytes);
+  } else if (kind == replica::ItemKind::kRequest || kind == replica::ItemKind::kReply ||
+             kind == replica::ItemKind::kCancel) {
+    forwarding_->OnItem(link.id(), kind, bytes);
   } else if (peer_events.on_item) {
     peer_events.on_item(link, kind, bytes);
   }
 }
 
-void Core::OnDown(replica::PeerLink&, const Status&) {}
+void Core::OnDown(replica::PeerLink& link, const Status&) { forwarding_->OnLinkDown(link.id()); }
 
 void Core::OnRaftItem(replica::PeerLink& link, std::string_view bytes) {
   uint32_t partition;
@@ -271,7 +299,11 @@ void Core::Post(uint32_t target, net::Task task) { outboxes_[target]->Post(std::
 
 void Core::Deliver(const ReplyAddress& address, std::string bytes) {
   if (address.core == number_) {
-    if (Client* client = FindClient(address.client)) client->ReplyArrived(address.slot, bytes);
+    if (Client* client = FindClient(address.client)) {
+      client->ReplyArrived(address.slot, bytes);
+    } else {
+      forwarding_->Deliver(address, std::move(bytes));
+    }
     return;
   }
   Core* target = &engine_->core(address.core);
@@ -326,6 +358,11 @@ bool Core::Overloaded() const {
 
 void Core::WaitUntilCalm(Client* client) { waiting_for_calm_.push_back(client->id); }
 
+void Core::WaitForRoom(Client* client) {
+  waiting_for_room_.push_back(client->id);
+  router().NoteFull();
+}
+
 void Core::ResumeWaiting() {
   if (Overloaded()) {
     // What it waits for ends with a message to this loop, except another core's queue.
@@ -376,9 +413,27 @@ void Core::Persist(Partition* partition, data::PersistJob job) {
   persister_->Add(partition, std::move(job));
 }
 
+void Core::BlockedLost(Partition* partition, BlockedRequest request) {
+  const uint32_t number = partition->number();
+  const uint32_t home = request.address.core;
+  if (home == number_) {
+    forwarding_->BlockedLost(number, std::move(request));
+    return;
+  }
+  Forwarding* there = &engine_->core(home).forwarding();
+  Post(home, [there, number, request = std::move(request)]() mutable {
+    there->BlockedLost(number, std::move(request));
+  });
+}
+
 void Core::StandingChanged(Partition* partition) {
-  engine_->NoteStanding(partition->number(), partition->replica()->group().leader(),
-                        partition->ready());
+  const uint32_t number = partition->number();
+  engine_->NoteStanding(number, partition->replica()->group().leader(), partition->ready());
+  // Before the cores run there is nothing to tell them.
+  for (uint32_t i = 0; i < outboxes_.size(); ++i) {
+    Forwarding* there = &engine_->core(i).forwarding();
+    Post(i, [there, number] { there->LeaderChanged(number); });
+  }
 }
 
 void Core::Rebuild(Partition* partition, RebuildRequest request) {
@@ -400,6 +455,7 @@ void Core::SetConfig(const Config& config) {
 void Core::Drain(absl::AnyInvocable<void()> done) {
   drained_ = std::move(done);
   SetPause({});
+  router().Drain();
   loop_.RequestTurn();
 }
 

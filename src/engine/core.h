@@ -23,6 +23,7 @@
 #include "engine/client.h"
 #include "engine/config.h"
 #include "engine/evictor.h"
+#include "engine/forwarding.h"
 #include "engine/partition.h"
 #include "engine/persister.h"
 #include "engine/rates.h"
@@ -89,6 +90,8 @@ class Core final : public PartitionHost, public replica::MessageSink, public rep
   // behind, or evicts for this one. They are resumed when it has caught up.
   bool Overloaded() const;
   void WaitUntilCalm(Client* client);
+  // The lane of the client's next request is full; see Router. It is resumed when there is room.
+  void WaitForRoom(Client* client);
 
   // ---- CLIENT PAUSE.
   struct Pause {
@@ -108,6 +111,12 @@ class Core final : public PartitionHost, public replica::MessageSink, public rep
   storage::LogThread& log() { return *log_; }
   Persister& persister() { return *persister_; }
   Evictor& evictor() { return evictor_; }
+  // The way of requests to and from other cores and nodes.
+  Forwarding& forwarding() { return *forwarding_; }
+  const Router& router() const { return forwarding_->router(); }
+  Router& router() { return forwarding_->router(); }
+  // The timer fires at this monotonic time at the latest.
+  void WakeAt(int64_t at_ms) { ArmTick(at_ms); }
 
   // ---- PartitionHost
   const Config& config() const override { return config_; }
@@ -126,6 +135,7 @@ class Core final : public PartitionHost, public replica::MessageSink, public rep
   void Deliver(const ReplyAddress& address, std::string bytes) override;
   void WakeClient(uint64_t client) override;
   void GatesLost(Partition* partition) override;
+  void BlockedLost(Partition* partition, BlockedRequest request) override;
   void StandingChanged(Partition* partition) override;
   void Rebuild(Partition* partition, RebuildRequest request) override;
   void Persist(Partition* partition, data::PersistJob job) override;
@@ -165,6 +175,15 @@ class Core final : public PartitionHost, public replica::MessageSink, public rep
   void OnItem(replica::PeerLink& link, replica::ItemKind kind, std::string_view bytes) override;
   void OnDown(replica::PeerLink& link, const Status& why) override;
   void OnRaftItem(replica::PeerLink& link, std::string_view bytes);
+  // The transport's links, as forwarding needs them.
+  struct Links final : PeerLinks {
+    uint64_t LinkTo(raft::NodeId node) const override;
+    bool Send(uint64_t link, replica::ItemKind kind, std::string_view bytes) override;
+    void Close(uint64_t link, Status why) override;
+    size_t max_item_bytes() const override { return max_item; }
+    replica::Transport* transport = nullptr;
+    size_t max_item = 0;
+  };
   uint64_t LatestRevision() const;
   void FlushClients();
   void Tick();
@@ -183,8 +202,10 @@ class Core final : public PartitionHost, public replica::MessageSink, public rep
   std::unique_ptr<net::Notifier> durable_;
   std::unique_ptr<storage::LogThread> log_;
   std::unique_ptr<replica::Transport> transport_;
+  Links links_;
   std::unique_ptr<replica::Host> replicas_;
   std::unique_ptr<Persister> persister_;
+  std::unique_ptr<Forwarding> forwarding_;
   std::vector<std::unique_ptr<Partition>> partitions_;
   std::vector<Partition*> by_number_;
   std::vector<Partition*> turn_end_;
@@ -194,6 +215,7 @@ class Core final : public PartitionHost, public replica::MessageSink, public rep
   std::vector<uint64_t> flushing_;
   std::vector<uint64_t> to_resume_;
   std::vector<uint64_t> waiting_for_calm_;
+  std::vector<uint64_t> waiting_for_room_;
   std::vector<uint64_t> waiting_for_pause_;
   Evictor evictor_{this};
   Pause pause_;

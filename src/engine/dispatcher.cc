@@ -97,24 +97,18 @@ int64_t PartitionOfKeys(const Client& client, Args args, const std::vector<int>&
 
 // ---- Single requests
 
-// A request on its way to another core, with everything that it needs there.
-struct RemoteRequest {
-  const Command* command;
-  OwnedArgs args;
-  Caller caller;
-  std::string address;
-  std::string name;
-  ReplyAddress reply;
-};
-
+// The one place that decides where a request of one partition runs: here and at once, when its
+// partition is led on this core and nothing of it is under way; else the router knows. (A read that
+// its connection allows to be served by a follower would be the third way.)
 void RunOnPartition(Client* client, const Command& command, Args args, uint32_t number) {
   Core* core = client->core;
   Partition* partition = core->FindPartition(number);
-  const Caller caller = CallerOf(*client);
+  const bool direct = partition != nullptr && core->router().Direct(number);
   const bool may_block = command.has(kBlocking);
-  if (partition != nullptr && !may_block) {
+  if (direct && !may_block) {
     std::string* out = client->replies.Begin(partition);
-    const ExecResult result = partition->Execute({&command, args, client->db}, caller, {}, out);
+    const ExecResult result =
+        partition->Execute({&command, args, client->db}, CallerOf(*client), {}, out);
     CHECK(!result.blocked);
     FinishReply(client, partition, result);
     return;
@@ -128,21 +122,16 @@ void RunOnPartition(Client* client, const Command& command, Args args, uint32_t 
     client->blocked_partition = number;
     core->engine().blocked_clients.fetch_add(1, std::memory_order_relaxed);
   }
-  if (partition != nullptr) {
-    partition->ExecuteAndDeliver({&command, args, client->db}, caller, reply);
+  if (direct) {
+    partition->ExecuteAndDeliver({&command, args, client->db}, CallerOf(*client), reply);
     return;
   }
-  Engine* engine = &core->engine();
-  const uint32_t target = engine->CoreOfPartition(number);
-  auto request = std::make_unique<RemoteRequest>(
-      RemoteRequest{&command, OwnedArgs(args), caller, client->address, client->name, reply});
-  core->Post(target, [engine, target, number, request = std::move(request)] {
-    request->caller.address = request->address;
-    request->caller.name = request->name;
-    engine->core(target).FindPartition(number)->ExecuteAndDeliver(
-        {request->command, request->args.args(), request->caller.db}, request->caller,
-        request->reply);
-  });
+  std::unique_ptr<Routed> routed = MakeRouted(*client, number, PeerRequestType::kCommand);
+  routed->request.commands.push_back({&command, client->db, OwnedArgs(args)});
+  routed->is_write = command.has(kWrite);
+  routed->blocking = may_block;
+  routed->reply = reply;
+  core->router().Submit(std::move(routed));
 }
 
 // CLUSTER's: on the meta partition, or on the one that the arguments name.
@@ -177,21 +166,35 @@ void RunSession(Client* client, const Command& command, Args args) {
                             client->core->clock().MonotonicNs() - begin_ns, reply);
 }
 
-void Unwatch(Client* client, const WatchedKey& watch) {
+// Takes the watches back. All keys are of one partition.
+void Unwatch(Client* client, std::vector<WatchedKey> watched) {
+  if (watched.empty()) return;
   Core* core = client->core;
-  if (Partition* partition = core->FindPartition(watch.partition)) {
-    partition->Unwatch(watch.db, watch.key);
+  const uint32_t number = watched[0].partition;
+  Partition* partition = core->FindPartition(number);
+  if (partition != nullptr && core->router().Direct(number)) {
+    for (const WatchedKey& watch : watched) partition->Unwatch(watch.db, watch.key);
     return;
   }
-  Engine* engine = &core->engine();
-  core->Post(engine->CoreOfPartition(watch.partition), [engine, watch] {
-    engine->core(engine->CoreOfPartition(watch.partition))
-        .FindPartition(watch.partition)
-        ->Unwatch(watch.db, watch.key);
-  });
+  std::unique_ptr<Routed> routed = MakeRouted(*client, number, PeerRequestType::kUnwatch);
+  routed->request.watched = std::move(watched);
+  routed->answer = [](const PeerReply&) {};
+  core->router().Submit(std::move(routed));
 }
 
 }  // namespace
+
+std::unique_ptr<Routed> MakeRouted(const Client& client, uint32_t partition, PeerRequestType type) {
+  auto routed = std::make_unique<Routed>();
+  routed->request.partition = partition;
+  routed->request.type = type;
+  routed->request.no_touch = client.no_touch;
+  routed->request.protocol = client.protocol;
+  routed->request.address = client.address;
+  routed->request.name = client.name;
+  routed->reply = {client.core->number(), client.id, 0};
+  return routed;
+}
 
 void NoteReserved(Client* client, uint64_t slot) {
   if (client->reply_mode != ReplyMode::kOn) client->muted_slots.push_back(slot);
@@ -304,6 +307,28 @@ bool CheckAuthenticated(Client* client, const Command& command) {
   return false;
 }
 
+// Whether too much waits on the way of the request. Asked only when something waits at all.
+bool MustWait(const Client& client, const Command& command, Args args) {
+  const Engine& engine = client.core->engine();
+  const Router& router = client.core->router();
+  if (command.name == "exec") {
+    return client.multi_partition >= 0 &&
+           router.Full(static_cast<uint32_t>(client.multi_partition));
+  }
+  if (command.route == Route::kSession) return false;
+  if (command.route == Route::kKeys || command.route == Route::kSpread) {
+    std::vector<int> positions;
+    if (!FindKeys(command, args, &positions)) return false;
+    return std::any_of(positions.begin(), positions.end(), [&](int i) {
+      return router.Full(engine.PartitionOfSlot(KeySlot(args[static_cast<size_t>(i)])));
+    });
+  }
+  for (uint32_t p = 0; p < engine.partitions(); ++p) {
+    if (router.Full(p)) return true;
+  }
+  return false;
+}
+
 // CLIENT REPLY SKIP covers exactly one request.
 void AfterRequest(Client* client) {
   if (client->reply_mode == ReplyMode::kSkipThis) client->reply_mode = ReplyMode::kOn;
@@ -322,6 +347,11 @@ Dispatched Dispatch(Client* client, Args args) {
   }
   if (core->pause().until_ms != 0 && core->IsPaused(*command)) {
     core->WaitForPause(client);
+    if (client->reply_mode == ReplyMode::kSkipThis) client->reply_mode = ReplyMode::kSkipNext;
+    return Dispatched::kTryLater;
+  }
+  if (core->router().crowded() && MustWait(*client, *command, args)) {
+    core->WaitForRoom(client);
     if (client->reply_mode == ReplyMode::kSkipThis) client->reply_mode = ReplyMode::kSkipNext;
     return Dispatched::kTryLater;
   }
@@ -365,9 +395,6 @@ struct TransactionRequest {
   std::vector<QueuedCommand> queued;
   std::vector<uint32_t> dbs;
   std::vector<WatchedKey> watched;
-  Caller caller;
-  std::string address;
-  std::string name;
 
   std::vector<Request> DataRequests() const {
     std::vector<Request> requests;
@@ -432,45 +459,48 @@ void ReplyAborted(Client* client, Partition* partition, const ExecResult* result
   }
 }
 
-void RunRemoteTransaction(Client* client, std::shared_ptr<TransactionRequest> transaction,
-                          uint32_t number) {
+// The outcome of a transaction that ran on another core or node.
+void ReplyOutcome(Client* client, const TransactionRequest& transaction, size_t data_commands,
+                  PeerReply outcome) {
+  if (outcome.refused) {
+    ReplyRefused(client, outcome.error);
+  } else if (!outcome.error.empty()) {
+    resp::Writer(client->replies.Begin(nullptr), client->protocol).Error(outcome.error);
+    FinishReply(client);
+  } else if (!outcome.executed) {
+    ReplyAborted(client, nullptr, nullptr);
+  } else {
+    // Should replies be missing, the form of the whole is kept.
+    outcome.replies.resize(data_commands, "$-1\r\n");
+    ReplyTransaction(client, transaction, nullptr, nullptr, std::move(outcome.replies));
+  }
+}
+
+void RouteTransaction(Client* client, std::shared_ptr<TransactionRequest> transaction,
+                      uint32_t number) {
   Core* home = client->core;
-  Engine* engine = &home->engine();
-  const uint32_t target = engine->CoreOfPartition(number);
+  std::unique_ptr<Routed> routed = MakeRouted(*client, number, PeerRequestType::kTransaction);
+  for (size_t i = 0; i < transaction->queued.size(); ++i) {
+    QueuedCommand& queued = transaction->queued[i];
+    if (queued.command->route == Route::kSession) continue;
+    routed->is_write |= queued.command->has(kWrite);
+    routed->request.commands.push_back(
+        {queued.command, transaction->dbs[i], std::move(queued.args)});
+  }
+  routed->request.watched = transaction->watched;
   // The client takes no further request until this one is answered: its reply is put together from
   // the partition's and from session commands that run then.
   ++client->waiting;
-  auto finish = [home, id = client->id, transaction](const ExecResult& result,
-                                                     std::vector<std::string> replies) {
+  routed->answer = [home, id = client->id, transaction,
+                    data_commands = routed->request.commands.size()](PeerReply outcome) {
     Client* owner = home->FindClient(id);
     if (owner == nullptr) return;
     --owner->waiting;
-    if (!result.refusal.empty()) {
-      ReplyRefused(owner, result.refusal);
-    } else if (result.executed) {
-      ReplyTransaction(owner, *transaction, nullptr, nullptr, std::move(replies));
-    } else {
-      ReplyAborted(owner, nullptr, nullptr);
-    }
+    ReplyOutcome(owner, *transaction, data_commands, std::move(outcome));
     owner->GateOpened();
     if (owner->waiting == 0) home->ResumeLater(owner);
   };
-  home->Post(target, [engine, target, number, transaction, home_number = home->number(),
-                      finish = std::move(finish)]() mutable {
-    Core* core = &engine->core(target);
-    Partition* partition = core->FindPartition(number);
-    Caller caller = transaction->caller;
-    caller.address = transaction->address;
-    caller.name = transaction->name;
-    std::vector<std::string> replies;
-    const ExecResult result = partition->ExecuteTransaction(transaction->DataRequests(), caller,
-                                                            transaction->watched, &replies);
-    for (const WatchedKey& watch : transaction->watched) partition->Unwatch(watch.db, watch.key);
-    ReturnHome(partition, core, home_number, result, std::move(replies),
-               [finish = std::move(finish), result](std::vector<std::string> outcome) mutable {
-                 finish(result, std::move(outcome));
-               });
-  });
+  home->router().Submit(std::move(routed));
 }
 
 }  // namespace
@@ -480,18 +510,13 @@ void RunTransaction(Client* client, const Command& exec) {
   transaction->queued = std::move(client->queued);
   transaction->dbs = DatabasesOf(*client, transaction->queued);
   transaction->watched = std::move(client->watched);
-  transaction->caller = CallerOf(*client);
-  transaction->address = client->address;
-  transaction->name = client->name;
   client->watched.clear();
   int64_t number = client->multi_partition;
   ResetTransaction(client);
   for (const WatchedKey& watch : transaction->watched) {
     if (number >= 0 && number != watch.partition) {
       // Watched keys and changed keys have to be on one partition to be compared atomically.
-      for (const WatchedKey& w : transaction->watched) {
-        Unwatch(client, w);
-      }
+      Unwatch(client, std::move(transaction->watched));
       Reject(client, &exec, kCrossSlot);
       return;
     }
@@ -510,8 +535,8 @@ void RunTransaction(Client* client, const Command& exec) {
     number = 0;
   }
   Partition* partition = client->core->FindPartition(static_cast<uint32_t>(number));
-  if (partition == nullptr) {
-    RunRemoteTransaction(client, transaction, static_cast<uint32_t>(number));
+  if (partition == nullptr || !client->core->router().Direct(partition->number())) {
+    RouteTransaction(client, std::move(transaction), static_cast<uint32_t>(number));
     return;
   }
   std::vector<std::string> replies;
@@ -538,9 +563,49 @@ void ResetTransaction(Client* client) {
 // ---- WATCH
 
 void UnwatchAll(Client* client) {
-  for (const WatchedKey& watch : client->watched) Unwatch(client, watch);
+  Unwatch(client, std::move(client->watched));
   client->watched.clear();
 }
+
+namespace {
+
+// The revisions come back with the answer; until then no further request is taken.
+void RouteWatch(Client* client, std::vector<WatchedKey> wanted) {
+  Core* home = client->core;
+  std::unique_ptr<Routed> routed =
+      MakeRouted(*client, wanted[0].partition, PeerRequestType::kWatch);
+  routed->request.watched = wanted;
+  ++client->waiting;
+  routed->answer = [home, id = client->id, wanted = std::move(wanted)](PeerReply outcome) mutable {
+    const bool watched = outcome.error.empty() && outcome.revisions.size() == wanted.size();
+    Client* owner = home->FindClient(id);
+    if (owner == nullptr) {
+      if (!watched) return;
+      // Gone meanwhile: nobody else would take the watches back.
+      auto unwatch = std::make_unique<Routed>();
+      unwatch->request.partition = wanted[0].partition;
+      unwatch->request.type = PeerRequestType::kUnwatch;
+      unwatch->request.watched = std::move(wanted);
+      unwatch->answer = [](const PeerReply&) {};
+      home->router().Submit(std::move(unwatch));
+      return;
+    }
+    if (watched) {
+      for (size_t i = 0; i < wanted.size(); ++i) {
+        wanted[i].revision = outcome.revisions[i];
+        owner->watched.push_back(std::move(wanted[i]));
+      }
+    }
+    --owner->waiting;
+    owner->replies.Begin(nullptr)->append(watched ? "+OK\r\n" : outcome.TakeBytes());
+    FinishReply(owner);
+    owner->GateOpened();
+    if (owner->waiting == 0) owner->core->ResumeLater(owner);
+  };
+  home->router().Submit(std::move(routed));
+}
+
+}  // namespace
 
 void WatchKeys(Client* client, Args args, const Command& watch) {
   Core* core = client->core;
@@ -571,7 +636,8 @@ void WatchKeys(Client* client, Args args, const Command& watch) {
     return;
   }
   const uint32_t number = wanted[0].partition;
-  if (Partition* partition = core->FindPartition(number)) {
+  Partition* partition = core->FindPartition(number);
+  if (partition != nullptr && core->router().Direct(number)) {
     for (WatchedKey& key : wanted) {
       key.revision = partition->Watch(key.db, key.key);
       client->watched.push_back(std::move(key));
@@ -580,36 +646,7 @@ void WatchKeys(Client* client, Args args, const Command& watch) {
     FinishReply(client);
     return;
   }
-  // The revisions come back with the answer; until then no further request is taken.
-  ++client->waiting;
-  const uint32_t home = core->number();
-  core->Post(engine->CoreOfPartition(number),
-             [engine, number, home, id = client->id, wanted = std::move(wanted)]() mutable {
-               Core* remote = &engine->core(engine->CoreOfPartition(number));
-               Partition* partition = remote->FindPartition(number);
-               for (WatchedKey& key : wanted) key.revision = partition->Watch(key.db, key.key);
-               remote->Post(home, [engine, home, id, wanted = std::move(wanted)]() mutable {
-                 Client* owner = engine->core(home).FindClient(id);
-                 if (owner == nullptr) {
-                   // Gone meanwhile: nobody else would take the watches back.
-                   Core* back = &engine->core(home);
-                   for (const WatchedKey& key : wanted) {
-                     back->Post(engine->CoreOfPartition(key.partition), [engine, key] {
-                       engine->core(engine->CoreOfPartition(key.partition))
-                           .FindPartition(key.partition)
-                           ->Unwatch(key.db, key.key);
-                     });
-                   }
-                   return;
-                 }
-                 for (WatchedKey& key : wanted) owner->watched.push_back(std::move(key));
-                 --owner->waiting;
-                 owner->replies.Begin(nullptr)->append("+OK\r\n");
-                 FinishReply(owner);
-                 owner->GateOpened();
-                 if (owner->waiting == 0) owner->core->ResumeLater(owner);
-               });
-             });
+  RouteWatch(client, std::move(wanted));
 }
 
 void CancelBlocked(Client* client) {
@@ -620,6 +657,7 @@ void CancelBlocked(Client* client) {
   const uint32_t number = client->blocked_partition;
   engine->blocked_clients.fetch_sub(1, std::memory_order_relaxed);
   client->blocked = false;
+  if (core->router().Cancel(number, address)) return;
   if (Partition* partition = core->FindPartition(number)) {
     partition->CancelBlocked(address);
     return;

@@ -13,36 +13,6 @@
 namespace holdfast::engine {
 namespace {
 
-class Homing final : public GateWaiter {
- public:
-  using Finish = absl::AnyInvocable<void(std::vector<std::string>)>;
-  Homing(Core* core, uint32_t home, std::vector<std::string> replies, bool is_write, Finish finish)
-      : core_(core),
-        home_(home),
-        replies_(std::move(replies)),
-        is_write_(is_write),
-        finish_(std::move(finish)) {}
-
-  void OnGateOpen() override {
-    core_->Post(home_, [finish = std::move(finish_), replies = std::move(replies_)]() mutable {
-      finish(std::move(replies));
-    });
-  }
-  void OnGateLost(bool proposed) override {
-    for (std::string& reply : replies_) {
-      reply = "-" + std::string(is_write_ && proposed ? kInDoubt : kTryAgain) + "\r\n";
-    }
-    OnGateOpen();
-  }
-
- private:
-  Core* core_;
-  uint32_t home_;
-  std::vector<std::string> replies_;
-  bool is_write_;
-  Finish finish_;
-};
-
 // The header line of a reply: its type, number and length with CRLF. The replies are our own.
 int64_t HeaderNumber(std::string_view reply, size_t* length) {
   const size_t end = reply.find('\r');
@@ -69,9 +39,7 @@ struct Part {
 
 struct Spread {
   const Command* command;
-  Caller caller;
-  std::string address;
-  std::string name;
+  int protocol;
   uint64_t client;
   uint64_t slot;
   size_t keys = 0;
@@ -93,7 +61,7 @@ std::string MergeArraysInOrder(const Spread& spread) {
     }
   }
   std::string merged;
-  resp::Writer(&merged, spread.caller.protocol).Array(elements.size());
+  resp::Writer(&merged, spread.protocol).Array(elements.size());
   for (const std::string_view element : elements) merged.append(element);
   return merged;
 }
@@ -103,7 +71,7 @@ std::string MergeReplies(const Spread& spread) {
     if (reply[0] == '-') return reply;
   }
   std::string merged;
-  resp::Writer writer(&merged, spread.caller.protocol);
+  resp::Writer writer(&merged, spread.protocol);
   size_t header;
   switch (spread.command->merge) {
     case Merge::kSumIntegers: {
@@ -161,51 +129,33 @@ void SplitByKey(const Engine& engine, Args args, const std::vector<int>& positio
   }
 }
 
+// The reply of part `i` is here.
+void TakePart(Core* home, Spread* spread, size_t i, std::string reply) {
+  spread->replies[i] = std::move(reply);
+  if (--spread->missing > 0) return;
+  if (Client* owner = home->FindClient(spread->client)) {
+    owner->ReplyArrived(spread->slot, MergeReplies(*spread));
+  }
+}
+
 void SendParts(Client* client, const std::shared_ptr<Spread>& spread) {
   Core* home = client->core;
-  Engine* engine = &home->engine();
-  const uint32_t home_number = home->number();
+  const Command& command = *spread->command;
   spread->replies.resize(spread->parts.size());
   spread->missing = spread->parts.size();
   for (size_t i = 0; i < spread->parts.size(); ++i) {
     const uint32_t number = spread->parts[i].partition;
-    const uint32_t target = engine->CoreOfPartition(number);
-    auto finish = [home, spread, i](std::vector<std::string> replies) {
-      spread->replies[i] = std::move(replies[0]);
-      if (--spread->missing > 0) return;
-      if (Client* owner = home->FindClient(spread->client)) {
-        owner->ReplyArrived(spread->slot, MergeReplies(*spread));
-      }
+    std::unique_ptr<Routed> routed = MakeRouted(*client, number, PeerRequestType::kCommand);
+    routed->request.commands.push_back({&command, client->db, std::move(spread->parts[i].args)});
+    routed->is_write = command.has(kWrite);
+    routed->answer = [home, spread, i](PeerReply reply) {
+      TakePart(home, spread.get(), i, reply.TakeBytes());
     };
-    auto run = [engine, spread, i, number, target, home_number,
-                finish = std::move(finish)]() mutable {
-      Core* core = &engine->core(target);
-      Partition* partition = core->FindPartition(number);
-      Caller caller = spread->caller;
-      caller.address = spread->address;
-      caller.name = spread->name;
-      std::vector<std::string> replies(1);
-      const ExecResult result = partition->Execute(
-          {spread->command, spread->parts[i].args.args(), caller.db}, caller, {}, &replies[0]);
-      ReturnHome(partition, core, home_number, result, std::move(replies), std::move(finish));
-    };
-    if (target == home_number) {
-      // At once, as the client's other requests run here: a message would let later ones overtake.
-      run();
-    } else {
-      home->Post(target, std::move(run));
-    }
+    home->router().Submit(std::move(routed));
   }
 }
 
 }  // namespace
-
-void ReturnHome(Partition* partition, Core* core, uint32_t home, const ExecResult& result,
-                std::vector<std::string> replies,
-                absl::AnyInvocable<void(std::vector<std::string>)> finish) {
-  partition->WaitAt(result.gate, std::make_unique<Homing>(core, home, std::move(replies),
-                                                          result.is_write, std::move(finish)));
-}
 
 void RunOnManyPartitions(Client* client, const Command& command, Args args) {
   const Engine& engine = client->core->engine();
@@ -231,11 +181,7 @@ void RunOnManyPartitions(Client* client, const Command& command, Args args) {
   }
   auto spread = std::make_shared<Spread>();
   spread->command = &command;
-  spread->caller.db = client->db;
-  spread->caller.protocol = client->protocol;
-  spread->caller.no_touch = client->no_touch;
-  spread->address = client->address;
-  spread->name = client->name;
+  spread->protocol = client->protocol;
   spread->client = client->id;
   if (command.route == Route::kSpread) {
     SplitByKey(engine, args, client->key_positions, spread.get());

@@ -1,13 +1,8 @@
-// Requests that run on several partitions, and results that travel home from another core. Loop
-// threads; each function says which.
+// Requests that run on several partitions. Loop thread of the client's core.
 #pragma once
 
-#include <absl/functional/any_invocable.h>
-
+#include <cstdint>
 #include <memory>
-#include <string>
-#include <utility>
-#include <vector>
 
 #include "engine/client.h"
 #include "engine/core.h"
@@ -15,14 +10,8 @@
 
 namespace holdfast::engine {
 
-// When the result's gate is open, runs `finish(replies)` on core `home`; when it can't open any
-// more, every reply is an error then. On the partition's core.
-void ReturnHome(Partition* partition, Core* core, uint32_t home, const ExecResult& result,
-                std::vector<std::string> replies,
-                absl::AnyInvocable<void(std::vector<std::string>)> finish);
-
 // Runs a command whose keys span partitions, or that concerns the whole keyspace, and merges the
-// replies as command.merge says. On the client's core. Not atomic across partitions.
+// replies as command.merge says. Not atomic across partitions.
 void RunOnManyPartitions(Client* client, const Command& command, Args args);
 
 // ---- Parts of Dispatch that its neighbours need.
@@ -32,6 +21,8 @@ void FinishReply(Client* client);
 void FinishReply(Client* client, Partition* partition, const ExecResult& result);
 // A reserved slot minds CLIENT REPLY as of now.
 void NoteReserved(Client* client, uint64_t slot);
+// A request of this client on its way to a partition elsewhere, still without its contents.
+std::unique_ptr<Routed> MakeRouted(const Client& client, uint32_t partition, PeerRequestType type);
 // Runs the whole request on one partition, wherever that is.
 void RunOn(Client* client, const Command& command, Args args, uint32_t partition);
 // Routes a data command by its keys.

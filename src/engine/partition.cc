@@ -97,8 +97,10 @@ void Partition::Run(const Request& request, const Caller& caller, const ReplyAdd
     blocked.caller.address = blocked.caller.name = {};  // they don't outlive this call
     blocked.db = context.blocked_db_;
     blocked.key = std::move(context.blocked_key_);
+    blocked.began_ms = host_->clock().MonotonicMs();
     if (context.blocked_timeout_ms_ > 0) {
-      blocked.deadline_ms = host_->clock().MonotonicMs() + context.blocked_timeout_ms_;
+      const int64_t left_ms = context.blocked_timeout_ms_ - effective.waited_ms;
+      blocked.deadline_ms = blocked.began_ms + std::max<int64_t>(1, left_ms);
     }
     blocked_.Add(std::move(blocked));
     // The core looks at the new deadline at the end of the turn.
@@ -234,7 +236,7 @@ bool Partition::Unblock(const ReplyAddress& address, bool with_error) {
   std::string reply;
   resp::Writer writer(&reply, request->caller.protocol);
   if (with_error) {
-    writer.Error("UNBLOCKED client unblocked via CLIENT UNBLOCK");
+    writer.Error(kUnblocked);
   } else {
     writer.Null();
   }
@@ -495,7 +497,7 @@ void Partition::StepDown() {
   for (GateQueue::Item& item : lost) {
     if (item.waiter != nullptr) item.waiter->OnGateLost(item.gate.index < open_index_);
   }
-  AnswerBlocked();
+  GiveBlockedBack();
   RebuildRequest request = UncommittedKeys();
   batch_.clear();
   proposed_.clear();
@@ -510,10 +512,10 @@ void Partition::StepDown() {
   host_->Rebuild(this, std::move(request));
 }
 
-void Partition::AnswerBlocked() {
-  const std::string error = "-" + std::string(kTryAgain) + "\r\n";
-  while (std::optional<BlockedRequest> request = blocked_.PopAny()) {
-    host_->Deliver(request->address, error);
+void Partition::GiveBlockedBack() {
+  for (BlockedRequest& request : blocked_.TakeAll()) {
+    request.caller.waited_ms += host_->clock().MonotonicMs() - request.began_ms;
+    host_->BlockedLost(this, std::move(request));
   }
 }
 

@@ -95,6 +95,8 @@ class PartitionHost {
   // The partition lost its leadership: replies of this core's clients that wait for it become
   // errors (ReplyQueue::LoseGates).
   virtual void GatesLost(class Partition* partition) = 0;
+  // The partition lost its leadership while the request waited: it has done nothing.
+  virtual void BlockedLost(class Partition* partition, BlockedRequest request) = 0;
   // The partition leads from now on, or follows another node.
   virtual void StandingChanged(class Partition* partition) = 0;
   // Reads the state as of the last entry handed to Persist from the store, and then calls
@@ -140,6 +142,8 @@ class Partition : public replica::StateMachine {
   uint16_t last_slot() const { return last_slot_; }
   // Leads, and its memory contains every entry.
   bool ready() const { return ready_; }
+  // The term in which it leads; 0 = it isn't ready.
+  uint64_t ready_term() const { return ready_ ? leads_term_ : 0; }
   // Its memory contains exactly the entries up to applied_index(), which are all committed.
   bool follows() const { return !ready_ && !rebuilding_; }
   // The largest revision given out or seen.
@@ -181,8 +185,11 @@ class Partition : public replica::StateMachine {
   void Unwatch(uint32_t db, std::string_view key) { watches_.Unwatch(db, key); }
 
   // ---- Blocked requests.
-  // Takes the request out of the line without a reply: its client is gone.
-  void CancelBlocked(const ReplyAddress& address) { blocked_.Remove(address); }
+  // Takes the request out of the line without a reply: its client is gone. False when nothing waits
+  // there.
+  bool CancelBlocked(const ReplyAddress& address) { return blocked_.Remove(address).has_value(); }
+  // All requests of the client.
+  void CancelBlockedOf(uint64_t client) { blocked_.RemoveClient(client); }
   // CLIENT UNBLOCK: answers as at the timeout, or with an error. False when nothing waits there.
   bool Unblock(const ReplyAddress& address, bool with_error);
 
@@ -250,7 +257,7 @@ class Partition : public replica::StateMachine {
   void TakeCommitted();
   void Lead(uint64_t term);
   void StepDown();
-  void AnswerBlocked();
+  void GiveBlockedBack();
   RebuildRequest UncommittedKeys() const;
   void KeyChanged(uint32_t logical, std::string_view key, uint64_t revision);
   void ServeReadyKeys();

@@ -90,6 +90,11 @@ void CoreStats::Merge(const CoreStats& other) {
   query_buffer_limit_disconnections += other.query_buffer_limit_disconnections;
   output_buffer_limit_disconnections += other.output_buffer_limit_disconnections;
   unexpected_errors += other.unexpected_errors;
+  forwarded_sent += other.forwarded_sent;
+  forwarded_received += other.forwarded_received;
+  forwarded_refused += other.forwarded_refused;
+  forwarded_in_doubt += other.forwarded_in_doubt;
+  forwarded_waiting += other.forwarded_waiting;
   max_turn_ns = std::max(max_turn_ns, other.max_turn_ns);
 }
 
@@ -99,6 +104,7 @@ void CoreStats::Reset() {
   // No statistics but positions: what was changed since the last save stays known.
   fresh.effects = effects;
   fresh.effects_at_save = effects_at_save;
+  fresh.forwarded_waiting = forwarded_waiting;
   *this = std::move(fresh);
 }
 

@@ -1,0 +1,250 @@
+#include "engine/forwarding.h"
+
+#include <utility>
+
+#include "base/log.h"
+#include "engine/engine.h"
+#include "engine/run_request.h"
+
+namespace holdfast::engine {
+namespace {
+
+// EpochGuard's sources are other nodes' links, by client number, and cores.
+uint64_t CoreSource(uint32_t core) { return (uint64_t{1} << 63) | core; }
+
+PeerReply NotLeader() {
+  PeerReply reply;
+  reply.outcome = PeerOutcome::kNotLeader;
+  return reply;
+}
+
+}  // namespace
+
+Forwarding::Forwarding(Core* core)
+    : core_(core), router_(this, core->engine().all_partitions()), server_(core) {}
+
+void Forwarding::SetLinks(PeerLinks* links) {
+  links_ = links;
+  server_.SetLinks(links);
+}
+
+// ---- From the core
+
+void Forwarding::OnItem(uint64_t link, replica::ItemKind kind, std::string_view bytes) {
+  Status status;
+  switch (kind) {
+    case replica::ItemKind::kRequest:
+      status = server_.OnRequest(link, bytes);
+      break;
+    case replica::ItemKind::kReply:
+      status = router_.OnReply(link, bytes);
+      break;
+    case replica::ItemKind::kCancel:
+      status = server_.OnCancel(link, bytes);
+      break;
+    default:
+      return;
+  }
+  if (status.ok()) return;
+  LogWarning("link to another node: {}", status.message());
+  links_->Close(link, status);
+}
+
+void Forwarding::OnLinkDown(uint64_t link) {
+  server_.LinkDown(link);
+  router_.LinkDown(link);
+}
+
+void Forwarding::LeaderChanged(uint32_t partition) {
+  if (!Leads(partition)) server_.ForgetWatches(partition);
+  router_.LeaderChanged(partition);
+}
+
+int64_t Forwarding::Tick() {
+  const int64_t wish = router_.Tick();
+  if (!replies_wait_) return wish;
+  const int64_t soon_ms = NowMs() + Router::kRetryMs;
+  return wish == 0 ? soon_ms : std::min(wish, soon_ms);
+}
+
+void Forwarding::Deliver(const ReplyAddress& place, std::string bytes) {
+  PeerReply reply = PeerReply::Bytes(std::move(bytes));
+  reply.id = place.slot;
+  server_.Reply(place.client, std::move(reply));
+}
+
+void Forwarding::BlockedLost(uint32_t partition, BlockedRequest request) {
+  const ReplyAddress place = request.address;
+  const Client* client = core_->FindClient(place.client);
+  if (client == nullptr) {
+    PeerReply reply = NotLeader();
+    reply.id = place.slot;
+    server_.Reply(place.client, std::move(reply));
+    return;
+  }
+  if (!client->blocked || client->blocked_slot != place.slot) return;
+  auto routed = std::make_unique<Routed>();
+  routed->request.partition = partition;
+  routed->request.no_touch = request.caller.no_touch;
+  routed->request.protocol = request.caller.protocol;
+  routed->request.address = client->address;
+  routed->request.name = client->name;
+  routed->request.commands.push_back({request.command, request.caller.db, std::move(request.args)});
+  routed->is_write = request.command->has(kWrite);
+  routed->blocking = true;
+  routed->reply = place;
+  routed->sent_ms = NowMs();
+  routed->began_ms = routed->sent_ms - request.caller.waited_ms;
+  routed->deadline_ms = routed->sent_ms + RetryTimeoutMs();
+  router_.TakeBack(std::move(routed));
+}
+
+// ---- On the partition's core
+
+void Forwarding::RunFor(uint32_t home, std::unique_ptr<Routed> routed) {
+  const PeerRequest& request = routed->request;
+  Partition* partition = core_->FindPartition(request.partition);
+  // A request of this core waits for nothing on its way, so it can't be behind one that was
+  // refused.
+  const bool admitted = home == core_->number()
+                            ? partition->ready()
+                            : guard_.Admit(CoreSource(home), request.partition, request.epoch,
+                                           partition->ready_term());
+  if (!admitted) {
+    Return(home, std::move(routed), NotLeader());
+    return;
+  }
+  const ReplyAddress place = routed->reply;
+  RunRequest(partition, request, place,
+             [this, home, routed = std::move(routed)](PeerReply reply) mutable {
+               Return(home, std::move(routed), std::move(reply));
+             });
+}
+
+void Forwarding::Return(uint32_t home, std::unique_ptr<Routed> routed, PeerReply reply) {
+  if (home == core_->number()) {
+    Settle(std::move(routed), std::move(reply));
+    return;
+  }
+  Forwarding* there = &core_->engine().core(home).forwarding();
+  core_->Post(home, [there, routed = std::move(routed), reply = std::move(reply)]() mutable {
+    there->Settle(std::move(routed), std::move(reply));
+  });
+}
+
+void Forwarding::Settle(std::unique_ptr<Routed> routed, PeerReply reply) {
+  if (reply.outcome == PeerOutcome::kDone) {
+    Answer(routed.get(), std::move(reply));
+  } else {
+    router_.TakeBack(std::move(routed));
+  }
+}
+
+void Forwarding::RunForPeer(uint32_t home, uint64_t caller, PeerRequest request) {
+  Partition* partition = core_->FindPartition(request.partition);
+  const uint64_t id = request.id;
+  if (!guard_.Admit(caller, request.partition, request.epoch, partition->ready_term())) {
+    PeerReply refusal = NotLeader();
+    refusal.id = id;
+    ReplyToPeer(home, caller, std::move(refusal));
+    return;
+  }
+  RunRequest(partition, request, {home, caller, id}, [this, home, caller, id](PeerReply reply) {
+    reply.id = id;
+    ReplyToPeer(home, caller, std::move(reply));
+  });
+}
+
+void Forwarding::ReplyToPeer(uint32_t home, uint64_t caller, PeerReply reply) {
+  if (home == core_->number()) {
+    server_.Reply(caller, std::move(reply));
+    return;
+  }
+  Forwarding* there = &core_->engine().core(home).forwarding();
+  core_->Post(home, [there, caller, reply = std::move(reply)]() mutable {
+    there->server_.Reply(caller, std::move(reply));
+  });
+}
+
+void Forwarding::CancelForPeer(const ReplyAddress& place, const PeerCancel& cancel) {
+  Partition* partition = core_->FindPartition(cancel.partition);
+  if (cancel.mode != PeerCancelMode::kGone) {
+    partition->Unblock(place, cancel.mode == PeerCancelMode::kError);
+    return;
+  }
+  if (!partition->CancelBlocked(place)) return;
+  // Nobody wants the reply, but the sender has to know that nothing is outstanding.
+  PeerReply reply;
+  reply.id = cancel.id;
+  ReplyToPeer(place.core, place.client, std::move(reply));
+}
+
+void Forwarding::PeerGone(uint64_t caller, const std::vector<WatchedKey>& watched) {
+  guard_.Forget(caller);
+  for (const auto& partition : core_->partitions()) partition->CancelBlockedOf(caller);
+  for (const WatchedKey& key : watched) {
+    core_->FindPartition(key.partition)->Unwatch(key.db, key.key);
+  }
+}
+
+// ---- RouterHost
+
+int64_t Forwarding::NowMs() const { return core_->clock().MonotonicMs(); }
+
+int64_t Forwarding::RetryTimeoutMs() const { return core_->config().cluster_retry_timeout_ms; }
+
+bool Forwarding::Leads(uint32_t partition) const { return core_->engine().Leads(partition); }
+
+raft::NodeId Forwarding::LeaderOf(uint32_t partition) const {
+  const raft::NodeId leader = core_->engine().LeaderOf(partition);
+  // Elected, but not ready yet: a moment without a leader.
+  return leader == core_->engine().identity().node_id ? raft::kNoNode : leader;
+}
+
+uint64_t Forwarding::LinkTo(raft::NodeId node) const {
+  return links_ == nullptr ? 0 : links_->LinkTo(node);
+}
+
+bool Forwarding::Send(uint64_t link, replica::ItemKind kind, std::string_view bytes) {
+  return links_ != nullptr && links_->Send(link, kind, bytes);
+}
+
+size_t Forwarding::MaxItemBytes() const { return links_ == nullptr ? 0 : links_->max_item_bytes(); }
+
+void Forwarding::RunHere(std::unique_ptr<Routed> routed) {
+  const uint32_t home = core_->number();
+  const uint32_t target = core_->engine().CoreOfPartition(routed->request.partition);
+  if (target == home) {
+    RunFor(home, std::move(routed));
+    return;
+  }
+  Forwarding* there = &core_->engine().core(target).forwarding();
+  core_->Post(target, [there, home, routed = std::move(routed)]() mutable {
+    there->RunFor(home, std::move(routed));
+  });
+}
+
+void Forwarding::Fence(uint32_t partition) {
+  Engine* engine = &core_->engine();
+  const uint32_t home = core_->number();
+  const uint32_t target = engine->CoreOfPartition(partition);
+  core_->Post(target, [engine, home, target, partition] {
+    engine->core(target).Post(home, [engine, home, partition] {
+      engine->core(home).forwarding().router().Fenced(partition);
+    });
+  });
+}
+
+void Forwarding::Answer(Routed* routed, PeerReply reply) {
+  if (routed->answer) {
+    routed->answer(std::move(reply));
+  } else if (Client* client = core_->FindClient(routed->reply.client)) {
+    client->ReplyArrived(routed->reply.slot, reply.TakeBytes());
+  }
+}
+
+void Forwarding::WakeAt(int64_t at_ms) { core_->WakeAt(at_ms); }
+
+CoreStats* Forwarding::stats() { return core_->stats(); }
+
+}  // namespace holdfast::engine
