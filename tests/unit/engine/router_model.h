@@ -197,9 +197,12 @@ class RouterModel final : public RouterHost {
   // Everything that is under way arrives.
   void Settle() {
     for (bool again = true; again;) {
-      again = DeliverThere() | DeliverHere();
+      again = DeliverThere();
+      again = DeliverHere() || again;
       for (uint64_t link = 1; link <= last_link; ++link) {
-        if (links.contains(link)) again |= DeliverOut(link) | DeliverIn(link);
+        if (!links.contains(link)) continue;
+        again = DeliverOut(link) || again;
+        again = DeliverIn(link) || again;
       }
     }
   }
