@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "engine/engine.h"
+#include "engine/transport_links.h"
 #include "replica/message_codec.h"
 
 namespace holdfast::engine {
@@ -13,8 +14,6 @@ namespace {
 
 // Reading from clients stops while the log has this much that is not durable yet.
 constexpr uint64_t kMaxUndurableBytes = uint64_t{128} << 20;
-// What a frame needs beside its only item, generously.
-constexpr size_t kFrameRoom = 1024;
 
 }  // namespace
 
@@ -217,25 +216,11 @@ void Core::RunAfter(uint64_t ms, absl::AnyInvocable<void()> task) {
 void Core::OpenTransport(replica::Credentials credentials, replica::TransportOptions options) {
   options.link.clock = [this] { return LatestRevision(); };
   options.seed = engine_->identity().node_id + number_;
-  links_.max_item = options.link.max_frame_bytes - kFrameRoom;
+  const replica::PeerLinkOptions link_options = options.link;
   transport_ = std::make_unique<replica::Transport>(&loop_, std::move(credentials),
                                                     std::move(options), this);
-  links_.transport = transport_.get();
-  forwarding_->SetLinks(&links_);
-}
-
-uint64_t Core::Links::LinkTo(raft::NodeId node) const {
-  const replica::PeerLink* link = transport->Link(node);
-  return link == nullptr ? 0 : link->id();
-}
-
-bool Core::Links::Send(uint64_t link, replica::ItemKind kind, std::string_view bytes) {
-  replica::PeerLink* found = transport->FindLink(link);
-  return found != nullptr && found->Send(kind, bytes);
-}
-
-void Core::Links::Close(uint64_t link, Status why) {
-  if (replica::PeerLink* found = transport->FindLink(link)) found->Close(std::move(why));
+  links_ = std::make_unique<TransportLinks>(transport_.get(), link_options);
+  forwarding_->SetLinks(links_.get());
 }
 
 uint64_t Core::LatestRevision() const {

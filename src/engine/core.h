@@ -175,15 +175,6 @@ class Core final : public PartitionHost, public replica::MessageSink, public rep
   void OnItem(replica::PeerLink& link, replica::ItemKind kind, std::string_view bytes) override;
   void OnDown(replica::PeerLink& link, const Status& why) override;
   void OnRaftItem(replica::PeerLink& link, std::string_view bytes);
-  // The transport's links, as forwarding needs them.
-  struct Links final : PeerLinks {
-    uint64_t LinkTo(raft::NodeId node) const override;
-    bool Send(uint64_t link, replica::ItemKind kind, std::string_view bytes) override;
-    void Close(uint64_t link, Status why) override;
-    size_t max_item_bytes() const override { return max_item; }
-    replica::Transport* transport = nullptr;
-    size_t max_item = 0;
-  };
   uint64_t LatestRevision() const;
   void FlushClients();
   void Tick();
@@ -202,7 +193,7 @@ class Core final : public PartitionHost, public replica::MessageSink, public rep
   std::unique_ptr<net::Notifier> durable_;
   std::unique_ptr<storage::LogThread> log_;
   std::unique_ptr<replica::Transport> transport_;
-  Links links_;
+  std::unique_ptr<PeerLinks> links_;  // of transport_
   std::unique_ptr<replica::Host> replicas_;
   std::unique_ptr<Persister> persister_;
   std::unique_ptr<Forwarding> forwarding_;

@@ -84,9 +84,9 @@ Status Engine::Load(const EnterCluster& enter) {
   std::vector<std::unique_ptr<storage::Store>> stores;
   std::vector<data::AppliedState> applied;
   RETURN_IF_ERROR(OpenStores(&stores, &applied));
-  if (entry.has_value()) RETURN_IF_ERROR(Enter(*entry, stores, applied));
   std::vector<raft::Restored> restored;
   RETURN_IF_ERROR(Replay(stores, applied, &restored));
+  if (entry.has_value()) RETURN_IF_ERROR(Enter(*entry, stores, &restored));
   RETURN_IF_ERROR(OpenLogs());
   return LoadPartitions(std::move(stores), std::move(restored));
 }
@@ -95,17 +95,20 @@ Status Engine::Load(const EnterCluster& enter) {
 // to no cluster and may try again.
 Status Engine::Enter(const ClusterEntry& entry,
                      const std::vector<std::unique_ptr<storage::Store>>& stores,
-                     const std::vector<data::AppliedState>& applied) {
+                     std::vector<raft::Restored>* restored) {
   raft::Membership members;
   members.voters = {entry.joins ? entry.member : identity_.node_id};
-  for (size_t p = 0; p < stores.size(); ++p) {
-    if (entry.joins && applied[p].index != 0) {
+  for (raft::Restored& group : *restored) {
+    if (entry.joins && (group.applied.index != 0 || !group.entries.empty())) {
       return Status::InvalidArgument("data directory " + directory_path_ +
                                      " holds data of its own: join with an empty one");
     }
+    group.membership = members;
+  }
+  for (const auto& store : stores) {
     storage::StoreBatch batch;
     batch.Put(data::kMembershipRecord, raft::EncodeMembership(members));
-    RETURN_IF_ERROR(stores[p]->Write(batch, /*sync=*/true));
+    RETURN_IF_ERROR(store->Write(batch, /*sync=*/true));
   }
   return directory_->JoinCluster(entry.cluster_id, identity_.partitions, identity_.hash_seed);
 }

@@ -149,7 +149,7 @@ class Engine {
   std::string PartitionPath(uint32_t partition) const;
   Status Enter(const ClusterEntry& entry,
                const std::vector<std::unique_ptr<storage::Store>>& stores,
-               const std::vector<data::AppliedState>& applied);
+               std::vector<raft::Restored>* restored);
   Status LoadPartition(Core* core, uint32_t number, std::unique_ptr<storage::Store> store,
                        raft::Restored restored, uint64_t* records);
   Status OpenStores(std::vector<std::unique_ptr<storage::Store>>* stores,

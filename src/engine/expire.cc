@@ -33,7 +33,7 @@ void Partition::ExpireLeases() {
   const int64_t monotonic_ms = host_->clock().MonotonicMs();
   data::DeadlineHeap* leases = keyspace_->leases();
   for (size_t i = 0; i < kMaxExpiredPerTick; ++i) {
-    if (leases->empty() || leases->top().deadline_ms > monotonic_ms) return;
+    if (leases->empty() || leases->top().deadline_ms >= monotonic_ms) return;
     data::Object* lock = leases->top().object;
     data::Database* database = keyspace_->DatabaseOfLease(lock);
     EmitDelete(keyspace_->LogicalOf(database->physical), database, lock, host_->NowMs());
@@ -59,7 +59,8 @@ int64_t Partition::Tick() {
   const data::DeadlineHeap& leases = std::as_const(*keyspace_).leases();
   // Only a lock that somebody waits for has to end on time; the others are found expired.
   if (!leases.empty() && !blocked_.empty()) {
-    next = next == 0 ? leases.top().deadline_ms : std::min(next, leases.top().deadline_ms);
+    const int64_t end = leases.top().deadline_ms + 1;
+    next = next == 0 ? end : std::min(next, end);
   }
   return next;
 }

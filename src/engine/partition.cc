@@ -250,7 +250,8 @@ bool Partition::IsExpired(const data::Database& database, const data::Object* ob
                           int64_t now_ms) const {
   if (object->heap_position == data::kNotInHeap) return false;
   if (object->type() == data::ObjectType::kLock) {
-    return keyspace_->leases()->DeadlineOf(object) <= host_->clock().MonotonicMs();
+    // The clock is cut to milliseconds: only when the last one is over has the lease ended.
+    return keyspace_->leases()->DeadlineOf(object) < host_->clock().MonotonicMs();
   }
   return database.expiries.DeadlineOf(object) <= now_ms;
 }

@@ -1,0 +1,100 @@
+#include "cluster/reconcile.h"
+
+#include <map>
+
+#include <doctest/doctest.h>
+
+namespace holdfast::cluster {
+namespace {
+
+using Ids = std::vector<raft::NodeId>;
+
+// What leader 1 sees.
+struct World {
+  raft::Membership members;
+  View view;
+  std::map<raft::NodeId, raft::PeerStatus> peers;
+
+  void Node(raft::NodeId id, NodeState state) { view.nodes[id] = {state, "a:1", ""}; }
+  void Peer(raft::NodeId id, uint64_t match, bool promotable, bool active = true) {
+    raft::PeerStatus status;
+    status.match = match;
+    status.active = active;
+    status.promotable = promotable;
+    peers[id] = status;
+  }
+  ReconcileStep Next() const {
+    return NextStep(1, members, view, [this](raft::NodeId id) -> std::optional<raft::PeerStatus> {
+      const auto it = peers.find(id);
+      if (it == peers.end()) return std::nullopt;
+      return it->second;
+    });
+  }
+};
+
+TEST_CASE("newcomers become learners, and voters one by one when they have caught up") {
+  World world;
+  world.members.voters = {1};
+  world.Node(1, NodeState::kMember);
+  CHECK(world.Next().nothing());
+  world.Node(2, NodeState::kJoining);
+  world.Node(3, NodeState::kJoining);
+  ReconcileStep step = world.Next();
+  REQUIRE(step.change.has_value());
+  CHECK(step.change->voters == Ids{1});
+  CHECK(step.change->learners == Ids{2, 3});
+
+  world.members.learners = {2, 3};
+  CHECK(world.Next().nothing());
+  world.Peer(2, 10, /*promotable=*/false);
+  CHECK(world.Next().nothing());
+  world.Peer(2, 90, true, /*active=*/false);
+  CHECK(world.Next().nothing());
+  world.Peer(2, 90, true);
+  world.Peer(3, 90, true);
+  step = world.Next();
+  REQUIRE(step.change.has_value());
+  CHECK(step.change->voters == Ids{1, 2});
+  CHECK(step.change->learners == Ids{3});
+}
+
+TEST_CASE("who leaves goes before anybody comes") {
+  World world;
+  world.members.voters = {1, 2, 3};
+  world.Node(1, NodeState::kMember);
+  world.Node(2, NodeState::kLeaving);
+  world.Node(3, NodeState::kMember);
+  world.Node(4, NodeState::kJoining);
+  const ReconcileStep step = world.Next();
+  REQUIRE(step.change.has_value());
+  CHECK(step.change->voters == Ids{1, 3});
+  CHECK(step.change->learners.empty());
+}
+
+TEST_CASE("a leader that leaves hands over to the voter that has most") {
+  World world;
+  world.members.voters = {1, 2, 3};
+  for (const raft::NodeId id : {1, 2, 3}) world.Node(id, NodeState::kMember);
+  world.Node(1, NodeState::kLeaving);
+  CHECK(world.Next().nothing());
+  world.Peer(2, 50, true);
+  world.Peer(3, 70, true);
+  CHECK(world.Next().transfer_to == 3);
+  world.Peer(3, 70, true, /*active=*/false);
+  CHECK(world.Next().transfer_to == 2);
+  world.Node(2, NodeState::kRemoved);
+  CHECK(world.Next().nothing());
+}
+
+TEST_CASE("nobody is left, or a member is unknown: nothing is changed") {
+  World world;
+  world.members.voters = {2};
+  world.Node(1, NodeState::kMember);
+  world.Node(2, NodeState::kRemoved);
+  CHECK(world.Next().nothing());
+  world.members.voters = {1, 9};
+  CHECK(world.Next().nothing());
+}
+
+}  // namespace
+}  // namespace holdfast::cluster
