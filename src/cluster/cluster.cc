@@ -83,8 +83,27 @@ Cluster::Cluster(engine::Engine* engine, const engine::Config& config)
     };
     raw->timer.Start(kTickMs, kTickMs, [this, raw] { Tick(raw); });
   }
-  engine->core(0).FindPartition(engine->meta_partition())->Observe(this);
+  engine::Partition* meta = engine->core(0).FindPartition(engine->meta_partition());
+  LearnFromLog(*meta);
+  meta->Observe(this);
   engine->cluster = this;
+}
+
+// What the log holds is not known to be committed before somebody leads, and nobody can be elected
+// before the nodes have found each other: so any address in it will do to dial.
+void Cluster::LearnFromLog(engine::Partition& meta) {
+  ViewBuilder all;
+  Status status = all.Reset(meta.keyspace());
+  const raft::Group& group = meta.replica()->group();
+  for (uint64_t i = group.applied_index() + 1; i <= group.last_index() && status.ok(); ++i) {
+    const raft::Entry& entry = group.EntryAt(i);
+    if (entry.kind == raft::EntryKind::kData) status = all.Apply(*entry.payload);
+  }
+  if (!status.ok()) Fatal(status.message());
+  for (const auto& [id, record] : all.view().nodes) {
+    if (id == node_ || record.state == NodeState::kRemoved) continue;
+    for (auto& side : sides_) side->learned.push_back({id, record.cluster_address});
+  }
 }
 
 Cluster::~Cluster() { engine_->cluster = nullptr; }

@@ -61,6 +61,7 @@ class Cluster final : private engine::CommitObserver {
   void Publish();
 
   void TakeView(Side* side, std::shared_ptr<const View> view);
+  void LearnFromLog(engine::Partition& meta);
   void UpdatePeers(Side* side);
   Status Authorize(const Side& side, const replica::Hello& peer) const;
   void OnUp(Side* side, replica::PeerLink& link);

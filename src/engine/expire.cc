@@ -42,7 +42,7 @@ void Partition::ExpireLeases() {
 }
 
 int64_t Partition::Tick() {
-  if (!ready_) return 0;
+  if (!ready()) return 0;
   const int64_t now_ms = host_->clock().MonotonicMs();
   if (round_refused_) {
     round_refused_ = false;
@@ -124,7 +124,7 @@ bool Partition::OverMaxmemory() const {
 }
 
 size_t Partition::Evict(size_t max_keys) {
-  if (!ready_ || host_->config().maxmemory_policy == MaxmemoryPolicy::kNoEviction) return 0;
+  if (!ready() || host_->config().maxmemory_policy == MaxmemoryPolicy::kNoEviction) return 0;
   size_t evicted = 0;
   while (evicted < max_keys && OverMaxmemory() && EvictOne()) ++evicted;
   return evicted;

@@ -109,7 +109,7 @@ void Forwarding::RunFor(uint32_t home, std::unique_ptr<Routed> routed) {
   const bool admitted = home == core_->number()
                             ? partition->ready()
                             : guard_.Admit(CoreSource(home), request.partition, request.epoch,
-                                           partition->ready_term());
+                                           partition->ready_period());
   if (!admitted) {
     Return(home, std::move(routed), NotLeader());
     return;
@@ -143,7 +143,7 @@ void Forwarding::Settle(std::unique_ptr<Routed> routed, PeerReply reply) {
 void Forwarding::RunForPeer(uint32_t home, uint64_t caller, PeerRequest request) {
   Partition* partition = core_->FindPartition(request.partition);
   const uint64_t id = request.id;
-  if (!guard_.Admit(caller, request.partition, request.epoch, partition->ready_term())) {
+  if (!guard_.Admit(caller, request.partition, request.epoch, partition->ready_period())) {
     PeerReply refusal = NotLeader();
     refusal.id = id;
     ReplyToPeer(home, caller, std::move(refusal));

@@ -68,7 +68,7 @@ void Partition::Observe(CommitObserver* observer) {
 // ---- Executing
 
 std::string_view Partition::WhyRefused(uint32_t flags) {
-  if (!ready_) return kTryAgain;
+  if (!ready()) return kTryAgain;
   if ((flags & kWrite) == 0) return {};
   if (host_->DiskIsFull()) return kDiskFull;
   if ((flags & kDenyOom) != 0 && !EnsureMemory()) return kOutOfMemory;
@@ -467,6 +467,8 @@ void Partition::OnStanding(const raft::Standing& standing) {
     leads_term_ = 0;
     if (ready_) StepDown();
   }
+  transferring_ = standing.transferring_to != raft::kNoNode;
+  if (ready_ && !transferring_) ++ready_period_;  // the transfer came to nothing
   if (standing.ready && leads_term_ == 0) {
     leads_term_ = standing.term;
     if (!rebuilding_) Lead(standing.term);
@@ -478,6 +480,7 @@ void Partition::Lead(uint64_t term) {
   CHECK(memory_index_ == replica_->last_index() && applied_index_ == memory_index_);
   CHECK(batch_.empty() && proposed_.empty());
   ready_ = true;
+  ++ready_period_;
   open_index_ = replica_->last_index() + 1;
   revisions_.Observe(keyspace_->max_revision());
   keyspace_->RestartLeases();

@@ -140,10 +140,11 @@ class Partition : public replica::StateMachine {
   uint32_t number() const { return number_; }
   uint16_t first_slot() const { return first_slot_; }
   uint16_t last_slot() const { return last_slot_; }
-  // Leads, and its memory contains every entry.
-  bool ready() const { return ready_; }
-  // The term in which it leads; 0 = it isn't ready.
-  uint64_t ready_term() const { return ready_ ? leads_term_ : 0; }
+  // Leads, its memory contains every entry, and leadership isn't on its way to another node:
+  // commands may be executed.
+  bool ready() const { return ready_ && !transferring_; }
+  // Numbers the times for which it is ready without interruption; 0 = it isn't.
+  uint64_t ready_period() const { return ready() ? ready_period_ : 0; }
   // Its memory contains exactly the entries up to applied_index(), which are all committed.
   bool follows() const { return !ready_ && !rebuilding_; }
   // The largest revision given out or seen.
@@ -288,6 +289,8 @@ class Partition : public replica::StateMachine {
   Rng rng_;
 
   bool ready_ = false;
+  bool transferring_ = false;  // raft takes no proposals
+  uint64_t ready_period_ = 0;
   bool rebuilding_ = false;  // PartitionHost::Rebuild is under way
   uint64_t leads_term_ = 0;  // raft leads and is ready in this term; 0 = it doesn't
   uint64_t memory_index_;    // the last entry that the memory contains

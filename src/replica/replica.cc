@@ -42,6 +42,7 @@ raft::Proposal Replica::ChangeMembership(raft::ChangeMembership change) {
 }
 
 raft::Refusal Replica::Transfer(raft::NodeId to) {
+  machine_->BeforeOwnEntry();
   Step(raft::TransferLeadership{to});
   CHECK(update_.transfer.has_value());
   return *update_.transfer;

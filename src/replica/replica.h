@@ -33,8 +33,9 @@ class StateMachine {
   virtual void OnCommit(uint64_t commit_index, uint64_t first, uint64_t last) = 0;
   virtual void OnReads(const raft::ReadAnswer& answer) = 0;
   virtual void OnStanding(const raft::Standing& standing) = 0;
-  // The group may now append an entry of its own (the end of a membership change). What is to come
-  // before it has to be proposed, because its place in the log is known already.
+  // The group may now append an entry of its own (the end of a membership change), or stop taking
+  // proposals. What is to come before that has to be proposed: its place in the log is known
+  // already.
   virtual void BeforeOwnEntry() = 0;
 };
 
