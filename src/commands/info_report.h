@@ -33,6 +33,7 @@ struct PartitionReport {
   uint64_t last_index = 0;
   uint64_t commit_index = 0;
   uint64_t stored_index = 0;  // the last entry that LevelDB holds
+  engine::Snapshots::Last snapshots;
   uint64_t keys = 0;
   uint64_t memory_bytes = 0;
   uint64_t revision = 0;  // the largest

@@ -27,6 +27,7 @@
 #include "engine/persister.h"
 #include "engine/rates.h"
 #include "engine/slowlog.h"
+#include "engine/snapshots.h"
 #include "engine/stats.h"
 #include "net/event_loop.h"
 #include "net/mailbox.h"
@@ -107,6 +108,7 @@ class Core final : public PartitionHost, public replica::MessageSink, public rep
   replica::Host& replicas() { return *replicas_; }
   storage::LogThread& log() { return *log_; }
   Persister& persister() { return *persister_; }
+  Snapshots& snapshots() { return *snapshots_; }
   Evictor& evictor() { return evictor_; }
 
   // ---- PartitionHost
@@ -130,6 +132,7 @@ class Core final : public PartitionHost, public replica::MessageSink, public rep
   void Rebuild(Partition* partition, RebuildRequest request) override;
   void Persist(Partition* partition, data::PersistJob job) override;
   void NeedsTurnEnd(Partition* partition) override;
+  void SendSnapshot(Partition* partition, raft::NodeId peer) override;
 
   // ---- The rest.
   // What of other nodes' items is not the engine's own business goes here, and news of links.
@@ -165,6 +168,8 @@ class Core final : public PartitionHost, public replica::MessageSink, public rep
   void OnItem(replica::PeerLink& link, replica::ItemKind kind, std::string_view bytes) override;
   void OnDown(replica::PeerLink& link, const Status& why) override;
   void OnRaftItem(replica::PeerLink& link, std::string_view bytes);
+  void OnSnapshotItem(replica::PeerLink& link, std::string_view bytes);
+  void OnSnapshotAck(replica::PeerLink& link, std::string_view bytes);
   uint64_t LatestRevision() const;
   void FlushClients();
   void Tick();
@@ -185,6 +190,7 @@ class Core final : public PartitionHost, public replica::MessageSink, public rep
   std::unique_ptr<replica::Transport> transport_;
   std::unique_ptr<replica::Host> replicas_;
   std::unique_ptr<Persister> persister_;
+  std::unique_ptr<Snapshots> snapshots_;
   std::vector<std::unique_ptr<Partition>> partitions_;
   std::vector<Partition*> by_number_;
   std::vector<Partition*> turn_end_;
