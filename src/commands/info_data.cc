@@ -159,9 +159,10 @@ void WriteHoldfast(const InfoContext& info, std::string* out) {
   for (const PartitionReport& p : report.partitions) {
     Add(out,
         "partition{}:role={},core={},slots={}-{},term={},last={},committed={},stored={},keys={},"
-        "bytes={},revision={}",
+        "bytes={},revision={},snapshot_sent={},snapshot_installed={}",
         p.number, p.leads ? "leader" : "follower", p.core, p.first_slot, p.last_slot, p.term,
-        p.last_index, p.commit_index, p.stored_index, p.keys, p.memory_bytes, p.revision);
+        p.last_index, p.commit_index, p.stored_index, p.keys, p.memory_bytes, p.revision,
+        p.snapshots.sent_index, p.snapshots.installed_index);
   }
 }
 

@@ -57,6 +57,7 @@ PartitionReport ReadPartition(Core& core, Partition& partition) {
     }
   }
   report.stored_index = core.persister().stored_index(&partition);
+  report.snapshots = core.snapshots().LastOf(partition.number());
   report.memory_bytes = partition.keyspace().MemoryBytes();
   report.revision = partition.keyspace().max_revision();
   for (uint32_t db = 0; db < data::kLogicalDatabases; ++db) {

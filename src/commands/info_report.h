@@ -43,6 +43,7 @@ struct PartitionReport {
   // Of the other members, where this node leads.
   std::vector<std::pair<uint64_t, raft::PeerStatus>> peers;
   uint64_t stored_index = 0;  // the last entry that LevelDB holds
+  engine::Snapshots::Last snapshots;
   uint64_t keys = 0;
   uint64_t memory_bytes = 0;
   uint64_t revision = 0;  // the largest

@@ -85,7 +85,8 @@ struct Config {
   std::string cluster_secret;    // what the nodes of a cluster share
   std::string cluster_announce;  // where other nodes reach this one; empty: bind and cluster-port
   bool bootstrap = false;
-  std::vector<std::string> join;  // cluster addresses of nodes to join, tried in turn
+  std::vector<std::string> join;       // cluster addresses of nodes to join, tried in turn
+  uint64_t cluster_snapshot_rate = 0;  // bytes a second, of each core
   int64_t election_timeout_ms = 0;
   int64_t heartbeat_interval_ms = 0;
   int64_t cluster_retry_timeout_ms = 0;

@@ -339,6 +339,11 @@ constexpr Option kOptions[] = {
                 "separated by blanks; any one that answers will do. Ignored once the node belongs "
                 "to a cluster.",
      .flags = kList, .field = SpecialField{SetJoin, GetJoin}},
+    {.section = kCluster, .name = "cluster-snapshot-rate", .type = OptionType::kMemory,
+     .default_value = "128mb", .unit = "bytes",
+     .meaning = "How much of its data a core sends in a second, at most, to nodes that the log "
+                "can't help any more.",
+     .flags = kRuntime, .min = kMiB, .max = 65536 * kMiB, .field = &Config::cluster_snapshot_rate},
     {.section = kCluster, .name = "cluster-election-timeout", .type = OptionType::kInteger,
      .default_value = "400", .unit = "milliseconds",
      .meaning = "A node that hears nothing from a leader for this long, up to twice as long, asks "

@@ -28,10 +28,12 @@ Core::Core(Engine* engine, uint32_t number, const Config& config)
   by_number_.resize(engine->all_partitions());
   persister_ = std::make_unique<Persister>(this);
   forwarding_ = std::make_unique<Forwarding>(this);
+  snapshots_ = std::make_unique<Snapshots>(this);
   durable_ = std::make_unique<net::Notifier>(&loop_, [this] { replicas_->OnDurable(); });
 }
 
 Core::~Core() {
+  snapshots_->Stop();
   persister_->Stop();
   if (log_ != nullptr) log_->Stop();
 }
@@ -251,6 +253,10 @@ void Core::OnItem(replica::PeerLink& link, replica::ItemKind kind, std::string_v
   } else if (kind == replica::ItemKind::kRequest || kind == replica::ItemKind::kReply ||
              kind == replica::ItemKind::kCancel) {
     forwarding_->OnItem(link.id(), kind, bytes);
+  } else if (kind == replica::ItemKind::kSnapshot) {
+    OnSnapshotItem(link, bytes);
+  } else if (kind == replica::ItemKind::kSnapshotAck) {
+    OnSnapshotAck(link, bytes);
   } else if (peer_events.on_item) {
     peer_events.on_item(link, kind, bytes);
   }
@@ -276,6 +282,34 @@ void Core::OnRaftItem(replica::PeerLink& link, std::string_view bytes) {
   Post(target, [core, partition, message = std::move(message)]() mutable {
     core->replicas_->Deliver(partition, std::move(message));
   });
+}
+
+void Core::OnSnapshotItem(replica::PeerLink& link, std::string_view bytes) {
+  replica::SnapshotItem item;
+  const Status status = replica::DecodeSnapshotItem(bytes, &item);
+  if (!status.ok() || item.partition >= engine_->all_partitions()) {
+    link.Close(status.ok() ? Status::Corruption("a snapshot of a partition that isn't there")
+                           : status);
+    return;
+  }
+  const uint32_t target = engine_->CoreOfPartition(item.partition);
+  Core* core = &engine_->core(target);
+  Post(target, [core, from = link.node(), item = std::move(item)]() mutable {
+    core->snapshots_->OnItem(from, std::move(item));
+  });
+}
+
+void Core::OnSnapshotAck(replica::PeerLink& link, std::string_view bytes) {
+  replica::SnapshotAck ack;
+  const Status status = replica::DecodeSnapshotAck(bytes, &ack);
+  if (!status.ok() || ack.partition >= engine_->all_partitions()) {
+    link.Close(status.ok() ? Status::Corruption("an answer for a partition that isn't there")
+                           : status);
+    return;
+  }
+  const uint32_t target = engine_->CoreOfPartition(ack.partition);
+  Core* core = &engine_->core(target);
+  Post(target, [core, from = link.node(), ack] { core->snapshots_->OnAck(from, ack); });
 }
 
 // ---- Messages
@@ -423,6 +457,10 @@ void Core::StandingChanged(Partition* partition) {
 
 void Core::Rebuild(Partition* partition, RebuildRequest request) {
   persister_->Rebuild(partition, std::move(request));
+}
+
+void Core::SendSnapshot(Partition* partition, raft::NodeId peer) {
+  snapshots_->Send(partition, peer);
 }
 
 void Core::Retire(uint32_t number, std::unique_ptr<data::Database> database) {

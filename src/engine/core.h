@@ -28,6 +28,7 @@
 #include "engine/persister.h"
 #include "engine/rates.h"
 #include "engine/slowlog.h"
+#include "engine/snapshots.h"
 #include "engine/stats.h"
 #include "net/event_loop.h"
 #include "net/mailbox.h"
@@ -110,6 +111,7 @@ class Core final : public PartitionHost, public replica::MessageSink, public rep
   replica::Host& replicas() { return *replicas_; }
   storage::LogThread& log() { return *log_; }
   Persister& persister() { return *persister_; }
+  Snapshots& snapshots() { return *snapshots_; }
   Evictor& evictor() { return evictor_; }
   // The way of requests to and from other cores and nodes.
   Forwarding& forwarding() { return *forwarding_; }
@@ -140,6 +142,7 @@ class Core final : public PartitionHost, public replica::MessageSink, public rep
   void Rebuild(Partition* partition, RebuildRequest request) override;
   void Persist(Partition* partition, data::PersistJob job) override;
   void NeedsTurnEnd(Partition* partition) override;
+  void SendSnapshot(Partition* partition, raft::NodeId peer) override;
 
   // ---- The rest.
   // What of other nodes' items is not the engine's own business goes here, and news of links.
@@ -175,6 +178,8 @@ class Core final : public PartitionHost, public replica::MessageSink, public rep
   void OnItem(replica::PeerLink& link, replica::ItemKind kind, std::string_view bytes) override;
   void OnDown(replica::PeerLink& link, const Status& why) override;
   void OnRaftItem(replica::PeerLink& link, std::string_view bytes);
+  void OnSnapshotItem(replica::PeerLink& link, std::string_view bytes);
+  void OnSnapshotAck(replica::PeerLink& link, std::string_view bytes);
   uint64_t LatestRevision() const;
   void FlushClients();
   void Tick();
@@ -197,6 +202,7 @@ class Core final : public PartitionHost, public replica::MessageSink, public rep
   std::unique_ptr<replica::Host> replicas_;
   std::unique_ptr<Persister> persister_;
   std::unique_ptr<Forwarding> forwarding_;
+  std::unique_ptr<Snapshots> snapshots_;
   std::vector<std::unique_ptr<Partition>> partitions_;
   std::vector<Partition*> by_number_;
   std::vector<Partition*> turn_end_;

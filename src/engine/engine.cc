@@ -11,6 +11,7 @@
 #include "base/rng.h"
 #include "raft/membership.h"
 #include "replica/replay.h"
+#include "storage/store_switch.h"
 
 namespace holdfast::engine {
 namespace {
@@ -113,7 +114,7 @@ Status Engine::Enter(const ClusterEntry& entry,
   return directory_->JoinCluster(entry.cluster_id, identity_.partitions, identity_.hash_seed);
 }
 
-std::string Engine::PartitionPath(uint32_t partition) const {
+std::string Engine::StorePath(uint32_t partition) const {
   return in_cluster() && partition == meta_partition() ? directory_->meta_path()
                                                        : directory_->partition_path(partition);
 }
@@ -147,8 +148,9 @@ Status Engine::OpenStores(std::vector<std::unique_ptr<storage::Store>>* stores,
     factories_.push_back(storage::NewLevelStoreFactory(fs, storage::LevelStoreOptions()));
   }
   for (uint32_t p = 0; p < all_partitions(); ++p) {
-    Result<std::unique_ptr<storage::Store>> store =
-        factories_[CoreOfPartition(p)]->Open(PartitionPath(p));
+    storage::StoreFactory* const factory = factories_[CoreOfPartition(p)].get();
+    RETURN_IF_ERROR(storage::SettleSwitch(factory, StorePath(p)));
+    Result<std::unique_ptr<storage::Store>> store = factory->Open(StorePath(p));
     if (!store.ok()) return store.status();
     RETURN_IF_ERROR(data::CheckOrWriteIdentity(store.value().get(), identity_.node_id, p));
     Result<data::AppliedState> state = data::ReadApplied(store.value().get());

@@ -98,6 +98,9 @@ class Engine {
   Core& core(uint32_t number) { return *cores_[number]; }
   const storage::Identity& identity() const { return identity_; }
   const std::string& directory() const { return directory_path_; }
+  // Where the partition's store is, and what opens it.
+  std::string StorePath(uint32_t partition) const;
+  storage::StoreFactory& store_factory(uint32_t core) { return *factories_[core]; }
   uint32_t PartitionOfSlot(uint16_t slot) const {
     return static_cast<uint32_t>((static_cast<uint64_t>(slot) * identity_.partitions) / kSlots);
   }
@@ -146,7 +149,6 @@ class Engine {
  private:
   Engine(const Config& config, const CommandTable* table);
   Status Load(const EnterCluster& enter);
-  std::string PartitionPath(uint32_t partition) const;
   Status Enter(const ClusterEntry& entry,
                const std::vector<std::unique_ptr<storage::Store>>& stores,
                std::vector<raft::Restored>* restored);

@@ -555,4 +555,22 @@ void Partition::TakeRebuilt(Rebuilt* rebuilt) {
   }
 }
 
+// Nothing waits for the old state: gates, watches and blocked requests ended with leadership, and
+// what was proposed was forgotten then.
+std::unique_ptr<data::Keyspace> Partition::Replace(std::unique_ptr<data::Keyspace> keyspace,
+                                                   uint64_t index) {
+  CHECK(follows() && replica_->frozen());
+  CHECK(index > applied_index_ && handed_out_ == applied_index_);
+  CHECK(batch_.empty() && proposed_.empty() && blocked_.empty());
+  keyspace_.swap(keyspace);
+  revisions_.Observe(keyspace_->max_revision());
+  memory_index_ = applied_index_ = handed_out_ = index;
+  // Revisions that were watched are of another history.
+  watches_ = txn::WatchTable();
+  touched_ = TouchedKeys();
+  all_touched_ = 0;
+  if (observer_ != nullptr) observer_->OnReplaced(*keyspace_);
+  return keyspace;
+}
+
 }  // namespace holdfast::engine

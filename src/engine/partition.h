@@ -106,6 +106,8 @@ class PartitionHost {
   virtual void Persist(class Partition* partition, data::PersistJob job) = 0;
   // The partition has something to do at the end of this turn.
   virtual void NeedsTurnEnd(class Partition* partition) = 0;
+  // `peer` needs a snapshot of what the store holds. Called from inside a step of the group.
+  virtual void SendSnapshot(class Partition* partition, raft::NodeId peer) = 0;
 };
 
 struct ExecResult {
@@ -210,10 +212,15 @@ class Partition : public replica::StateMachine {
   void OnReads(const raft::ReadAnswer& answer) override;
   void OnStanding(const raft::Standing& standing) override;
   void BeforeOwnEntry() override { ProposeBatch(); }
+  void OnSnapshotWanted(raft::NodeId peer) override { host_->SendSnapshot(this, peer); }
 
   // The answer to PartitionHost::Rebuild. Leaves what it replaces in `rebuilt`, to be freed where
   // that stalls nobody.
   void TakeRebuilt(Rebuilt* rebuilt);
+  // The store holds another state than what was applied here, as of entry `index`, and `keyspace`
+  // is that state; the group hears of it next (replica::Replica::Install). Gives back what it
+  // replaces. REQUIRES: follows(), and the group is frozen.
+  std::unique_ptr<data::Keyspace> Replace(std::unique_ptr<data::Keyspace> keyspace, uint64_t index);
   // An empty keyspace for this partition. Any thread.
   std::unique_ptr<data::Keyspace> NewKeyspace() const { return new_keyspace_(); }
 

@@ -288,6 +288,42 @@ void Persister::CheckWaiters() {
   }
 }
 
+bool Persister::CanLend(const Partition* partition) {
+  const Slot* slot = Find(partition);
+  return !slot->writing && !slot->rebuild.has_value();
+}
+
+std::shared_ptr<storage::Store> Persister::Lend(const Partition* partition) {
+  CHECK(CanLend(partition));
+  Slot* slot = Find(partition);
+  slot->writing = true;
+  ++writing_;
+  slot->collector = nullptr;
+  slot->compactor = nullptr;
+  return std::move(slot->store);
+}
+
+void Persister::Return(Partition* partition, std::shared_ptr<storage::Store> store, uint64_t index,
+                       uint64_t term, uint64_t bytes) {
+  Slot* slot = Find(partition);
+  CHECK(slot->writing && slot->store == nullptr && !slot->rebuild.has_value());
+  CHECK(index > slot->pending.applied_index && pending_bytes_ >= slot->pending.bytes);
+  pending_bytes_ -= slot->pending.bytes;
+  slot->pending = data::PersistJob();
+  slot->pending.applied_index = slot->stored_index = index;
+  slot->pending.applied_term = term;
+  slot->store = std::move(store);
+  slot->collect_at.reset();
+  if (partition->keyspace().found_dead_records()) slot->collect_at = 0;
+  slot->in_pass = false;
+  slot->shrunk.reset();
+  slot->gauge = ShrinkGauge();
+  slot->gauge.Opened(bytes);
+  slot->writing = false;
+  --writing_;
+  CheckWaiters();
+}
+
 void Persister::FreeLater(std::shared_ptr<void> garbage) {
   if (!thread_.TryPost([garbage]() mutable { garbage.reset(); })) {
     // Refused: the reference here is the last one, and frees it now.

@@ -57,10 +57,24 @@ class Persister {
   // Dead records of this partition have to be collected (again).
   void CollectDead(Partition* partition);
 
+  // ---- Snapshots (engine/snapshots.h).
+  // The partition's store, for reading only. Whoever keeps it must let go of it before Lend.
+  std::shared_ptr<storage::Store> StoreOf(const Partition* partition) {
+    return Find(partition)->store;
+  }
+  // Whether nothing uses the store, so that it can be lent.
+  bool CanLend(const Partition* partition);
+  // Hands the store out; nothing is written until Return.
+  std::shared_ptr<storage::Store> Lend(const Partition* partition);
+  // A store that holds everything up to `index` takes the place of the one that was lent; what was
+  // to be written to that one is forgotten. `bytes`: how large it is.
+  void Return(Partition* partition, std::shared_ptr<storage::Store> store, uint64_t index,
+              uint64_t term, uint64_t bytes);
+
  private:
   struct Slot {
     Partition* partition = nullptr;
-    std::unique_ptr<storage::Store> store;
+    std::shared_ptr<storage::Store> store;
     data::PersistJob pending;
     uint64_t stored_index = 0;
     int64_t oldest_ms = 0;  // monotonic; when the oldest pending entry came

@@ -82,6 +82,8 @@ void LogReplay::TakeEntry(const storage::WalRecord& record, std::vector<raft::En
 // A snapshot is switched in before the log is reset (PITFALLS P15). A crash between the two leaves
 // a log whose entry at the snapshot's place, if it reaches that far, may be of another history:
 // then everything behind it is, too. A log that does have the snapshot's entry goes on behind it.
+// A group that may have such a log resets it before it writes anything else (Restored::installed):
+// what it appends would be taken for that other history at the next start.
 std::vector<raft::Restored> LogReplay::Finish(const storage::HardStates& hard_states) {
   std::vector<raft::Restored> restored;
   for (Group& group : groups_) {
@@ -91,6 +93,8 @@ std::vector<raft::Restored> LogReplay::Finish(const storage::HardStates& hard_st
     if (group.term_at_applied != 0 && group.term_at_applied != group.restored.applied.term) {
       group.restored.entries.clear();
     }
+    group.restored.installed = group.restored.applied.index > 0 && group.restored.entries.empty() &&
+                               group.term_at_applied != group.restored.applied.term;
     restored.push_back(std::move(group.restored));
   }
   return restored;

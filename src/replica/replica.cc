@@ -35,6 +35,7 @@ raft::Proposal Replica::Propose(raft::Payload payload) {
 void Replica::ReadRound(uint64_t round) { Step(raft::ReadIndex{round}); }
 
 raft::Proposal Replica::ChangeMembership(raft::ChangeMembership change) {
+  if (frozen_) return {.refusal = raft::Refusal::kNotLeader};
   machine_->BeforeOwnEntry();
   Step(std::move(change));
   CHECK(update_.proposal.has_value());
@@ -42,6 +43,7 @@ raft::Proposal Replica::ChangeMembership(raft::ChangeMembership change) {
 }
 
 raft::Refusal Replica::Transfer(raft::NodeId to) {
+  if (frozen_) return raft::Refusal::kNotLeader;
   machine_->BeforeOwnEntry();
   Step(raft::TransferLeadership{to});
   CHECK(update_.transfer.has_value());
@@ -50,12 +52,35 @@ raft::Refusal Replica::Transfer(raft::NodeId to) {
 
 void Replica::Compact(uint64_t index) { Step(raft::Compact{group_->CompactionIndex(index)}); }
 
-void Replica::Deliver(raft::Message message) { Step(raft::Event(std::move(message))); }
+void Replica::Deliver(raft::Message message) {
+  if (!frozen_) Step(raft::Event(std::move(message)));
+}
+
+void Replica::SnapshotEnded(const raft::SnapshotStatus& status) {
+  if (!frozen_) Step(status);
+}
+
+void Replica::Freeze() {
+  CHECK(!frozen_ && !stepping_);
+  frozen_ = true;
+}
+
+void Replica::Install(raft::InstallSnapshot snapshot) {
+  CHECK(frozen_);
+  frozen_ = false;
+  Step(std::move(snapshot));
+  CHECK_MSG(update_.installed.has_value(), "a snapshot that is no news was switched in");
+  if (!completed_frozen_.has_value()) return;
+  const raft::Ticket ticket = *completed_frozen_;
+  completed_frozen_.reset();
+  Step(raft::Persisted{ticket});
+}
 
 // Records go into the batch before anything else, so that what waits for them waits for the right
 // frame; then messages leave, then entries are applied.
 void Replica::Step(const raft::Event& event) {
   CHECK_MSG(!stepping_, "a state machine called back into its group");
+  CHECK_MSG(!frozen_, "an event while a snapshot is switched in");
   if (group_->changing() && !std::holds_alternative<raft::Propose>(event)) {
     machine_->BeforeOwnEntry();
   }
@@ -69,6 +94,7 @@ void Replica::Step(const raft::Event& event) {
   machine_->OnCommit(update_.commit_index, update_.apply_first, update_.apply_last);
   if (update_.standing.has_value()) machine_->OnStanding(*update_.standing);
   for (const raft::ReadAnswer& answer : update_.reads) machine_->OnReads(answer);
+  for (const raft::NodeId peer : update_.snapshots_to_send) machine_->OnSnapshotWanted(peer);
   stepping_ = false;
 }
 
@@ -102,6 +128,16 @@ void Replica::Send(raft::Update* update) {
   }
 }
 
+// What was promised stays promised while frozen; only the group hears of it later.
+void Replica::Complete(const raft::Ticket& ticket) {
+  Release(ticket.sequence);
+  if (frozen_) {
+    completed_frozen_ = ticket;
+  } else {
+    Step(raft::Persisted{ticket});
+  }
+}
+
 void Replica::Release(uint64_t sequence) {
   size_t kept = 0;
   for (size_t i = 0; i < held_.size(); ++i) {
@@ -127,7 +163,7 @@ Result<Replica*> Host::Add(uint32_t partition, const raft::GroupConfig& config,
 void Host::Tick() {
   const auto now_ms = static_cast<uint64_t>(clock_->MonotonicMs());
   for (const auto& replica : replicas_) {
-    if (replica->group_->needs_ticks()) replica->Step(raft::Tick{now_ms});
+    if (replica->group_->needs_ticks() && !replica->frozen()) replica->Step(raft::Tick{now_ms});
   }
 }
 
@@ -173,8 +209,7 @@ void Host::OnDurable() {
     submitted_.pop_front();
   }
   for (const Submitted& done : completed_) {
-    done.replica->Release(done.ticket.sequence);
-    done.replica->Step(raft::Persisted{done.ticket});
+    done.replica->Complete(done.ticket);
   }
 }
 

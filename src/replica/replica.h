@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "base/clock.h"
@@ -37,6 +38,9 @@ class StateMachine {
   // proposals. What is to come before that has to be proposed: its place in the log is known
   // already.
   virtual void BeforeOwnEntry() = 0;
+  // `peer` needs a snapshot of the durable state; Replica::SnapshotEnded is to follow, unless
+  // leadership ends before. Called from inside a step of the group.
+  virtual void OnSnapshotWanted(raft::NodeId peer) = 0;
 };
 
 // The way to the other nodes. Messages may be lost, repeated and reordered.
@@ -72,6 +76,16 @@ class Replica {
   // A message of this group has come from another node.
   void Deliver(raft::Message message);
 
+  // ---- Snapshots (src/raft/README.md, duties 12 and 13).
+  // The sending that OnSnapshotWanted asked for is over.
+  void SnapshotEnded(const raft::SnapshotStatus& status);
+  // The group takes no event any more until Install: messages are dropped, ticks and completions
+  // come later. REQUIRES: group().WantsSnapshot of what is to be installed.
+  void Freeze();
+  bool frozen() const { return frozen_; }
+  // The state machine is the snapshot now. REQUIRES: frozen.
+  void Install(raft::InstallSnapshot snapshot);
+
   uint64_t commit_index() const { return group_->commit_index(); }
   uint64_t last_index() const { return group_->last_index(); }
   uint64_t term() const { return group_->term(); }
@@ -87,7 +101,8 @@ class Replica {
   void Step(const raft::Event& event);
   void Persist(const raft::Update& update);
   void Send(raft::Update* update);
-  // The request with this sequence, and all before it, are durable.
+  // This request, and all before it, are durable.
+  void Complete(const raft::Ticket& ticket);
   void Release(uint64_t sequence);
 
   Host* host_;
@@ -100,6 +115,9 @@ class Replica {
   // The newest request of this turn that went into the batch, if any.
   raft::Ticket unsubmitted_;
   bool has_unsubmitted_ = false;
+  bool frozen_ = false;
+  // The newest request that became durable while frozen.
+  std::optional<raft::Ticket> completed_frozen_;
   // Messages that wait for the disk (PITFALLS P06), in the order in which they were made.
   std::vector<raft::Outgoing> held_;
 };

@@ -95,6 +95,7 @@ class Node final : public engine::PartitionHost {
   void BlockedLost(engine::Partition*, engine::BlockedRequest) override {}
   void StandingChanged(engine::Partition*) override {}
   void Rebuild(engine::Partition*, engine::RebuildRequest) override {}
+  void SendSnapshot(engine::Partition*, raft::NodeId) override {}
   void Persist(engine::Partition* partition, data::PersistJob job) override;
   void NeedsTurnEnd(engine::Partition* partition) override;
 

@@ -22,9 +22,11 @@ class Machine : public StateMachine {
   }
   void OnStanding(const raft::Standing& standing) override { ready = standing.ready; }
   void BeforeOwnEntry() override {}
+  void OnSnapshotWanted(raft::NodeId peer) override { wanted.push_back(peer); }
 
   uint64_t commit = 0;
   std::vector<uint64_t> applied;
+  std::vector<raft::NodeId> wanted;
   uint64_t confirmed = 0;
   bool ready = false;
 };
