@@ -20,7 +20,7 @@ std::string Sections(const std::vector<std::string>& wanted) {
 TEST_CASE("which sections INFO shows") {
   const std::string by_default =
       "server clients memory persistence stats replication cpu modules errorstats cluster keyspace "
-      "holdfast";
+      "holdfast raft";
   CHECK(Sections({}) == by_default);
   CHECK(Sections({"default"}) == by_default);
   CHECK(Sections({"ALL"}) ==
