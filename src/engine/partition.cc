@@ -477,8 +477,12 @@ void Partition::OnStanding(const raft::Standing& standing) {
 }
 
 void Partition::Lead(uint64_t term) {
-  CHECK(memory_index_ == replica_->last_index() && applied_index_ == memory_index_);
-  CHECK(batch_.empty() && proposed_.empty());
+  CHECK(applied_index_ == memory_index_ && batch_.empty() && proposed_.empty());
+  // What is not handed out yet is the group's own: the end of a membership change that a former
+  // leader had begun.
+  for (uint64_t index = applied_index_ + 1; index <= replica_->last_index(); ++index) {
+    CHECK(replica_->EntryAt(index).kind != raft::EntryKind::kData);
+  }
   ready_ = true;
   ++ready_period_;
   open_index_ = replica_->last_index() + 1;
