@@ -44,6 +44,14 @@ Key FindNode(ExecContext& ctx, const std::string& name, NodeRecord* record) {
   return key;
 }
 
+// As FindNode, for a node that has to be there; false, with the error replied, when it isn't.
+[[nodiscard]] bool FindKnownNode(ExecContext& ctx, const std::string& name, Key* key,
+                                 NodeRecord* record) {
+  *key = FindNode(ctx, name, record);
+  if (!*key) ctx.Error(std::string(kUnknownNode) + std::string(ctx.args[2]));
+  return static_cast<bool>(*key);
+}
+
 void PutNode(ExecContext& ctx, Key* key, const NodeRecord& record) {
   ctx.Put(key, data::ObjectType::kString, cluster::EncodeNode(record), Expiry::Clear());
 }
@@ -146,8 +154,8 @@ void ClusterRemovenode(ExecContext& ctx) {
   if (!ParseNode(ctx, 2, &id)) return;
   NodeRecord record;
   const std::string name = cluster::NodeKey(id);
-  Key key = FindNode(ctx, name, &record);
-  if (!key) return ctx.Error(std::string(kUnknownNode) + FormatId(id));
+  Key key;
+  if (!FindKnownNode(ctx, name, &key, &record)) return;
   if (record.present()) {
     size_t members = 0;
     data::Keyspace& keyspace = ctx.partition().keyspace();
@@ -169,12 +177,12 @@ void ClusterSetnode(ExecContext& ctx) {
   if (!ParseNode(ctx, 2, &id)) return;
   NodeRecord record;
   const std::string name = cluster::NodeKey(id);
-  Key key = FindNode(ctx, name, &record);
-  if (!key) return ctx.Error(std::string(kUnknownNode) + FormatId(id));
+  Key key;
+  if (!FindKnownNode(ctx, name, &key, &record)) return;
   const std::string_view state = ctx.args[3];
-  if (state == "member" && record.state == NodeState::kJoining) {
+  if (EqualsIgnoreCase(state, "member") && record.state == NodeState::kJoining) {
     record.state = NodeState::kMember;
-  } else if (state == "removed" && record.state == NodeState::kLeaving) {
+  } else if (EqualsIgnoreCase(state, "removed") && record.state == NodeState::kLeaving) {
     record.state = NodeState::kRemoved;
   } else {
     return ctx.Error("ERR A node that is " + std::string(cluster::NameOf(record.state)) +
