@@ -63,12 +63,14 @@ namespace log_internal {
 
 bool Enabled(LogLevel level) { return Logger()->should_log(ToSpdlog(level)); }
 
-void Write(LogLevel level, std::string_view line) { Logger()->log(ToSpdlog(level), "{}", line); }
+void Write(LogLevel level, fmt::string_view format, fmt::format_args args) {
+  Logger()->log(ToSpdlog(level), fmt::vformat(format, args));
+}
 
 }  // namespace log_internal
 
 void Fatal(std::string_view why) {
-  log_internal::Write(LogLevel::kWarning, why);
+  LogWarning("{}", why);
   FlushLog();
   _exit(1);
 }

@@ -21,7 +21,7 @@ void FlushLog();
 
 namespace log_internal {
 bool Enabled(LogLevel level);
-void Write(LogLevel level, std::string_view line);
+void Write(LogLevel level, fmt::string_view format, fmt::format_args args);
 }  // namespace log_internal
 
 // LogNotice("partition {} loaded {} keys", id, n): the arguments are formatted by fmt, and only
@@ -29,7 +29,7 @@ void Write(LogLevel level, std::string_view line);
 template <typename... Args>
 void Log(LogLevel level, fmt::format_string<Args...> format, Args&&... args) {
   if (log_internal::Enabled(level)) {
-    log_internal::Write(level, fmt::format(format, std::forward<Args>(args)...));
+    log_internal::Write(level, format, fmt::make_format_args(args...));
   }
 }
 template <typename... Args>

@@ -47,8 +47,7 @@ void AppendClientLine(const engine::Client& client, size_t request_bytes, int64_
   const size_t queued_output = client.replies.bytes();
   const size_t total_output = client.output_bytes();
   const size_t unsent = total_output > queued_output ? total_output - queued_output : 0;
-  fmt::format_to(
-      std::back_inserter(*out),
+  out->append(fmt::format(
       "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub=0 psub=0 ssub=0 "
       "multi={} qbuf={} qbuf-free=0 argv-mem={} multi-mem={} rbs={} rbp={} obl={} oll={} omem={} "
       "tot-mem={} events={} cmd={} user=default redir=-1 resp={} lib-name={} lib-ver={}\n",
@@ -59,7 +58,7 @@ void AppendClientLine(const engine::Client& client, size_t request_bytes, int64_
       queued_output, queued_output, queued_output, unsent > 0 ? 1 : 0, unsent, ClientMemory(client),
       unsent > 0 ? "rw" : "r",
       client.last_command == nullptr ? "NULL" : engine::FullName(*client.last_command),
-      client.protocol, client.lib_name, client.lib_version);
+      client.protocol, client.lib_name, client.lib_version));
 }
 
 std::optional<ClientType> ParseClientType(std::string_view name) {

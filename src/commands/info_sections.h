@@ -1,7 +1,6 @@
 // The sections of INFO, each by the file that writes it. All run on the asking client's core.
 #pragma once
 
-#include <iterator>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -47,8 +46,7 @@ void WriteHoldfast(const InfoContext& info, std::string* out);
 // Appends one line.
 template <typename... Args>
 void Add(std::string* out, fmt::format_string<Args...> format, Args&&... args) {
-  fmt::format_to(std::back_inserter(*out), format, std::forward<Args>(args)...);
-  out->append("\r\n");
+  out->append(fmt::format(format, std::forward<Args>(args)...)).append("\r\n");
 }
 
 // "1.50M", as Redis shortens sizes.

@@ -25,6 +25,9 @@ std::string_view KeyOfName(std::string_view name) { return name.substr(8); }
 
 }  // namespace
 
+PeerServer::PeerServer(Core* core) : core_(core) {}
+PeerServer::~PeerServer() = default;
+
 PeerServer::Caller* PeerServer::CallerOf(uint64_t link) {
   Caller& caller = by_link_[link];
   if (caller.id == 0) {

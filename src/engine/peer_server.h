@@ -31,7 +31,8 @@ class PeerServer {
   // Replies that wait for a link's peer to read; with more it is closed.
   static constexpr size_t kMaxUnsentBytes = size_t{256} << 20;
 
-  explicit PeerServer(Core* core) : core_(core) {}
+  explicit PeerServer(Core* core);
+  ~PeerServer();
   void SetLinks(PeerLinks* links) { links_ = links; }
 
   // Not ok: the link is not to be trusted.

@@ -24,6 +24,9 @@ bool SamePlace(const ReplyAddress& a, const ReplyAddress& b) {
 
 // ---- Counting
 
+Router::Router(RouterHost* host, uint32_t partitions) : host_(host), lanes_(partitions) {}
+Router::~Router() = default;
+
 void Router::Enter(Routed* routed) {
   routed->bytes = sizeof(Routed) + routed->request.MemoryBytes();
   Lane& lane = LaneOf(*routed);
@@ -434,11 +437,16 @@ bool Router::Unblock(uint32_t partition, const ReplyAddress& reply, bool with_er
 
 // ---- The leader's side
 
+EpochGuard::EpochGuard() = default;
+EpochGuard::~EpochGuard() = default;
+
 bool EpochGuard::Admit(uint64_t source, uint32_t partition, uint64_t epoch, uint64_t term) {
   Bound& bound = sources_[source][partition];
   if (epoch < bound.epoch) return false;
   if (epoch > bound.epoch) bound = {epoch, term};
   return term != 0 && bound.term == term;
 }
+
+void EpochGuard::Forget(uint64_t source) { sources_.erase(source); }
 
 }  // namespace holdfast::engine

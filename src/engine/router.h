@@ -102,7 +102,8 @@ class Router {
   // How long the answers of a node that doesn't lead any more are waited for.
   static constexpr int64_t kAbandonMs = 250;
 
-  Router(RouterHost* host, uint32_t partitions) : host_(host), lanes_(partitions) {}
+  Router(RouterHost* host, uint32_t partitions);
+  ~Router();
 
   // Nothing of the partition is under way, and this node leads it: a request may run at once, if
   // it is on this core.
@@ -215,11 +216,13 @@ class Router {
 // On the leader's side: which requests of an epoch may run. Loop thread of the partition's core.
 class EpochGuard {
  public:
+  EpochGuard();
+  ~EpochGuard();
   // Whether a request of `source` to the partition may run, which leads in `term` (0: not at all).
   // An epoch belongs to the term in which its first request came.
   bool Admit(uint64_t source, uint32_t partition, uint64_t epoch, uint64_t term);
   // The source won't send any more.
-  void Forget(uint64_t source) { sources_.erase(source); }
+  void Forget(uint64_t source);
 
  private:
   struct Bound {
