@@ -294,7 +294,7 @@ int64_t ThreadNs() {
 }
 
 // The thread's own time, because other processes may take the processor away.
-int64_t LongestInsertNs(int keys, uint16_t slots) {
+int64_t LongestInsertOnceNs(int keys, uint16_t slots) {
   Table table(0, kSlots - 1, kSeed);
   int64_t longest = 0;
   for (int i = 0; i < keys; ++i) {
@@ -308,6 +308,18 @@ int64_t LongestInsertNs(int keys, uint16_t slots) {
   return longest;
 }
 
+// A table that stalls does so at the same key every time; what takes a virtual machine's processor
+// away, and is counted as the thread's own time, does not.
+constexpr int64_t kStallNs = 20'000'000;
+
+int64_t LongestInsertNs(int keys, uint16_t slots) {
+  int64_t longest = LongestInsertOnceNs(keys, slots);
+  for (int i = 0; i < 4 && longest >= kStallNs; ++i) {
+    longest = std::min(longest, LongestInsertOnceNs(keys, slots));
+  }
+  return longest;
+}
+
 TEST_CASE("no insert stalls while the table grows") {
   const int keys = kSlow ? 200'000 : 2'000'000;
   const int64_t spread = LongestInsertNs(keys, kSlots);
@@ -315,8 +327,8 @@ TEST_CASE("no insert stalls while the table grows") {
   MESSAGE(keys << " keys: longest insert " << spread / 1000 << " us over all slots, "
                << one_slot / 1000 << " us in one slot");
   // The target is 1 ms; the bound leaves room for page faults on a busy machine.
-  CHECK(spread < 20'000'000);
-  CHECK(one_slot < 20'000'000);
+  CHECK(spread < kStallNs);
+  CHECK(one_slot < kStallNs);
 }
 
 }  // namespace

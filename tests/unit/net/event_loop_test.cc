@@ -4,7 +4,9 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <thread>
@@ -190,14 +192,15 @@ TEST_CASE("the longest turn is measured and forgotten") {
   REQUIRE(RunUntil(&loop, [&] { return done; }));
   CHECK(loop.TakeMaxTurnNs() >= 40'000'000);
   CHECK(loop.TakeMaxTurnNs() == 0);
-  // Waiting is no part of a turn.
-  done = false;
-  timer.Start(200, 0, [&] { done = true; });
-  Timer stop(&loop);
-  stop.Start(220, 0, [&] { loop.Stop(); });
-  loop.Run();
-  CHECK(done);
-  CHECK(loop.TakeMaxTurnNs() < 180'000'000);
+  // Waiting is no part of a turn. A busy machine may stop a turn for a while, but hardly every
+  // time.
+  int64_t shortest_ns = INT64_MAX;
+  for (int i = 0; i < 10 && shortest_ns >= 180'000'000; ++i) {
+    timer.Start(200, 0, [&] { loop.Stop(); });
+    loop.Run();
+    shortest_ns = std::min<int64_t>(shortest_ns, loop.TakeMaxTurnNs());
+  }
+  CHECK(shortest_ns < 180'000'000);
 }
 
 TEST_CASE("now_ns stands still during a turn and goes on between turns") {
