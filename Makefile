@@ -152,7 +152,7 @@ $(PRECOMPILED).gch: src/base/precompiled.h $(O)/flags.txt | $(O)/tools.txt
 	@echo "c++  $<"
 	@echo '#include "base/precompiled.h"' > $(PRECOMPILED)
 	@$(COMPILER) $(CPPFLAGS) $(CXXFLAGS) -x c++-header -o $@ $(PRECOMPILED)
-	@{ $(COMPILER) --version; cat $(O)/flags.txt; $(COMPILER) $(CPPFLAGS) $(CXXFLAGS) -E -x c++-header $(PRECOMPILED); } | sha256sum > $@.sum
+	@{ $(COMPILER) --version; cat $(O)/flags.txt; $(COMPILER) $(CPPFLAGS) $(CXXFLAGS) -E -P -x c++-header $(PRECOMPILED); } | sha256sum > $@.sum
 
 $(O)/obj/%.o: %.cc $(O)/flags.txt $(PRECOMPILED).gch | $(O)/tools.txt
 	@mkdir -p $(@D)
