@@ -124,6 +124,21 @@ void Cluster::Listen(net::Socket socket) {
       });
 }
 
+bool Cluster::HandOver(engine::Core& core) {
+  bool done = true;
+  for (const auto& partition : core.partitions()) {
+    const raft::Group& group = partition->replica()->group();
+    if (group.standing().role != raft::Role::kLeader) continue;
+    const raft::NodeId successor =
+        Successor(group.membership(), view(core),
+                  [&group](raft::NodeId peer) { return group.StatusOf(peer); });
+    if (successor == raft::kNoNode) continue;
+    done = false;
+    if (group.standing().transferring_to == raft::kNoNode) Transfer(partition.get(), successor);
+  }
+  return done;
+}
+
 void Cluster::Stop(engine::Core& core) {
   if (core.number() == 0) listener_.reset();
   sides_[core.number()]->timer.Stop();
@@ -252,15 +267,18 @@ void Cluster::Reconcile(Side* side, engine::Partition* partition) {
   const ReconcileStep step = NextStep(node_, group.membership(), *side->view,
                                       [&group](raft::NodeId peer) { return group.StatusOf(peer); });
   if (step.transfer_to != raft::kNoNode) {
-    LogNotice("partition {}: hands leadership over to node {}", partition->number(),
-              FormatId(step.transfer_to));
-    replica->Transfer(step.transfer_to);
+    Transfer(partition, step.transfer_to);
   } else if (step.change.has_value()) {
     const raft::Proposal proposal = replica->ChangeMembership(*step.change);
     LogNotice("partition {}: members change to voters {}, learners {}: {}", partition->number(),
               FormatIds(step.change->voters), FormatIds(step.change->learners),
               proposal.accepted() ? "proposed" : "not now");
   }
+}
+
+void Cluster::Transfer(engine::Partition* partition, raft::NodeId to) {
+  LogNotice("partition {}: hands leadership over to node {}", partition->number(), FormatId(to));
+  partition->replica()->Transfer(to);
 }
 
 void Cluster::Report(Side* side, engine::Partition& partition) {

@@ -34,6 +34,9 @@ class Cluster final : private engine::CommitObserver {
 
   // Lets other nodes in. Core 0.
   void Listen(net::Socket socket);
+  // Hands over what this core leads, as far as somebody can take it. True when nothing is left, or
+  // nobody is there. To be called again until then. Each core, before Stop.
+  bool HandOver(engine::Core& core);
   // Nobody comes in any more, and no step is begun. Each core, before it drains.
   void Stop(engine::Core& core);
 
@@ -70,6 +73,7 @@ class Cluster final : private engine::CommitObserver {
 
   void Tick(Side* side);
   void Reconcile(Side* side, engine::Partition* partition);
+  void Transfer(engine::Partition* partition, raft::NodeId to);
   void Report(Side* side, engine::Partition& partition);
   // Core 0: this node's own record, and the states of the others when the meta partition is led
   // here.

@@ -27,22 +27,28 @@ Ids Remaining(const View& view, const Ids& ids) {
 
 }  // namespace
 
-ReconcileStep NextStep(
-    raft::NodeId self, const raft::Membership& members, const View& view,
-    const std::function<std::optional<raft::PeerStatus>(raft::NodeId)>& status_of) {
+raft::NodeId Successor(const raft::Membership& members, const View& view,
+                       const PeerStatusOf& status_of) {
+  raft::NodeId successor = raft::kNoNode;
+  uint64_t best = 0;
+  for (const raft::NodeId id : Remaining(view, members.voters)) {
+    const std::optional<raft::PeerStatus> status = status_of(id);
+    if (!status.has_value() || !status->active) continue;
+    if (successor != raft::kNoNode && status->match <= best) continue;
+    successor = id;
+    best = status->match;
+  }
+  return successor;
+}
+
+ReconcileStep NextStep(raft::NodeId self, const raft::Membership& members, const View& view,
+                       const PeerStatusOf& status_of) {
   ReconcileStep step;
-  raft::ChangeMembership wanted{Remaining(view, members.voters), Remaining(view, members.learners)};
   if (HasToGo(view, self)) {
-    uint64_t best = 0;
-    for (const raft::NodeId id : wanted.voters) {
-      const std::optional<raft::PeerStatus> status = status_of(id);
-      if (!status.has_value() || !status->active) continue;
-      if (step.transfer_to != raft::kNoNode && status->match <= best) continue;
-      step.transfer_to = id;
-      best = status->match;
-    }
+    step.transfer_to = Successor(members, view, status_of);
     return step;
   }
+  raft::ChangeMembership wanted{Remaining(view, members.voters), Remaining(view, members.learners)};
   if (wanted.voters.empty()) return step;
   if (wanted.voters != members.voters || wanted.learners != members.learners) {
     step.change = std::move(wanted);

@@ -21,11 +21,17 @@ struct ReconcileStep {
   bool nothing() const { return !change.has_value() && transfer_to == raft::kNoNode; }
 };
 
+using PeerStatusOf = std::function<std::optional<raft::PeerStatus>(raft::NodeId)>;
+
+// Whom a leader hands its office to: of the voters that stay in the cluster, the one that is up and
+// has most of its log. kNoNode: nobody. `status_of` says what the leader knows of another member,
+// and nothing of itself.
+raft::NodeId Successor(const raft::Membership& members, const View& view,
+                       const PeerStatusOf& status_of);
+
 // The order: whoever leaves goes first (a leader hands its office over before), then newcomers
-// become learners, then learners that have caught up become voters, one by one. `status_of` says
-// what the leader `self` knows of another member.
-ReconcileStep NextStep(
-    raft::NodeId self, const raft::Membership& members, const View& view,
-    const std::function<std::optional<raft::PeerStatus>(raft::NodeId)>& status_of);
+// become learners, then learners that have caught up become voters, one by one. `self` leads.
+ReconcileStep NextStep(raft::NodeId self, const raft::Membership& members, const View& view,
+                       const PeerStatusOf& status_of);
 
 }  // namespace holdfast::cluster

@@ -16,6 +16,12 @@
 #include "engine/version.h"
 
 namespace holdfast::server {
+namespace {
+
+constexpr int64_t kHandOverMs = 2000;
+constexpr uint64_t kHandOverTickMs = 10;
+
+}  // namespace
 
 Server::Server(LoadedConfig loaded) : loaded_(std::move(loaded)) {}
 
@@ -202,6 +208,20 @@ Status Server::ChangeListeners(engine::Core& core, const engine::Config& config)
   return Status::Ok();
 }
 
+// Other nodes lead on before this one stops serving, so that no request waits for an election. Not
+// for ever: what can't be handed over is found out by the others' election timeouts.
+void Server::HandOver() {
+  if (cluster_ == nullptr) return;
+  int64_t ticks_left = kHandOverMs / static_cast<int64_t>(kHandOverTickMs);
+  net::Timer timer(&loop_);
+  timer.Start(0, kHandOverTickMs, [&] {
+    bool done = true;
+    OnEveryCore([&](engine::Core& core, CoreSide&) { done &= cluster_->HandOver(core); });
+    if (done || --ticks_left <= 0) loop_.Stop();
+  });
+  loop_.Run();
+}
+
 int Server::Run() {
   {
     net::SignalWatcher terminate(&loop_, SIGTERM, [this] { loop_.Stop(); });
@@ -209,6 +229,7 @@ int Server::Run() {
     loop_.Run();
   }
   LogNotice("shutting down");
+  HandOver();
   OnEveryCore([this](engine::Core& core, CoreSide& side) {
     side.listeners.clear();
     side.sessions->CloseAll();

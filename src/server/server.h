@@ -45,6 +45,7 @@ class Server {
   Status ListenOn(std::vector<net::PortBinding> bindings, int64_t backlog);
   // Runs `work` on every core's loop and waits for all.
   void OnEveryCore(const std::function<void(engine::Core&, CoreSide&)>& work);
+  void HandOver();
   // CONFIG SET port/bind, on a core's loop.
   Status ChangeListeners(engine::Core& core, const engine::Config& config);
   Status WritePidFile() const;

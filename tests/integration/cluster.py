@@ -225,6 +225,26 @@ def leadership_moves_on_demand():
 
 
 @test
+def a_leader_that_is_stopped_hands_over_first():
+    nodes = cluster(cluster_election_timeout=3000)
+    leader = leader_of(nodes)
+    before = int(raft(leader)["term"])
+    with others(nodes, leader)[0].client() as c:
+        c("SET", "n", "0")
+        leader.process.terminate()
+        # No request waits until a silence of three seconds is noticed.
+        done = 0
+        while leader.is_running() or done < 100:
+            done += 1
+            began = time.monotonic()
+            equal(c("INCR", "n"), done)
+            assert time.monotonic() - began < 2, "a request waited for an election"
+    equal(leader.wait_exit(), 0)
+    successor = leader_of(others(nodes, leader))
+    equal(int(raft(successor)["term"]), before + 1)
+
+
+@test
 def nodes_come_and_go():
     nodes = cluster()
     with nodes[0].client() as c:

@@ -23,13 +23,14 @@ struct World {
     status.promotable = promotable;
     peers[id] = status;
   }
-  ReconcileStep Next() const {
-    return NextStep(1, members, view, [this](raft::NodeId id) -> std::optional<raft::PeerStatus> {
+  PeerStatusOf StatusOf() const {
+    return [this](raft::NodeId id) -> std::optional<raft::PeerStatus> {
       const auto it = peers.find(id);
       if (it == peers.end()) return std::nullopt;
       return it->second;
-    });
+    };
   }
+  ReconcileStep Next() const { return NextStep(1, members, view, StatusOf()); }
 };
 
 TEST_CASE("newcomers become learners, and voters one by one when they have caught up") {
@@ -94,6 +95,23 @@ TEST_CASE("nobody is left, or a member is unknown: nothing is changed") {
   CHECK(world.Next().nothing());
   world.members.voters = {1, 9};
   CHECK(world.Next().nothing());
+}
+
+TEST_CASE("a leader that stops hands over to the voter that is up and has most") {
+  World world;
+  world.members.voters = {1, 2, 3, 4};
+  world.members.learners = {5};
+  for (raft::NodeId id = 1; id <= 5; ++id) world.Node(id, NodeState::kMember);
+  CHECK(Successor(world.members, world.view, world.StatusOf()) == raft::kNoNode);
+  world.Peer(2, 80, true, /*active=*/false);
+  world.Peer(5, 99, true);
+  CHECK(Successor(world.members, world.view, world.StatusOf()) == raft::kNoNode);
+  world.Peer(3, 0, true);
+  CHECK(Successor(world.members, world.view, world.StatusOf()) == 3);
+  world.Peer(4, 50, true);
+  CHECK(Successor(world.members, world.view, world.StatusOf()) == 4);
+  world.Node(4, NodeState::kLeaving);
+  CHECK(Successor(world.members, world.view, world.StatusOf()) == 3);
 }
 
 }  // namespace
