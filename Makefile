@@ -4,7 +4,7 @@
 #   MODE=release|asan|ubsan|tsan   what to build; each has its own folder build/<mode>
 #   ARGS=…                         handed to the program that a target runs
 #   BUILD=folder                   instead of build/, for several builds at a time
-#   DEBUG=-g                       variables for a debugger, not only lines for a backtrace
+#   DEBUG_FLAGS=-g                 variables for a debugger, not only lines for a backtrace
 
 MODE ?= release
 ARGS ?=
@@ -59,8 +59,8 @@ WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Werror
 NOT_WARNED := $(if $(findstring g++,$(COMPILER:clang%=)),-Wno-restrict)
 CPPFLAGS := -Isrc -DSPDLOG_COMPILED_LIB -DSPDLOG_FMT_EXTERNAL
 # Line tables: enough for a backtrace and a profile, and a fifth less time to build.
-DEBUG ?= -g1
-CXXFLAGS := -std=c++20 $(OPTIMIZE) $(DEBUG) $(WARNINGS) $(NOT_WARNED) -pthread $(SANITIZE)
+DEBUG_FLAGS ?= -g1
+CXXFLAGS := -std=c++20 $(OPTIMIZE) $(DEBUG_FLAGS) $(WARNINGS) $(NOT_WARNED) -pthread $(SANITIZE)
 LDFLAGS := $(LINKER) -pthread $(SANITIZE)
 # A sanitizer brings its own allocator.
 LIBS := -lleveldb $(PACKAGE_LIBS) $(if $(filter release,$(MODE)),-ljemalloc)

@@ -21,6 +21,10 @@ constexpr size_t kMaxFrameBytes = size_t{1280} << 20;
 // Version of entries and snapshots; nodes with another one don't understand each other.
 constexpr uint32_t kDataFormat = 1;
 
+PeerStatusOf StatusIn(const raft::Group& group) {
+  return [&group](raft::NodeId peer) { return group.StatusOf(peer); };
+}
+
 bool Contains(const std::vector<raft::NodeId>& ids, raft::NodeId id) {
   return std::find(ids.begin(), ids.end(), id) != ids.end();
 }
@@ -129,9 +133,7 @@ bool Cluster::HandOver(engine::Core& core) {
   for (const auto& partition : core.partitions()) {
     const raft::Group& group = partition->replica()->group();
     if (group.standing().role != raft::Role::kLeader) continue;
-    const raft::NodeId successor =
-        Successor(group.membership(), view(core),
-                  [&group](raft::NodeId peer) { return group.StatusOf(peer); });
+    const raft::NodeId successor = Successor(group.membership(), view(core), StatusIn(group));
     if (successor == raft::kNoNode) continue;
     done = false;
     if (group.standing().transferring_to == raft::kNoNode) Transfer(partition.get(), successor);
@@ -264,8 +266,7 @@ void Cluster::Reconcile(Side* side, engine::Partition* partition) {
   replica::Replica* replica = partition->replica();
   const raft::Group& group = replica->group();
   if (group.changing() || group.standing().transferring_to != raft::kNoNode) return;
-  const ReconcileStep step = NextStep(node_, group.membership(), *side->view,
-                                      [&group](raft::NodeId peer) { return group.StatusOf(peer); });
+  const ReconcileStep step = NextStep(node_, group.membership(), *side->view, StatusIn(group));
   if (step.transfer_to != raft::kNoNode) {
     Transfer(partition, step.transfer_to);
   } else if (step.change.has_value()) {
@@ -277,8 +278,8 @@ void Cluster::Reconcile(Side* side, engine::Partition* partition) {
 }
 
 void Cluster::Transfer(engine::Partition* partition, raft::NodeId to) {
+  if (partition->replica()->Transfer(to) != raft::Refusal::kNone) return;
   LogNotice("partition {}: hands leadership over to node {}", partition->number(), FormatId(to));
-  partition->replica()->Transfer(to);
 }
 
 void Cluster::Report(Side* side, engine::Partition& partition) {

@@ -73,6 +73,7 @@ class Cluster final : private engine::CommitObserver {
 
   void Tick(Side* side);
   void Reconcile(Side* side, engine::Partition* partition);
+  // A refused transfer is asked for again, as long as there is reason to.
   void Transfer(engine::Partition* partition, raft::NodeId to);
   void Report(Side* side, engine::Partition& partition);
   // Core 0: this node's own record, and the states of the others when the meta partition is led
