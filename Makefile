@@ -81,6 +81,7 @@ UNIT_SOURCES := $(call walk,tests/unit)
 RAFT_SOURCES := $(call walk,tests/raft)
 SIM_SOURCES := $(call walk,tests/sim)
 LINEAR_SOURCES := $(filter-out tests/linear/linear.cc,$(call walk,tests/linear))
+CHECKER_SOURCES := $(addprefix tests/linear/,checker.cc history.cc models.cc)
 FUZZ_SOURCES := $(wildcard tests/fuzz/*_fuzz.cc)
 FUZZERS := $(patsubst tests/fuzz/%_fuzz.cc,%,$(FUZZ_SOURCES))
 
@@ -122,7 +123,7 @@ $(UNIT): $(call objects,$(UNIT_SOURCES)) $(LIBRARY)
 $(O)/raft-scripts: $(call objects,$(RAFT_SOURCES) tests/unit/main.cc) $(LIBRARY)
 	$(link)
 
-$(O)/sim: $(call objects,$(SIM_SOURCES)) $(LIBRARY)
+$(O)/sim: $(call objects,$(SIM_SOURCES) $(CHECKER_SOURCES)) $(LIBRARY)
 	$(link)
 
 # The checker of histories, and its own tests.
