@@ -49,15 +49,21 @@ bool Clients::idle() const {
                       [](const Client& client) { return client.busy; });
 }
 
-void Clients::ReadEverything() {
+void Clients::AskEverything() {
   for (uint64_t c = 0; c < clients_.size(); ++c) {
     for (uint32_t p = 0; p < options_.partitions; ++p) {
       for (uint64_t k = 0; k < kRegisters; ++k) {
-        clients_[c].to_read.push_back(ReadOf(ModelKind::kRegister, p, k));
+        clients_[c].to_ask.push_back(ReadOf(ModelKind::kRegister, p, k));
       }
       for (const ModelKind model : {ModelKind::kCounter, ModelKind::kLock, ModelKind::kAppend}) {
-        clients_[c].to_read.push_back(ReadOf(model, p, 0));
+        clients_[c].to_ask.push_back(ReadOf(model, p, 0));
       }
+      // Everybody stores something, and learns what of the log may go.
+      Request write;
+      write.partition = p;
+      write.db = kOtherDb;
+      write.commands = {{"set", Key(p, "end", 0), "1"}};
+      clients_[c].to_ask.push_back(std::move(write));
     }
     Next(c);
   }
@@ -68,9 +74,9 @@ void Clients::ReadEverything() {
 void Clients::Next(uint64_t c) {
   Client& client = clients_[c];
   CHECK(!client.busy);
-  if (!client.to_read.empty()) {
-    Request request = std::move(client.to_read.back());
-    client.to_read.pop_back();
+  if (!client.to_ask.empty()) {
+    Request request = std::move(client.to_ask.back());
+    client.to_ask.pop_back();
     Begin(c, std::move(request));
   } else if (!stopped_ && operations_ < options_.most_operations) {
     ++operations_;
@@ -150,7 +156,7 @@ void Clients::End(uint64_t c, Outcome outcome) {
     Request again = client.request;
     again.operations.clear();
     again.is_pair = false;
-    client.to_read.push_back(std::move(again));
+    client.to_ask.push_back(std::move(again));
   }
   host_->After(rng_.Below(options_.think_us), [this, c] {
     if (!clients_[c].busy) Next(c);
@@ -251,9 +257,9 @@ bool Clients::TakeResult(Operation* operation, const resp::Reply& reply) {
         operation->flag = Operation::kNotOwner;
         return true;
       }
+      // The revision is not the token, once a renewal has recorded a longer lease.
       if (reply.elements.size() != 2) return false;
       operation->flag = reply.elements[0].integer;
-      if (operation->flag == 1) operation->seen_number = reply.elements[1].integer;
       return true;
     case Kind::kInfo:
       operation->seen = std::string(linear::kMissing);

@@ -61,8 +61,8 @@ class Clients {
   // No new operations; those under way end.
   void Stop() { stopped_ = true; }
   bool idle() const;
-  // Everybody reads every key once more.
-  void ReadEverything();
+  // Everybody writes once more, and reads every key.
+  void AskEverything();
 
   void OnReply(const engine::ReplyAddress& address, const std::string& bytes, raft::NodeId from);
   // Nobody is there: nothing was applied.
@@ -84,7 +84,7 @@ class Clients {
     uint64_t start_us = 0;
     raft::NodeId node = raft::kNoNode;
     Request request;
-    std::vector<Request> to_read;
+    std::vector<Request> to_ask;
   };
   // What somebody has read of a register.
   struct Seen {
