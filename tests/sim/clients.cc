@@ -16,8 +16,6 @@ using linear::Outcome;
 
 constexpr uint64_t kRegisters = 2;
 constexpr uint64_t kOtherDb = 1;  // of commands that nobody checks
-// How long a client waits for an answer, and how long it looks for a leader.
-constexpr uint64_t kTimeoutUs = 1'500'000;
 constexpr uint64_t kRetryUs = 30'000;
 // Beyond this a history is undecided, which is a failure.
 constexpr uint64_t kConfigurations = 3'000'000;
@@ -33,9 +31,11 @@ Clients::Clients(Host* host, const Options& options, uint64_t seed, Report* repo
       options_(options),
       rng_(seed),
       report_(report),
-      clients_(options.clients),
-      leaders_(options.partitions) {
-  for (size_t i = 0; i < clients_.size(); ++i) clients_[i].name = "c" + std::to_string(i);
+      clients_(options.clients) {
+  for (size_t i = 0; i < clients_.size(); ++i) {
+    clients_[i].name = "c" + std::to_string(i);
+    clients_[i].leaders.resize(options.partitions);
+  }
 }
 
 void Clients::Start() {
@@ -92,7 +92,7 @@ void Clients::Begin(uint64_t c, Request request) {
   ++client.number;
   client.attempt = 0;
   ++(*report_)[Count::kCommands];
-  host_->After(kTimeoutUs, [this, c, number = client.number] { Overdue(c, number); });
+  host_->After(options_.timeout_us, [this, c, number = client.number] { Overdue(c, number); });
   Attempt(c);
 }
 
@@ -100,8 +100,9 @@ void Clients::Attempt(uint64_t c) {
   Client& client = clients_[c];
   ++client.attempt;
   client.waits = true;
-  const raft::NodeId leader = leaders_[client.request.partition];
-  client.node = leader != raft::kNoNode && rng_.Chance(9, 10) ? leader : host_->AnyNode();
+  const raft::NodeId leader = client.leaders[client.request.partition];
+  const bool wanders = leader == raft::kNoNode || rng_.Chance(options_.wander_percent, 100);
+  client.node = wanders ? host_->AnyNode() : leader;
   host_->SendRequest(client.node, client.request, {client.attempt, c, client.number});
 }
 
@@ -110,15 +111,16 @@ void Clients::TryAgain(uint64_t c) {
   Client& client = clients_[c];
   client.waits = false;
   const uint32_t partition = client.request.partition;
-  leaders_[partition] = host_->LeaderAt(client.node, partition);
+  client.leaders[partition] = host_->LeaderAt(client.node, partition);
   host_->After(1 + rng_.Below(kRetryUs), [this, c, number = client.number] {
     if (clients_[c].busy && clients_[c].number == number && !clients_[c].waits) Attempt(c);
   });
 }
 
 void Clients::Overdue(uint64_t c, uint64_t number) {
-  const Client& client = clients_[c];
+  Client& client = clients_[c];
   if (!client.busy || client.number != number) return;
+  client.leaders[client.request.partition] = raft::kNoNode;
   End(c, client.waits ? Outcome::kInDoubt : Outcome::kFailed);
 }
 
@@ -166,7 +168,7 @@ void Clients::End(uint64_t c, Outcome outcome) {
 void Clients::OnReply(const engine::ReplyAddress& address, const std::string& bytes,
                       raft::NodeId from) {
   const uint64_t c = address.client;
-  const Client& client = clients_[c];
+  Client& client = clients_[c];
   if (!client.busy || client.number != address.slot || client.attempt != address.core) return;
   if (!client.waits) return;
   resp::ReplyParser parser;
@@ -179,7 +181,7 @@ void Clients::OnReply(const engine::ReplyAddress& address, const std::string& by
     TryAgain(c);
     return;
   }
-  leaders_[client.request.partition] = from;
+  client.leaders[client.request.partition] = from;
   if (reply.is_error() && reply.string.starts_with("INDOUBT")) {
     const bool done = options_.mutant == Mutant::kDoubtAsDone &&
                       client.request.commands.size() == 1 &&

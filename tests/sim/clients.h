@@ -50,6 +50,8 @@ class Clients {
     uint32_t partitions = 1;
     uint64_t clients = 3;
     uint64_t think_us = 20'000;  // at most
+    uint64_t timeout_us = 1'500'000;
+    uint64_t wander_percent = 10;  // how often a client asks just anybody
     uint64_t most_operations = 1500;
     // The fastest clock runs so many thousandths fast: leases may seem shorter by that.
     uint64_t fast_per_mille = 0;
@@ -83,6 +85,7 @@ class Clients {
     uint64_t number = 0;   // of the operation
     uint64_t start_us = 0;
     raft::NodeId node = raft::kNoNode;
+    std::vector<raft::NodeId> leaders;  // by partition, as far as it knows
     Request request;
     std::vector<Request> to_ask;
   };
@@ -118,7 +121,6 @@ class Clients {
   Rng rng_;
   Report* const report_;
   std::vector<Client> clients_;
-  std::vector<raft::NodeId> leaders_;  // by partition, as far as the clients know
   std::map<std::string, Seen> seen_;
   std::vector<linear::Operation> history_;
   uint64_t operations_ = 0;

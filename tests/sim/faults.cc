@@ -69,7 +69,11 @@ void World::CutSome() {
 void World::Isolate() {
   ++report_[Count::kCuts];
   std::vector<bool> inside;
-  for (size_t i = 0; i < machines_.size(); ++i) inside.push_back(rng_.Chance(1, 3));
+  const Machine* const leader = Leader(static_cast<uint32_t>(rng_.Below(partitions_)));
+  const bool alone = leader != nullptr && rng_.Chance(1, 2);
+  for (const auto& machine : machines_) {
+    inside.push_back(alone ? machine.get() == leader : rng_.Chance(1, 3));
+  }
   const bool one_way = rng_.Chance(1, 3);
   for (raft::NodeId a = 1; a <= machines_.size(); ++a) {
     for (raft::NodeId b = 1; b <= machines_.size(); ++b) {

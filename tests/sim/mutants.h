@@ -34,10 +34,12 @@ enum class Mutant : uint8_t {
   kMemoryKept,            // who steps down keeps what was not committed
   kRebuiltTooEarly,       // what is read again is read before the store is up to date
   kDoubtAsTryAgain,       // who steps down says that nothing was applied
+  kMembershipNotStored,   // the store's membership stays the founding one
+  kRevisionNotStored,     // the store does not know the largest revision
   kEntrySkipped,          // the store misses the effects of an entry now and then
-  kLeaseShort,            // leases end two seconds early
-  kSnapshotOfMembers,     // a snapshot carries the founding membership
-  kSnapshotAhead,         // a snapshot claims one entry more than it contains
+  kLeaseShort,            // leases end a tenth of a second early
+  kSnapshotOfMembers,     // behind a snapshot the founding membership is in force
+  kSnapshotAhead,         // a snapshot is taken for one entry more than it contains
   kSnapshotOld,           // a snapshot replaces a newer state
   kSwitchForgetsMemory,   // the store is switched, the memory begins empty
 
@@ -48,7 +50,6 @@ enum class Mutant : uint8_t {
   kConfirmedUnread,  // an append is confirmed as it arrives
   kRejectionTurned,  // rejected appends come back as accepted
   kVoteTwice,        // every vote is granted
-  kHeartbeatForged,  // a heartbeat is answered for the newest round, whichever it asked for
   kJointSkipped,     // the followers learn of a joint membership as the final one
 
   // ---- What clients do.

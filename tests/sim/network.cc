@@ -196,9 +196,6 @@ bool World::Distort(Machine* machine, uint32_t partition, raft::Message* message
         return false;
       }
       return true;
-    case Mutant::kHeartbeatForged:
-      if (message->kind == raft::MessageKind::kHeartbeatReply) message->round += 1;
-      return true;
     case Mutant::kJointSkipped:
       for (raft::Entry& entry : message->entries) {
         if (entry.kind != raft::EntryKind::kConfiguration) continue;

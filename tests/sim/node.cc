@@ -100,6 +100,18 @@ class Node::EagerLog final : public storage::Log {
   uint64_t last_ = 0;
 };
 
+// A monotonic clock by which leases begin a little before they do: the mutant kLeaseShort.
+class Node::LateClock final : public Clock {
+ public:
+  explicit LateClock(const Clock* clock) : clock_(clock) {}
+  int64_t WallMs() const override { return clock_->WallMs(); }
+  int64_t WallUs() const override { return clock_->WallUs(); }
+  int64_t MonotonicNs() const override { return clock_->MonotonicNs() - 100'000'000; }
+
+ private:
+  const Clock* const clock_;
+};
+
 Node::Node(Disks* disks, NodeOptions options)
     : disks_(disks),
       options_(std::move(options)),
@@ -107,6 +119,7 @@ Node::Node(Disks* disks, NodeOptions options)
       slots_(options_.partitions) {
   CHECK((options_.journals == nullptr) != (options_.surroundings == nullptr));
   stats_.commands.resize(commands::Table().size());
+  if (mutant_ == Mutant::kLeaseShort) late_clock_ = std::make_unique<LateClock>(options_.clock);
 }
 
 Node::~Node() = default;
@@ -239,7 +252,8 @@ Status Node::MakePartitions(std::vector<raft::Restored> groups) {
     partition.applied_index = slot.applied.index;
     partition.seed = options_.seed + p;
     partition.new_keyspace = [this, p] {
-      return EmptyKeyspace(p, partitions(), options_.clock);
+      const Clock* const clock = late_clock_ != nullptr ? late_clock_.get() : options_.clock;
+      return EmptyKeyspace(p, partitions(), clock);
     };
     partition.keyspace = partition.new_keyspace();
     RETURN_IF_ERROR(data::LoadKeyspace(slot.store.get(), partition.keyspace.get(), nullptr));
@@ -326,6 +340,7 @@ void Node::Persist(engine::Partition* partition, data::PersistJob job) {
     job.payloads.pop_back();
     job.positions.pop_back();
   }
+  if (mutant_ == Mutant::kMembershipNotStored) job.membership = nullptr;
   slots_[partition->number()].jobs.push_back(std::move(job));
 }
 
@@ -373,6 +388,11 @@ void Node::WriteJobs(uint32_t number, Rng* rng) {
   if (!data::PersistEntries(store, job, sync, nullptr).ok()) {
     dead_ = true;
     return;
+  }
+  if (mutant_ == Mutant::kRevisionNotStored) {
+    storage::StoreBatch forget;
+    forget.Delete(data::kRevisionRecord);
+    if (!store->Write(forget, true).ok()) dead_ = true;
   }
   slot.stored = job.applied_index;
   if (mutant_ == Mutant::kAppliedApart) return;

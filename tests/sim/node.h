@@ -189,6 +189,7 @@ class Node final : public engine::PartitionHost {
 
  private:
   class EagerLog;
+  class LateClock;
   // A partition and what the persister knows of it.
   struct Slot {
     std::shared_ptr<storage::Store> store;  // null while lent
@@ -225,6 +226,7 @@ class Node final : public engine::PartitionHost {
   const Mutant mutant_;
   engine::Config config_;
   engine::CoreStats stats_;
+  std::unique_ptr<Clock> late_clock_;
   std::unique_ptr<storage::ManualLog> log_;
   std::unique_ptr<EagerLog> eager_log_;
   std::unique_ptr<replica::Host> host_;

@@ -39,6 +39,7 @@ void Snapshots::RunIo(Work work, Work done) { work_.push_back({std::move(work), 
 void Snapshots::Step() {
   Posted posted = std::move(work_.front());
   work_.pop_front();
+  switched_ = false;
   posted.work();
   posted.work = nullptr;
   if (posted.done != nullptr) done_.push_back(std::move(posted.done));
@@ -57,16 +58,6 @@ int64_t Snapshots::NowMs() const { return node_->clock().MonotonicMs(); }
 // ---- Sending
 
 bool Snapshots::SendItem(raft::NodeId to, std::string_view item) {
-  std::string distorted;
-  if (mutant_ == Mutant::kSnapshotOfMembers || mutant_ == Mutant::kSnapshotAhead) {
-    replica::SnapshotItem decoded;
-    CHECK(replica::DecodeSnapshotItem(item, &decoded).ok());
-    if (decoded.type == replica::SnapshotItemType::kBegin) {
-      if (mutant_ == Mutant::kSnapshotOfMembers) decoded.membership = node_->options().founding;
-      if (mutant_ == Mutant::kSnapshotAhead) ++decoded.position.index;
-      item = distorted = replica::EncodeSnapshotItem(decoded);
-    }
-  }
   return node_->options().surroundings->SendItem(to, replica::ItemKind::kSnapshot, item);
 }
 
@@ -144,11 +135,16 @@ void Snapshots::Switch(uint32_t partition, engine::ReceivedSnapshot* snapshot,
     return;
   }
   *store = std::move(opened).value();
+  switched_ = true;
 }
 
 void Snapshots::SwitchedIn(engine::ReceivedSnapshot* snapshot,
                            std::shared_ptr<storage::Store> store) {
   engine::Partition* const partition = node_->partition(snapshot->partition);
+  if (mutant_ == Mutant::kSnapshotAhead) ++snapshot->install.last.index;
+  if (mutant_ == Mutant::kSnapshotOfMembers) {
+    snapshot->install.membership = node_->options().founding;
+  }
   const uint64_t index = snapshot->install.last.index;
   if (mutant_ == Mutant::kSwitchForgetsMemory) snapshot->keyspace = partition->NewKeyspace();
   partition->Replace(std::move(snapshot->keyspace), index);

@@ -34,6 +34,9 @@ class Snapshots final : private engine::SnapshotSender::Host,
   // The loop hears of what is done.
   void Completions();
 
+  // The last step was the switch of a store.
+  bool switched() const { return switched_; }
+
   uint64_t sent() const { return sent_; }
   uint64_t installed() const { return installed_; }
 
@@ -71,6 +74,7 @@ class Snapshots final : private engine::SnapshotSender::Host,
   engine::SnapshotReceiver receiver_;
   std::deque<Posted> work_;
   std::deque<Work> done_;
+  bool switched_ = false;
   uint64_t sent_ = 0;
   uint64_t installed_ = 0;
 };

@@ -172,9 +172,14 @@ void World::Machine::ScheduleWork() {
   }
   if (!io_ && node_->snapshots()->HasWork()) {
     io_ = true;
-    Later(1 + rng.Below(10 * weather.disk_us), [this](Node* node) {
+    Later(1 + rng.Below(weather.io_us), [this](Node* node) {
       io_ = false;
       node->snapshots()->Step();
+      // Between the switch and the log's reset, as likely as not.
+      if (!world_->repaired_ && node->snapshots()->switched() && world_->rng_.Chance(1, 6)) {
+        ++world_->report_[Count::kSwitchesInterrupted];
+        node->Die();
+      }
       Later(world_->rng_.Below(50), [](Node* n) { n->snapshots()->Completions(); });
     });
   }
@@ -184,6 +189,7 @@ void World::Machine::TurnEnd() {
   turn_ = false;
   rested_ = true;
   node_->TurnEnd();
+  if (world_->mutant_ == Mutant::kAckBeforeDurable) node_->Completions();
   Flush();
 }
 
@@ -221,7 +227,9 @@ World::World(uint64_t seed, Mutant mutant) : rng_(seed), seed_(seed), mutant_(mu
   }
   Clients::Options clients;
   clients.partitions = partitions_;
-  clients.clients = 2 + rng_.Below(4);
+  clients.clients = 2 + rng_.Below(6);
+  clients.timeout_us = 200'000 + rng_.Below(1'300'000);
+  clients.wander_percent = rng_.Below(40);
   clients.think_us = 1000 + rng_.Below(60'000);
   clients.fast_per_mille = weather_.fast_per_mille;
   clients.mutant = mutant;
@@ -244,6 +252,7 @@ void World::MakeWeather() {
   w.disk_us = 50 + rng_.Below(2000);
   w.slow_disk_us = 1000 + rng_.Below(500'000);
   w.slow_disk_per_mille = rng_.Chance(1, 3) ? 0 : rng_.Below(50);
+  w.io_us = rng_.Chance(1, 2) ? 10 * w.disk_us : 1000 + rng_.Below(300'000);
   w.persist_us = 1000 + rng_.Below(300'000);
   w.fast_per_mille = rng_.Below(20);
   w.calm_us = 20'000 + rng_.Below(500'000);
@@ -377,7 +386,7 @@ bool World::Converged() {
 
 void World::CheckBounds() {
   // What is stored, and more than what may be kept for others, is gone from log and memory.
-  constexpr uint64_t kMostFileBytes = 260'000;  // four segments that are filled ahead
+  constexpr uint64_t kMostFileBytes = 330'000;  // five segments that are filled ahead
   for (const auto& machine : machines_) {
     bool member = true;
     for (uint32_t p = 0; p < partitions_; ++p) {

@@ -74,6 +74,7 @@ class World final : public Clients::Host {
     uint64_t disk_us = 0;
     uint64_t slow_disk_us = 0;
     uint64_t slow_disk_per_mille = 0;
+    uint64_t io_us = 0;
     uint64_t persist_us = 0;
     uint64_t fast_per_mille = 0;  // the most by which a clock is fast or slow
     // What happens: weights.
