@@ -119,7 +119,8 @@ void World::Machine::Later(uint64_t us, std::function<void(Node*)> what) {
 void World::Machine::RunLater(uint64_t life, const std::function<void(Node*)>& what) {
   if (life != life_ || node_ == nullptr) return;
   if (paused_until_us_ > world_->now_us_) {
-    world_->After(paused_until_us_ - world_->now_us_,
+    // What has come by different ways meanwhile has no order.
+    world_->After(paused_until_us_ - world_->now_us_ + world_->rng_.Below(2000),
                   [this, life, what] { RunLater(life, what); });
     return;
   }
