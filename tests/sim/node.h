@@ -150,6 +150,7 @@ class Node final : public engine::PartitionHost {
 
   // ---- Groups only.
   replica::Host* host() { return host_.get(); }
+  const replica::Host* host() const { return host_.get(); }
   Snapshots* snapshots() { return snapshots_.get(); }
   const NodeOptions& options() const { return options_; }
   Disks* disks() { return disks_; }

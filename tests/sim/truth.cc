@@ -45,7 +45,9 @@ void Truth::Booted(const Node& node) {
     Group& group = groups_[p];
     Known& known = known_[{id, p}];
     const raft::LogPosition applied = node.recovered_applied(p);
-    if (node.recovered_index(p) < known.durable) {
+    // A snapshot that took the store's place just before that may rightly drop the log.
+    const bool switched = known.frozen && applied.index > known.stored;
+    if (!switched && node.recovered_index(p) < known.durable) {
       Violation(p, id, "was durable up to " + std::to_string(known.durable) + ", recovered up to " +
                            std::to_string(node.recovered_index(p)));
     }
@@ -90,6 +92,8 @@ void Truth::Watch(const Node& node) {
       }
     }
     known.durable = raft.durable_index();
+    known.stored = node.stored_index(p);
+    known.frozen = node.host()->replicas()[p]->frozen();
     if (raft.commit_index() < known.watched) Violation(p, id, "the commit index went back");
     while (known.watched < raft.commit_index()) WatchCommit(p, node, ++known.watched);
   }

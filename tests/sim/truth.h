@@ -47,6 +47,8 @@ class Truth {
   struct Known {
     uint64_t watched = 0;                      // its commit index as far as it was compared
     uint64_t durable = 0;                      // what its group called durable
+    uint64_t stored = 0;                       // the last entry in its store
+    bool frozen = false;                       // while a snapshot was switched in
     uint64_t term = 0;                         // the highest that it has named
     std::map<uint64_t, raft::NodeId> votes;    // by term
   };
