@@ -34,7 +34,9 @@ void World::Fault() {
     cut_.clear();
   } else if (is(w.pause)) {
     ++report_[Count::kPauses];
-    machine.Pause(1000 + rng_.Below(1'500'000));
+    Machine* const leader = Leader(static_cast<uint32_t>(rng_.Below(partitions_)));
+    Machine& paused = leader != nullptr && rng_.Chance(1, 2) ? *leader : machine;
+    paused.Pause(1000 + rng_.Below(1'500'000));
   } else if (is(w.process)) {
     if (machine.node() != nullptr) machine.Crash(false);
   } else if (is(w.machine)) {

@@ -23,7 +23,6 @@ enum class Mutant : uint8_t {
   kDiskWiped,            // after a machine crash the node comes back empty, under its old id (P14)
   kMembershipForgotten,  // the store's membership is ignored: the founding one is taken
   kLearnersVote,         // a learner finds itself a voter
-  kResetForgotten,       // a snapshot that was switched in is not known as installed
 
   // ---- What a node does.
   kGatesAtPropose,        // a write is answered when it was executed
@@ -40,7 +39,6 @@ enum class Mutant : uint8_t {
   kLeaseShort,            // leases end a tenth of a second early
   kSnapshotOfMembers,     // behind a snapshot the founding membership is in force
   kSnapshotAhead,         // a snapshot is taken for one entry more than it contains
-  kSnapshotOld,           // a snapshot replaces a newer state
   kSwitchForgetsMemory,   // the store is switched, the memory begins empty
 
   // ---- What the network does to messages that were right.

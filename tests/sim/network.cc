@@ -108,7 +108,7 @@ void World::Arrive(const Frame& frame) {
       DeliverItem(&machine, frame.link.first, kind, bytes);
       return true;
     });
-  });
+  }, Machine::Way::kPeers);
 }
 
 void World::DeliverItem(Machine* machine, raft::NodeId from, replica::ItemKind kind,
@@ -224,7 +224,7 @@ void World::SendRequest(raft::NodeId node, const Request& request,
       }
       machine.Later(0, [request, address](Node* at) {
         at->Serve(request.partition, request.db, request.commands, address);
-      });
+      }, Machine::Way::kClients);
     });
   }
 }

@@ -215,7 +215,6 @@ void Node::Distort(std::vector<raft::Restored>* groups) const {
       }
       group.membership.learners.clear();
     }
-    if (mutant_ == Mutant::kResetForgotten) group.installed = false;
   }
 }
 

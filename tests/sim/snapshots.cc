@@ -91,7 +91,6 @@ bool Snapshots::Leads(uint32_t partition) const {
 }
 
 bool Snapshots::WantsSnapshot(uint32_t partition, raft::LogPosition last) const {
-  if (mutant_ == Mutant::kSnapshotOld && !Leads(partition)) return true;
   return node_->group(partition).WantsSnapshot(last);
 }
 

@@ -95,7 +95,7 @@ void World::Machine::Crash(bool machine) {
     disks_->stores.KillProcess(&rng);
   }
   node_ = nullptr;
-  paused_until_us_ = 0;
+  std::fill(std::begin(paused_until_us_), std::end(paused_until_us_), 0);
   world_->clients_->OnNodeLost(id_);
   const uint64_t down_us = world_->repaired_ ? 1000 : 1000 + rng.Below(700'000);
   world_->After(down_us, [this, life = life_] {
@@ -107,21 +107,29 @@ void World::Machine::Repair() {
   disks_->files.ClearFaults();
   disks_->files.SetCapacity(UINT64_MAX);
   disks_->directories.ClearFaults();
-  paused_until_us_ = 0;
+  std::fill(std::begin(paused_until_us_), std::end(paused_until_us_), 0);
   clock_.SetRate(1000);
   if (node_ == nullptr) Start();
 }
 
-void World::Machine::Later(uint64_t us, std::function<void(Node*)> what) {
-  world_->After(us, [this, life = life_, what = std::move(what)] { RunLater(life, what); });
+void World::Machine::Pause(uint64_t us) {
+  for (uint64_t& until_us : paused_until_us_) {
+    until_us = world_->now_us_ + us + world_->rng_.Below(20'000);
+  }
 }
 
-void World::Machine::RunLater(uint64_t life, const std::function<void(Node*)>& what) {
+void World::Machine::Later(uint64_t us, std::function<void(Node*)> what, Way way) {
+  world_->After(us, [this, life = life_, what = std::move(what), way] {
+    RunLater(life, what, way);
+  });
+}
+
+void World::Machine::RunLater(uint64_t life, const std::function<void(Node*)>& what, Way way) {
   if (life != life_ || node_ == nullptr) return;
-  if (paused_until_us_ > world_->now_us_) {
-    // What has come by different ways meanwhile has no order.
-    world_->After(paused_until_us_ - world_->now_us_ + world_->rng_.Below(2000),
-                  [this, life, what] { RunLater(life, what); });
+  const uint64_t until_us = paused_until_us_[static_cast<size_t>(way)];
+  if (until_us > world_->now_us_) {
+    world_->After(until_us - world_->now_us_,
+                  [this, life, what, way] { RunLater(life, what, way); });
     return;
   }
   rested_ = false;

@@ -175,11 +175,14 @@ class World::Machine final : public Surroundings {
   void Start();
   // The process ends, and starts again after a while.
   void Crash(bool machine);
-  void Pause(uint64_t us) { paused_until_us_ = world_->now_us_ + us; }
+  void Pause(uint64_t us);
   // Nothing is wrong with it from now on.
   void Repair();
+  // The ways by which something comes to a node. What has come by different ones while it was
+  // paused has no order.
+  enum class Way : uint8_t { kInside, kPeers, kClients };
   // Runs in this life of the process only, and not while it is paused.
-  void Later(uint64_t us, std::function<void(Node*)> what);
+  void Later(uint64_t us, std::function<void(Node*)> what, Way way = Way::kInside);
   // Something was done to the node outside of its own steps.
   void Touched();
 
@@ -189,7 +192,7 @@ class World::Machine final : public Surroundings {
   void Deliver(const engine::ReplyAddress& address, std::string reply) override;
 
  private:
-  void RunLater(uint64_t life, const std::function<void(Node*)>& what);
+  void RunLater(uint64_t life, const std::function<void(Node*)>& what, Way way);
   void TurnEnd();
   void Flush();
   void ScheduleTick();
@@ -202,7 +205,7 @@ class World::Machine final : public Surroundings {
   std::unique_ptr<Disks> disks_;
   std::unique_ptr<Node> node_;
   uint64_t life_ = 0;
-  uint64_t paused_until_us_ = 0;
+  uint64_t paused_until_us_[3] = {};  // by way
   // Steps that are in the queue.
   bool turn_ = false, log_ = false, persist_ = false, io_ = false;
   bool rested_ = false;  // nothing was done since the turn ended
