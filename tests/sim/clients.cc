@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "base/check.h"
 #include "../linear/checker.h"
+#include "base/check.h"
 
 namespace holdfast::sim {
 namespace {
@@ -27,11 +27,7 @@ std::string TextOf(const resp::Reply& reply) {
 }  // namespace
 
 Clients::Clients(Host* host, const Options& options, uint64_t seed, Report* report)
-    : host_(host),
-      options_(options),
-      rng_(seed),
-      report_(report),
-      clients_(options.clients) {
+    : host_(host), options_(options), rng_(seed), report_(report), clients_(options.clients) {
   for (size_t i = 0; i < clients_.size(); ++i) {
     clients_[i].name = "c" + std::to_string(i);
     clients_[i].leaders.resize(options.partitions);
@@ -183,10 +179,9 @@ void Clients::OnReply(const engine::ReplyAddress& address, const std::string& by
   }
   client.leaders[client.request.partition] = from;
   if (reply.is_error() && reply.string.starts_with("INDOUBT")) {
-    const bool done = options_.mutant == Mutant::kDoubtAsDone &&
-                      client.request.commands.size() == 1 &&
-                      client.request.commands[0].size() == 3 &&
-                      client.request.commands[0][0] == "set";
+    const bool done =
+        options_.mutant == Mutant::kDoubtAsDone && client.request.commands.size() == 1 &&
+        client.request.commands[0].size() == 3 && client.request.commands[0][0] == "set";
     End(c, done ? Outcome::kOk : Outcome::kInDoubt);
     return;
   }
@@ -298,8 +293,7 @@ Request Clients::RandomRequest(uint64_t c) {
     // Makes states of all sorts, and whole databases go.
     request.db = kOtherDb;
     for (uint64_t n = rng_.Chance(1, 4) ? 1 + rng_.Below(4) : 1; n > 0; --n) {
-      request.commands.push_back(
-          RandomCommand(partition, options_.partitions, kOtherDb, &rng_));
+      request.commands.push_back(RandomCommand(partition, options_.partitions, kOtherDb, &rng_));
     }
   } else if (dice < 30) {
     return Pair(partition, c);
@@ -343,10 +337,9 @@ void Clients::AddRegister(Request* request, const std::string& key, uint64_t c) 
   const Seen& seen = seen_[key];
   std::string value = clients_[c].name + "-" + std::to_string(clients_[c].number);
   value += "." + std::to_string(request->commands.size());
-  constexpr Kind kKinds[] = {Kind::kWrite, Kind::kWrite,       Kind::kRead,
-                             Kind::kRead,  Kind::kReadRevision, Kind::kCas,
-                             Kind::kCas,   Kind::kCasRevision, Kind::kSetIfMissing,
-                             Kind::kDelete};
+  constexpr Kind kKinds[] = {Kind::kWrite,        Kind::kWrite, Kind::kRead, Kind::kRead,
+                             Kind::kReadRevision, Kind::kCas,   Kind::kCas,  Kind::kCasRevision,
+                             Kind::kSetIfMissing, Kind::kDelete};
   Add(request, ModelKind::kRegister, kKinds[rng_.Below(std::size(kKinds))], key, c);
   Operation& operation = request->operations.back();
   switch (operation.kind) {
@@ -360,8 +353,8 @@ void Clients::AddRegister(Request* request, const std::string& key, uint64_t c) 
       request->commands.push_back({"getrev", key});
       return;
     case Kind::kCas:
-      operation.expected = seen.value.empty() || seen.value == linear::kMissing ? "none"
-                                                                                : seen.value;
+      operation.expected =
+          seen.value.empty() || seen.value == linear::kMissing ? "none" : seen.value;
       request->commands.push_back({"cas", key, operation.expected, value});
       break;
     case Kind::kCasRevision:
@@ -391,7 +384,7 @@ void Clients::AddCounter(Request* request, const std::string& key, uint64_t c) {
 }
 
 void Clients::AddLock(Request* request, const std::string& key, uint64_t c) {
-  constexpr Kind kKinds[] = {Kind::kLock, Kind::kLock, Kind::kLock, Kind::kUnlock,
+  constexpr Kind kKinds[] = {Kind::kLock, Kind::kLock, Kind::kLock,  Kind::kUnlock,
                              Kind::kInfo, Kind::kInfo, Kind::kExtend};
   Add(request, ModelKind::kLock, kKinds[rng_.Below(std::size(kKinds))], key, c);
   Operation& operation = request->operations.back();
@@ -429,8 +422,7 @@ void Clients::AddAppend(Request* request, const std::string& key, uint64_t c) {
     request->commands.push_back({"get", key});
     return;
   }
-  const std::string element =
-      clients_[c].name + "." + std::to_string(clients_[c].number) + ";";
+  const std::string element = clients_[c].name + "." + std::to_string(clients_[c].number) + ";";
   request->operations.back().value = element;
   request->commands.push_back({"append", key, element});
 }

@@ -9,10 +9,10 @@
 #include <string_view>
 #include <vector>
 
+#include "../linear/history.h"
 #include "base/rng.h"
 #include "commands.h"
 #include "engine/client.h"
-#include "../linear/history.h"
 #include "mutants.h"
 #include "raft/types.h"
 #include "report.h"

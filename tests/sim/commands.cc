@@ -48,11 +48,9 @@ Command RandomCommand(uint32_t partition, uint32_t partitions, uint32_t first_db
     case 13:
       return {"setbit", key, std::to_string(rng->Below(4000)), "1"};
     case 14:
-      return rng->Chance(1, 10) ? Command{"flushdb"}
-                                : Command{"get", key};
+      return rng->Chance(1, 10) ? Command{"flushdb"} : Command{"get", key};
     case 15:
-      return rng->Chance(1, 4) ? Command{"swapdb", db(0), db(1)}
-                               : Command{"getdel", key};
+      return rng->Chance(1, 4) ? Command{"swapdb", db(0), db(1)} : Command{"getdel", key};
     case 16:
       return {"move", key, db(1)};
     default:

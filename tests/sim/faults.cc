@@ -140,8 +140,7 @@ void World::ChangeMembership() {
   const auto partition = static_cast<uint32_t>(rng_.Below(partitions_));
   Machine* const leader = Leader(partition);
   if (leader == nullptr) return;
-  const raft::Membership now =
-      leader->node()->group(partition).membership();
+  const raft::Membership now = leader->node()->group(partition).membership();
   const raft::NodeId moved = AnyNode();
   raft::ChangeMembership change;
   for (raft::NodeId id = 1; id <= machines_.size(); ++id) {
@@ -152,8 +151,7 @@ void World::ChangeMembership() {
     if (part == 1) change.learners.push_back(id);
   }
   leader->Later(0, [this, partition, change](Node* node) {
-    const raft::Proposal proposal =
-        node->partition(partition)->replica()->ChangeMembership(change);
+    const raft::Proposal proposal = node->partition(partition)->replica()->ChangeMembership(change);
     if (proposal.accepted()) ++report_[Count::kMembershipChanges];
   });
 }
@@ -163,9 +161,8 @@ void World::Replay() {
   if (old_frames_.empty()) return;
   for (uint64_t n = 1 + rng_.Below(10); n > 0; --n) {
     ++report_[Count::kMessagesReplayed];
-    After(Latency(), [this, frame = old_frames_[rng_.Below(old_frames_.size())]] {
-      Arrive(frame);
-    });
+    After(Latency(),
+          [this, frame = old_frames_[rng_.Below(old_frames_.size())]] { Arrive(frame); });
   }
 }
 

@@ -25,21 +25,21 @@ enum class Mutant : uint8_t {
   kLearnersVote,         // a learner finds itself a voter
 
   // ---- What a node does.
-  kGatesAtPropose,        // a write is answered when it was executed
-  kReadsNotConfirmed,     // reads wait for no round
-  kRoundReused,           // reads wait for a round that may have begun before them
-  kReadsUncommitted,      // reads wait for their round only, not for the entries they saw
-  kFollowersRead,         // a node that doesn't lead answers reads from its memory
-  kMemoryKept,            // who steps down keeps what was not committed
-  kRebuiltTooEarly,       // what is read again is read before the store is up to date
-  kDoubtAsTryAgain,       // who steps down says that nothing was applied
-  kMembershipNotStored,   // the store's membership stays the founding one
-  kRevisionNotStored,     // the store does not know the largest revision
-  kEntrySkipped,          // the store misses the effects of an entry now and then
-  kLeaseShort,            // leases end a tenth of a second early
-  kSnapshotOfMembers,     // behind a snapshot the founding membership is in force
-  kSnapshotAhead,         // a snapshot is taken for one entry more than it contains
-  kSwitchForgetsMemory,   // the store is switched, the memory begins empty
+  kGatesAtPropose,       // a write is answered when it was executed
+  kReadsNotConfirmed,    // reads wait for no round
+  kRoundReused,          // reads wait for a round that may have begun before them
+  kReadsUncommitted,     // reads wait for their round only, not for the entries they saw
+  kFollowersRead,        // a node that doesn't lead answers reads from its memory
+  kMemoryKept,           // who steps down keeps what was not committed
+  kRebuiltTooEarly,      // what is read again is read before the store is up to date
+  kDoubtAsTryAgain,      // who steps down says that nothing was applied
+  kMembershipNotStored,  // the store's membership stays the founding one
+  kRevisionNotStored,    // the store does not know the largest revision
+  kEntrySkipped,         // the store misses the effects of an entry now and then
+  kLeaseShort,           // leases end a tenth of a second early
+  kSnapshotOfMembers,    // behind a snapshot the founding membership is in force
+  kSnapshotAhead,        // a snapshot is taken for one entry more than it contains
+  kSwitchForgetsMemory,  // the store is switched, the memory begins empty
 
   // ---- What the network does to messages that were right.
   kCommitAhead,      // commit indexes arrive too high

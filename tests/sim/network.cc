@@ -93,22 +93,25 @@ void World::Arrive(const Frame& frame) {
     ++report_[Count::kMessagesLost];
     return;
   }
-  machine.Later(0, [this, &machine, frame](Node* node) {
-    replica::FrameHeader header;
-    if (!replica::CheckFrame(frame.bytes, &header).ok()) {
-      report_.Violation("a frame arrives damaged");
-      return;
-    }
-    if (header.clock > 0) {
-      for (uint32_t p = 0; p < node->partitions(); ++p) {
-        node->partition(p)->ObserveRevision(header.clock);
-      }
-    }
-    replica::ForEachItem(frame.bytes, [&](replica::ItemKind kind, std::string_view bytes) {
-      DeliverItem(&machine, frame.link.first, kind, bytes);
-      return true;
-    });
-  }, Machine::Way::kPeers);
+  machine.Later(
+      0,
+      [this, &machine, frame](Node* node) {
+        replica::FrameHeader header;
+        if (!replica::CheckFrame(frame.bytes, &header).ok()) {
+          report_.Violation("a frame arrives damaged");
+          return;
+        }
+        if (header.clock > 0) {
+          for (uint32_t p = 0; p < node->partitions(); ++p) {
+            node->partition(p)->ObserveRevision(header.clock);
+          }
+        }
+        replica::ForEachItem(frame.bytes, [&](replica::ItemKind kind, std::string_view bytes) {
+          DeliverItem(&machine, frame.link.first, kind, bytes);
+          return true;
+        });
+      },
+      Machine::Way::kPeers);
 }
 
 void World::DeliverItem(Machine* machine, raft::NodeId from, replica::ItemKind kind,
@@ -142,9 +145,9 @@ void World::Forge(const raft::Message& asked, uint32_t partition, raft::Message 
   reply.from = asked.to;
   reply.to = asked.from;
   replica::FrameWriter writer;
-  replica::AppendMessage(writer.Add(replica::ItemKind::kRaft,
-                                    replica::EncodedMessageSize(partition, reply)),
-                         partition, reply);
+  replica::AppendMessage(
+      writer.Add(replica::ItemKind::kRaft, replica::EncodedMessageSize(partition, reply)),
+      partition, reply);
   SendRaft({{reply.from, reply.to}, std::string(writer.Finish(0))});
 }
 
@@ -154,8 +157,8 @@ bool World::Distort(Machine* machine, uint32_t partition, raft::Message* message
   switch (mutant_) {
     case Mutant::kCommitAhead:
       if (append || message->kind == raft::MessageKind::kHeartbeat) {
-        message->commit = std::max(message->commit, message->position.index +
-                                                        message->entries.size());
+        message->commit =
+            std::max(message->commit, message->position.index + message->entries.size());
         if (!append) message->commit = group.last_index();
       }
       return true;
@@ -222,9 +225,12 @@ void World::SendRequest(raft::NodeId node, const Request& request,
         After(1 + rng_.Below(kClientLatencyUs), [this, address] { clients_->OnRefused(address); });
         return;
       }
-      machine.Later(0, [request, address](Node* at) {
-        at->Serve(request.partition, request.db, request.commands, address);
-      }, Machine::Way::kClients);
+      machine.Later(
+          0,
+          [request, address](Node* at) {
+            at->Serve(request.partition, request.db, request.commands, address);
+          },
+          Machine::Way::kClients);
     });
   }
 }

@@ -223,9 +223,8 @@ Status Node::OpenLog(const storage::WalRecovery& recovery) {
   options.segment_bytes = kSegmentBytes;
   options.sync = mutant_ != Mutant::kNoSync;
   options.old_segments = recovery.old_segments;
-  Result<std::unique_ptr<storage::WalWriter>> writer =
-      storage::WalWriter::Create(&disks_->files, kWalPath, {options_.id, disks_->boot, 0}, options,
-                                 recovery.hard_states);
+  Result<std::unique_ptr<storage::WalWriter>> writer = storage::WalWriter::Create(
+      &disks_->files, kWalPath, {options_.id, disks_->boot, 0}, options, recovery.hard_states);
   if (!writer.ok()) return writer.status();
   storage::LogOptions log_options;
   log_options.on_failure = [this](const Status&) { dead_ = true; };

@@ -87,8 +87,8 @@ struct NodeOptions {
   // Exactly one of these two: a node is alone, or one of a group.
   std::vector<Journal>* journals = nullptr;
   Surroundings* surroundings = nullptr;
-  raft::Membership founding;  // of a group
-  raft::GroupConfig group;    // but for `self` and `seed`
+  raft::Membership founding;                   // of a group
+  raft::GroupConfig group;                     // but for `self` and `seed`
   uint64_t snapshot_rate = uint64_t{1} << 30;  // bytes a second
 };
 

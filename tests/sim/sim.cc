@@ -202,8 +202,8 @@ Total RunSeeds(const Kind& kind, const Options& options, Mutant mutant, double s
   std::vector<Child> children;
   uint64_t next = options.first;
   for (;;) {
-    const bool more = options.seconds > 0 ? Clock::now() < end
-                                          : next < options.first + options.seeds;
+    const bool more =
+        options.seconds > 0 ? Clock::now() < end : next < options.first + options.seeds;
     if (more && total.failed == 0 && children.size() < options.jobs) {
       children.push_back(StartChild(kind, next++, mutant));
       continue;
@@ -221,19 +221,35 @@ Total RunSeeds(const Kind& kind, const Options& options, Mutant mutant, double s
 
 void Print(const Kind& kind, const Total& total, double seconds) {
   constexpr const char* kNames[] = {
-      "events",           "commands",         "entries",
-      "process crashes",  "machine crashes",  "disk faults",
-      "terms",            "messages",         "lost",
-      "repeated",         "replayed",         "cuts",
-      "pauses",           "clock jumps",      "transfers",
-      "changes of membership", "snapshots sent", "snapshots installed",
-      "switches interrupted",  "step-downs",  "operations answered",
-      "failed",           "in doubt",         "histories",
+      "events",
+      "commands",
+      "entries",
+      "process crashes",
+      "machine crashes",
+      "disk faults",
+      "terms",
+      "messages",
+      "lost",
+      "repeated",
+      "replayed",
+      "cuts",
+      "pauses",
+      "clock jumps",
+      "transfers",
+      "changes of membership",
+      "snapshots sent",
+      "snapshots installed",
+      "switches interrupted",
+      "step-downs",
+      "operations answered",
+      "failed",
+      "in doubt",
+      "histories",
       "states compared",
   };
   static_assert(std::size(kNames) == static_cast<size_t>(Count::kCount));
-  std::printf("%s: seeds %llu in %.1f s", kind.name,
-              static_cast<unsigned long long>(total.seeds), seconds);
+  std::printf("%s: seeds %llu in %.1f s", kind.name, static_cast<unsigned long long>(total.seeds),
+              seconds);
   for (size_t i = 0; i < std::size(kNames); ++i) {
     if (total.report.counts[i] == 0) continue;
     std::printf(", %s %llu", kNames[i], static_cast<unsigned long long>(total.report.counts[i]));
@@ -264,8 +280,8 @@ bool KillMutants(const Options& given) {
     const Total total = RunSeeds(*row.kind, options, row.mutant, 0);
     ++tried;
     killed += total.failed == 0 ? 0 : 1;
-    const std::string first_line = total.report.violation.substr(
-        0, total.report.violation.find('\n'));
+    const std::string first_line =
+        total.report.violation.substr(0, total.report.violation.find('\n'));
     if (total.failed == 0) {
       std::printf("%s: mutant %s SURVIVED %llu seeds\n", row.kind->name, row.name,
                   static_cast<unsigned long long>(total.seeds));

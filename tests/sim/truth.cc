@@ -48,14 +48,16 @@ void Truth::Booted(const Node& node) {
     // A snapshot that took the store's place just before that may rightly drop the log.
     const bool switched = known.frozen && applied.index > known.stored;
     if (!switched && node.recovered_index(p) < known.durable) {
-      Violation(p, id, "was durable up to " + std::to_string(known.durable) + ", recovered up to " +
-                           std::to_string(node.recovered_index(p)));
+      Violation(p, id,
+                "was durable up to " + std::to_string(known.durable) + ", recovered up to " +
+                    std::to_string(node.recovered_index(p)));
     }
     const raft::HardState& hard_state = node.recovered_hard_state(p);
     const auto vote = known.votes.find(hard_state.term);
     if (hard_state.term < known.term) {
-      Violation(p, id, "has spoken of term " + std::to_string(known.term) + ", and recovered term " +
-                           std::to_string(hard_state.term));
+      Violation(p, id,
+                "has spoken of term " + std::to_string(known.term) + ", and recovered term " +
+                    std::to_string(hard_state.term));
     } else if (vote != known.votes.end() && vote->second != hard_state.voted_for) {
       Violation(p, id, "has forgotten its vote of term " + std::to_string(hard_state.term));
     }
@@ -65,14 +67,16 @@ void Truth::Booted(const Node& node) {
       continue;
     }
     if (applied.index > 0 && group.entries[applied.index - 1].term != applied.term) {
-      Violation(p, id, "has applied " + Text(applied) + ", but committed was term " +
-                           std::to_string(group.entries[applied.index - 1].term));
+      Violation(p, id,
+                "has applied " + Text(applied) + ", but committed was term " +
+                    std::to_string(group.entries[applied.index - 1].term));
     }
     const auto membership = std::prev(group.memberships.upper_bound(applied.index));
     // A node that was never reached has its founding members, whatever they are.
     if (membership->first > 0 && node.recovered_membership(p) != membership->second) {
-      Violation(p, id, "has stored another membership than that of entry " +
-                           std::to_string(membership->first));
+      Violation(
+          p, id,
+          "has stored another membership than that of entry " + std::to_string(membership->first));
     }
   }
   Watch(node);
@@ -87,8 +91,9 @@ void Truth::Watch(const Node& node) {
     if (raft.role() == raft::Role::kLeader) {
       const auto [it, fresh] = groups_[p].leaders.emplace(raft.term(), id);
       if (!fresh && it->second != id) {
-        Violation(p, id, "leads term " + std::to_string(raft.term()) + ", as does node " +
-                             std::to_string(it->second));
+        Violation(p, id,
+                  "leads term " + std::to_string(raft.term()) + ", as does node " +
+                      std::to_string(it->second));
       }
     }
     known.durable = raft.durable_index();
@@ -106,8 +111,8 @@ void Truth::WatchCommit(uint32_t partition, const Node& node, uint64_t index) {
   if (index < raft.first_index()) {
     // It came by a snapshot.
     if (index > group.entries.size()) {
-      Violation(partition, id, "counts an entry as committed that nobody has: " +
-                                   std::to_string(index));
+      Violation(partition, id,
+                "counts an entry as committed that nobody has: " + std::to_string(index));
     }
     return;
   }
@@ -123,9 +128,9 @@ void Truth::WatchCommit(uint32_t partition, const Node& node, uint64_t index) {
   const raft::Entry& committed = group.entries[index - 1];
   if (committed.term != entry.term || committed.kind != entry.kind ||
       Bytes(committed) != Bytes(entry)) {
-    Violation(partition, id, "commits another entry than there was: " +
-                                 Text({index, entry.term}) + ", not term " +
-                                 std::to_string(committed.term));
+    Violation(partition, id,
+              "commits another entry than there was: " + Text({index, entry.term}) + ", not term " +
+                  std::to_string(committed.term));
   }
 }
 
@@ -137,8 +142,9 @@ void Truth::Append(uint32_t partition, const raft::Entry& entry) {
     CheckRevisions(partition, entry);
     const Status applied = group.keyspace->ApplyPayload(Bytes(entry));
     if (!applied.ok()) {
-      Violation(partition, raft::kNoNode, "entry " + Text({entry.index, entry.term}) +
-                                              " can't be applied: " + applied.message());
+      Violation(
+          partition, raft::kNoNode,
+          "entry " + Text({entry.index, entry.term}) + " can't be applied: " + applied.message());
     }
     state = Hash64(Dump(*group.keyspace));
   } else if (entry.kind == raft::EntryKind::kConfiguration) {
@@ -156,9 +162,10 @@ void Truth::CheckRevisions(uint32_t partition, const raft::Entry& entry) {
     if (effect.kind != data::EffectKind::kDelete && revision == latest) return Status::Ok();
     latest = revision;
     if (revision <= group.revision) {
-      Violation(partition, raft::kNoNode, "revision " + std::to_string(revision) + " of entry " +
-                                              Text({entry.index, entry.term}) + " comes behind " +
-                                              std::to_string(group.revision));
+      Violation(partition, raft::kNoNode,
+                "revision " + std::to_string(revision) + " of entry " +
+                    Text({entry.index, entry.term}) + " comes behind " +
+                    std::to_string(group.revision));
     }
     group.revision = std::max(group.revision, revision);
     return Status::Ok();

@@ -35,8 +35,8 @@ class Truth {
 
  private:
   struct Group {
-    std::vector<raft::Entry> entries;    // committed; entry i is at i - 1
-    std::vector<uint64_t> states;        // hash of the state behind entry i, at i; 0: the first
+    std::vector<raft::Entry> entries;  // committed; entry i is at i - 1
+    std::vector<uint64_t> states;      // hash of the state behind entry i, at i; 0: the first
     std::map<uint64_t, raft::Membership> memberships;  // by the index of their entry; 0: founding
     std::map<uint64_t, raft::NodeId> leaders;          // by term
     std::unique_ptr<data::Keyspace> keyspace;          // the state behind the last entry
@@ -45,12 +45,12 @@ class Truth {
   };
   // Of one node in one group.
   struct Known {
-    uint64_t watched = 0;                      // its commit index as far as it was compared
-    uint64_t durable = 0;                      // what its group called durable
-    uint64_t stored = 0;                       // the last entry in its store
-    bool frozen = false;                       // while a snapshot was switched in
-    uint64_t term = 0;                         // the highest that it has named
-    std::map<uint64_t, raft::NodeId> votes;    // by term
+    uint64_t watched = 0;                    // its commit index as far as it was compared
+    uint64_t durable = 0;                    // what its group called durable
+    uint64_t stored = 0;                     // the last entry in its store
+    bool frozen = false;                     // while a snapshot was switched in
+    uint64_t term = 0;                       // the highest that it has named
+    std::map<uint64_t, raft::NodeId> votes;  // by term
   };
 
   void WatchCommit(uint32_t partition, const Node& node, uint64_t index);

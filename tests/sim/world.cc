@@ -62,8 +62,8 @@ void World::Machine::Start() {
     return;
   }
   if (booted.code() != Code::kIoError && booted.code() != Code::kNoSpace) {
-    world_->report_.Violation("node " + std::to_string(id_) + " does not start: " +
-                              booted.message());
+    world_->report_.Violation("node " + std::to_string(id_) +
+                              " does not start: " + booted.message());
   }
   Crash(false);
 }
@@ -119,9 +119,8 @@ void World::Machine::Pause(uint64_t us) {
 }
 
 void World::Machine::Later(uint64_t us, std::function<void(Node*)> what, Way way) {
-  world_->After(us, [this, life = life_, what = std::move(what), way] {
-    RunLater(life, what, way);
-  });
+  world_->After(us,
+                [this, life = life_, what = std::move(what), way] { RunLater(life, what, way); });
 }
 
 void World::Machine::RunLater(uint64_t life, const std::function<void(Node*)>& what, Way way) {
@@ -239,6 +238,12 @@ World::World(uint64_t seed, Mutant mutant) : rng_(seed), seed_(seed), mutant_(mu
   clients.clients = 2 + rng_.Below(6);
   clients.timeout_us = 200'000 + rng_.Below(1'300'000);
   clients.wander_percent = rng_.Below(40);
+  if (clients_wander_) {
+    clients.clients = 7;
+    clients.think_us = 20'000;
+    clients.timeout_us = 150'000 + rng_.Below(150'000);
+    clients.wander_percent = 40;
+  }
   clients.think_us = 1000 + rng_.Below(60'000);
   clients.fast_per_mille = weather_.fast_per_mille;
   clients.mutant = mutant;
@@ -279,6 +284,15 @@ void World::MakeWeather() {
   w.transfer = weight();
   w.membership = rng_.Chance(1, 3) ? 0 : rng_.Below(20);
   w.replay = weight();
+  // What takes several things at once to go wrong gets seeds of its own.
+  if (rng_.Chance(1, 4)) {
+    // Leaders that stand still while others are elected, and clients that ask both.
+    w.pause = 15;
+    clients_wander_ = true;
+  } else if (rng_.Chance(1, 4)) {
+    // Leaders that have only what they stored, and whose wall clocks are behind.
+    w.clock = w.machine = w.process = 10;
+  }
 }
 
 raft::GroupConfig World::RandomGroupConfig() {
@@ -430,17 +444,15 @@ std::string World::Describe() {
     }
     for (uint32_t p = 0; p < partitions_; ++p) {
       const engine::Partition* const partition = machine->node()->partition(p);
-      const raft::Group& group =
-          machine->node()->group(p);
-      text += ": role " + std::to_string(static_cast<int>(group.role())) + ", term " +
-              std::to_string(group.term()) + ", leader " + std::to_string(group.leader()) +
-              ", log " + std::to_string(group.first_index()) + " to " +
-              std::to_string(group.last_index()) + ", committed " +
-              std::to_string(group.commit_index()) + ", applied " +
-              std::to_string(partition->applied_index()) + ", stored " +
-              std::to_string(machine->node()->stored_index(p)) +
-              (partition->ready() ? ", ready" : "") + (partition->follows() ? ", follows" : "") +
-              (group.changing() ? ", changing;" : ";");
+      const raft::Group& group = machine->node()->group(p);
+      text +=
+          ": role " + std::to_string(static_cast<int>(group.role())) + ", term " +
+          std::to_string(group.term()) + ", leader " + std::to_string(group.leader()) + ", log " +
+          std::to_string(group.first_index()) + " to " + std::to_string(group.last_index()) +
+          ", committed " + std::to_string(group.commit_index()) + ", applied " +
+          std::to_string(partition->applied_index()) + ", stored " +
+          std::to_string(machine->node()->stored_index(p)) + (partition->ready() ? ", ready" : "") +
+          (partition->follows() ? ", follows" : "") + (group.changing() ? ", changing;" : ";");
       list("voters", group.membership().voters);
       list("outgoing", group.membership().outgoing);
       list("learners", group.membership().learners);

@@ -62,12 +62,12 @@ class World final : public Clients::Host {
   struct Weather {
     uint64_t run_us = 0;
     // The network.
-    uint64_t latency_us = 0;     // at most, mostly
-    uint64_t late_us = 0;        // at most, sometimes
+    uint64_t latency_us = 0;  // at most, mostly
+    uint64_t late_us = 0;     // at most, sometimes
     uint64_t late_per_mille = 0;
     uint64_t loss_per_mille = 0;
     uint64_t repeat_per_mille = 0;
-    bool items_alone = false;    // each item in a frame of its own
+    bool items_alone = false;  // each item in a frame of its own
     // The nodes.
     uint64_t turn_us = 0;
     uint64_t tick_us = 0;
@@ -147,6 +147,7 @@ class World final : public Clients::Host {
   const Mutant mutant_;
   Report report_;
   Weather weather_;
+  bool clients_wander_ = false;
   uint64_t now_us_ = 0;
   uint64_t next_sequence_ = 0;
   std::priority_queue<Event> events_;

@@ -175,7 +175,7 @@ TEST_CASE("a hot key costs one write, whatever happened to it") {
   effects.push_back(DeleteOf("back", 4));
   effects.push_back(PutOf("back", "again", 5));
   REQUIRE(PersistEntries(&store, JobOf(9, effects), true, &stats).ok());
-  CHECK(store.gets == 1);             // of the revision
+  CHECK(store.gets == 1);               // of the revision
   CHECK(store.last_batch.size() == 5);  // and revision and applied index
   CHECK(stats.effects == 1004);
   CHECK(stats.records_written == 2);
