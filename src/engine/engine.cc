@@ -182,7 +182,9 @@ Status Engine::Replay(const std::vector<std::unique_ptr<storage::Store>>& stores
       [&replay](const storage::WalRecord& record) { return replay.Take(record); });
   if (!recovered.ok()) return recovered.status();
   recovery_ = std::move(recovered).value();
-  *restored = replay.Finish(recovery_.hard_states);
+  Result<std::vector<raft::Restored>> groups = replay.Finish(recovery_.hard_states);
+  if (!groups.ok()) return groups.status();
+  *restored = std::move(groups).value();
   return Status::Ok();
 }
 

@@ -49,22 +49,24 @@ Status LogReplay::Take(const storage::WalRecord& record) {
   const raft::LogPosition& applied = group->restored.applied;
   if (record.kind == storage::WalKind::kReset) {
     tail.clear();
+    group->missing = 0;
     group->term_at_applied = record.index == applied.index ? record.term : 0;
     if (record.index <= applied.index) return Status::Ok();
     return Status::Corruption(Name(record.partition) + " begins behind what its store contains");
   }
   // An entry replaces whatever stood at its index and behind it.
   while (!tail.empty() && tail.back().index >= record.index) tail.pop_back();
+  group->missing = 0;
   if (record.index <= applied.index) {
     group->term_at_applied = record.index == applied.index ? record.term : 0;
     return Status::Ok();
   }
   const uint64_t expected = tail.empty() ? applied.index + 1 : tail.back().index + 1;
-  if (record.index != expected) {
-    return Status::Corruption(Name(record.partition) + " lacks entries before index " +
-                              std::to_string(record.index));
+  if (record.index == expected) {
+    TakeEntry(record, &tail);
+  } else {
+    group->missing = expected;
   }
-  TakeEntry(record, &tail);
   return Status::Ok();
 }
 
@@ -84,7 +86,7 @@ void LogReplay::TakeEntry(const storage::WalRecord& record, std::vector<raft::En
 // then everything behind it is, too. A log that does have the snapshot's entry goes on behind it.
 // A group that may have such a log resets it before it writes anything else (Restored::installed):
 // what it appends would be taken for that other history at the next start.
-std::vector<raft::Restored> LogReplay::Finish(const storage::HardStates& hard_states) {
+Result<std::vector<raft::Restored>> LogReplay::Finish(const storage::HardStates& hard_states) {
   std::vector<raft::Restored> restored;
   for (Group& group : groups_) {
     if (const auto it = hard_states.find(group.partition); it != hard_states.end()) {
@@ -92,6 +94,11 @@ std::vector<raft::Restored> LogReplay::Finish(const storage::HardStates& hard_st
     }
     if (group.term_at_applied != 0 && group.term_at_applied != group.restored.applied.term) {
       group.restored.entries.clear();
+      group.missing = 0;
+    }
+    if (group.missing != 0) {
+      return Status::Corruption(Name(group.partition) + " lacks entries from index " +
+                                std::to_string(group.missing) + " on");
     }
     group.restored.installed = group.restored.applied.index > 0 && group.restored.entries.empty() &&
                                group.term_at_applied != group.restored.applied.term;

@@ -145,6 +145,10 @@ struct WalIdentity {
 // index 10 to 12 of term 1, segment 2 replaces 10 by one of term 2, and 10 is applied. Were segment
 // 2 removed while segment 1 stays, replay would find 11 and 12 of term 1. So a segment goes only if
 // no older segment that stays holds entries of the same partitions above the applied index.
+//
+// What stays may begin with entries that nothing leads up to. Example: segment 1 ends with index 30
+// of term 1, segment 2 holds 31 of term 1 and then 29 of term 2, and 28 is applied. All that
+// segment 1 has is applied or replaced, so it goes, and 31 is void: what comes later replaces it.
 struct WalIndexRange {
   uint64_t highest = 0;  // as written
   uint64_t live = 0;     // highest that no later record has replaced

@@ -195,8 +195,8 @@ Result<std::vector<raft::Restored>> Node::Replay(storage::WalRecovery* recovery)
       [&replay](const storage::WalRecord& record) { return replay.Take(record); });
   if (!recovered.ok()) return recovered.status();
   *recovery = std::move(recovered).value();
-  std::vector<raft::Restored> groups = replay.Finish(recovery->hard_states);
-  Distort(&groups);
+  Result<std::vector<raft::Restored>> groups = replay.Finish(recovery->hard_states);
+  if (groups.ok()) Distort(&groups.value());
   return groups;
 }
 
