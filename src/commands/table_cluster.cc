@@ -137,7 +137,7 @@ constexpr std::string_view kClusterHelp[] = {
     "    Have <node-id> lead the partition.",
 };
 
-constexpr Command kRows[] = {
+constexpr Command kClusterRows[] = {
     {.name = "cluster",
      .arity = -2,
      .since = "3.0.0",
@@ -150,6 +150,6 @@ constexpr Command kRows[] = {
 
 }  // namespace
 
-std::span<const engine::Command> ClusterRows() { return kRows; }
+std::span<const engine::Command> ClusterRows() { return kClusterRows; }
 
 }  // namespace holdfast::commands
