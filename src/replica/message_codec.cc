@@ -52,7 +52,7 @@ constexpr uint64_t kEntriesBit = 1;
 template <typename AnyMessage, typename Visitor>
 void VisitFields(AnyMessage& message, Visitor&& visit) {
   auto& [kind, rejected, transfer, from, to, term, position, hint, commit, round, sent_ms,
-         entries] = message;
+         promise_ms, entries] = message;
   visit(from);
   visit(to);
   visit(term);
@@ -65,6 +65,7 @@ void VisitFields(AnyMessage& message, Visitor&& visit) {
   visit(hint.term);
   visit(transfer);
   visit(sent_ms);
+  visit(promise_ms);
 }
 
 size_t VarintSize(uint64_t v) {

@@ -148,6 +148,7 @@ bool SetNodeOption(const std::string& key, const std::string& value, GroupConfig
   const auto number = ParseNumber(value);
   if (!number.has_value()) return false;
   if (key == "lease-drift") {
+    config->lease_promises = true;
     config->lease_reads = true;
     config->lease_drift_ms = *number;
     return true;
