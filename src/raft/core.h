@@ -55,8 +55,8 @@ class Group::Core {
   struct Peer {
     NodeId id;
     Progress progress;
-    bool active = false;         // answered since the last check of the quorum
-    uint64_t acked_round = 0;    // the newest read round it has answered
+    bool active = false;       // answered since the last check of the quorum
+    uint64_t acked_round = 0;  // the newest read round it has answered
     // It elects nobody else before that, in this node's time but for the drift of the clocks.
     uint64_t promised_until_ms = 0;
     // The follower lags and got no further for a heartbeat interval: an append or its answer may
