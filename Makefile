@@ -202,7 +202,7 @@ $(foreach layer,$(LAYERS),$(eval $(call folder_unit,$(layer))))
 
 # --- Tests -------------------------------------------------------------------------------------
 
-.PHONY: unit raft sim linear torture test lint asan ubsan tsan fuzz integration clients compat bench
+.PHONY: unit raft sim linear torture torture-soak test lint asan ubsan tsan fuzz integration clients compat bench
 unit: $(UNIT)
 	$(UNIT) $(ARGS)
 raft: $(O)/raft-scripts
@@ -235,6 +235,12 @@ integration clients:
 # Faults under load; `make torture ARGS='--nodes 5 --rounds 10'`.
 torture: build $(LINEAR) $(SHIM)
 	tests/torture/run $(ARGS)
+
+# The same for as long as one likes; `make torture-soak ROUNDS=100`.
+ROUNDS ?= 60
+torture-soak: build $(LINEAR) $(SHIM)
+	tests/torture/run --nodes 3 --rounds $(ROUNDS) --seconds 60 $(ARGS)
+	tests/torture/run --nodes 5 --rounds $(ROUNDS) --seconds 60 $(ARGS)
 
 compat: build
 	redis-tests/run $(ARGS)
@@ -294,6 +300,7 @@ help:
 	@echo 'make asan ubsan tsan fuzz    the tests under that sanitizer; FUZZ_SECONDS=n'
 	@echo 'make integration clients     tests with real processes; with real client libraries'
 	@echo 'make torture      nodes under load with faults; their histories must be linearizable'
+	@echo 'make torture-soak the same for hours, with three nodes and with five; ROUNDS=60'
 	@echo 'make compat       Redis'"'"'s own test suite'
 	@echo 'make bench        side by side with redis-server'
 	@echo 'make install      PREFIX=/usr/local SYSCONFDIR=/etc/holdfast DESTDIR='
