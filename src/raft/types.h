@@ -94,6 +94,9 @@ struct GroupConfig {
   // What Group::CompactionIndex keeps for followers that lag. One that needs more than that gets a
   // snapshot (PITFALLS P16).
   uint64_t max_retained_bytes = uint64_t{16} << 20;
+  // The same while a snapshot is on its way to such a follower: what is written meanwhile has to be
+  // there when it has arrived, or the follower needs the next one.
+  uint64_t max_transfer_retained_bytes = uint64_t{256} << 20;
   // A learner may lack this much of the log and still be promoted (PITFALLS P13).
   uint64_t max_promotion_lag_bytes = uint64_t{1} << 20;
 
