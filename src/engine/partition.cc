@@ -235,7 +235,9 @@ uint64_t Partition::Watch(uint32_t db, std::string_view key) {
     ++host_->stats()->expired_keys;
     object = nullptr;
   }
-  return watches_.Watch(db, key, object == nullptr ? 0 : object->revision());
+  // A missing key is as old as the partition: should it come, go and be watched again under another
+  // leader, the revision shows that.
+  return watches_.Watch(db, key, object == nullptr ? revisions_.last() : object->revision());
 }
 
 bool Partition::Unblock(const ReplyAddress& address, bool with_error) {
