@@ -84,6 +84,7 @@ UNIT_SOURCES := $(call walk,tests/unit)
 RAFT_SOURCES := $(call walk,tests/raft)
 SIM_SOURCES := $(call walk,tests/sim)
 LINEAR_SOURCES := $(filter-out tests/linear/linear.cc,$(call walk,tests/linear))
+CHECKER_SOURCES := $(addprefix tests/linear/,checker.cc history.cc models.cc)
 FUZZ_SOURCES := $(wildcard tests/fuzz/*_fuzz.cc)
 FUZZERS := $(patsubst tests/fuzz/%_fuzz.cc,%,$(FUZZ_SOURCES))
 
@@ -140,7 +141,7 @@ $(UNIT): $(call objects,$(UNIT_SOURCES)) $(LIBRARY)
 $(O)/raft-scripts: $(call objects,$(RAFT_SOURCES) tests/unit/main.cc) $(LIBRARY)
 	$(link)
 
-$(O)/sim: $(call objects,$(SIM_SOURCES)) $(LIBRARY)
+$(O)/sim: $(call objects,$(SIM_SOURCES) $(CHECKER_SOURCES)) $(LIBRARY)
 	$(link)
 
 # The checker of histories, and its own tests.
@@ -202,7 +203,8 @@ $(foreach layer,$(LAYERS),$(eval $(call folder_unit,$(layer))))
 
 # --- Tests -------------------------------------------------------------------------------------
 
-.PHONY: unit raft sim linear torture torture-soak test lint asan ubsan tsan fuzz integration clients compat bench
+.PHONY: unit raft sim sim-soak linear torture torture-soak test lint asan ubsan tsan fuzz integration clients \
+        compat bench
 unit: $(UNIT)
 	$(UNIT) $(ARGS)
 raft: $(O)/raft-scripts
@@ -215,6 +217,9 @@ linear: $(LINEAR)
 # `make sim SECONDS=300` runs new ones for a time.
 sim: $(O)/sim
 	$(O)/sim $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
+# Groups only, seeds that never ran before, on two cores.
+sim-soak: $(O)/sim
+	$(O)/sim --groups --no-mutants --jobs 2 --seed $$(date +%s) --seconds $(or $(SECONDS),3600) $(ARGS)
 
 # Everything that CI runs. The last line of the output is `N passed, N failed`.
 test:
@@ -295,7 +300,8 @@ help:
 	@echo 'make unit         unit tests; unit-<folder> only those of a folder of src'
 	@echo 'make raft         scripted raft scenarios'
 	@echo 'make linear       build/<mode>/linear, which checks histories, and its tests'
-	@echo 'make sim          simulation; SEED=n replays one, SEEDS=n, SECONDS=n'
+	@echo 'make sim          simulation of nodes and of groups; SEED=n replays one, SEEDS=n, SECONDS=n'
+	@echo 'make sim-soak     groups only, new seeds, for SECONDS=n'
 	@echo 'make lint         formatting, include direction, banned calls, a compilation by clang++'
 	@echo 'make asan ubsan tsan fuzz    the tests under that sanitizer; FUZZ_SECONDS=n'
 	@echo 'make integration clients     tests with real processes; with real client libraries'

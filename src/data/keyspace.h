@@ -4,6 +4,7 @@
 // of the owning core only, except where a database that was flushed is freed.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <functional>
 #include <memory>
@@ -79,8 +80,10 @@ class Keyspace {
   Status LoadDatabases(std::string_view record_value);
   bool found_dead_records() const { return found_dead_records_; }
 
-  // The largest revision of any effect applied or record loaded.
+  // The largest revision of any effect applied, also of those before the store was loaded.
   uint64_t max_revision() const { return max_revision_; }
+  // When loading: an effect with this revision was applied once.
+  void LoadRevision(uint64_t revision) { max_revision_ = std::max(max_revision_, revision); }
   size_t MemoryBytes() const;
 
   // Leases of all locks, by the monotonic clock in ms (DESIGN.md §2 rule 5).

@@ -18,6 +18,37 @@ namespace {
 constexpr std::string_view kMetaBegin = "m";
 constexpr std::string_view kMetaEnd = "n";
 
+// Reads a system record into `*value`; false when there is none.
+Result<bool> GetSystem(storage::Store* store, std::string_view name, std::string* value) {
+  Status status = store->Get(name, value);
+  if (status.ok()) return true;
+  if (status.code() == Code::kNotFound) return false;
+  return status;
+}
+
+std::string EncodeRevision(uint64_t revision) {
+  std::string out(1, static_cast<char>(kRecordFormat));
+  AppendFixed64(&out, revision);
+  return out;
+}
+
+// 0 when the store holds none.
+Result<uint64_t> ReadRevision(storage::Store* store) {
+  std::string value;
+  Result<bool> found = GetSystem(store, kRevisionRecord, &value);
+  if (!found.ok()) return found.status();
+  if (!found.value()) return uint64_t{0};
+  ByteReader in(value);
+  uint8_t format;
+  if (!in.ReadByte(&format)) return Status::Corruption("empty revision record");
+  if (format != kRecordFormat) return Status::Unsupported("revision record of a newer format");
+  uint64_t revision;
+  if (!in.ReadFixed64(&revision) || !in.empty()) {
+    return Status::Corruption("revision record is damaged");
+  }
+  return revision;
+}
+
 // A record that was changed in part: its final meta, and its value, which stays where it was read
 // from until a patch changes its bytes.
 struct Merged {
@@ -143,6 +174,7 @@ class Coalescer {
   std::array<Change, 16> waiting_{};
   size_t waiting_count_ = 0;
   std::string_view databases_;  // the last "databases" effect's map; empty without one
+  uint64_t revision_ = 0;       // the largest of any effect
   size_t merged_bytes_ = 0;
   PersistStats stats_;
 };
@@ -186,6 +218,7 @@ void Coalescer::Settle() {
 
 Status Coalescer::Add(const Effect& effect) {
   ++stats_.effects;
+  revision_ = std::max(revision_, effect.meta.revision);
   if (effect.kind == EffectKind::kDatabases) {
     databases_ = effect.value;
     return Status::Ok();
@@ -260,6 +293,13 @@ Status Coalescer::Write(const AppliedState& position, const std::string* members
   storage::StoreBatch batch;
   Build(&batch);
   if (membership != nullptr) batch.Put(kMembershipRecord, *membership);
+  if (revision_ > 0) {
+    // An effect may keep an older revision, and so may all of a job.
+    Result<uint64_t> stored = ReadRevision(store_);
+    if (!stored.ok()) return stored.status();
+    revision_ = std::max(revision_, stored.value());
+    batch.Put(kRevisionRecord, EncodeRevision(revision_));
+  }
   batch.Put(kAppliedRecord, EncodeApplied(position));
   records_.clear();
   places_.Clear();
@@ -329,14 +369,6 @@ void Coalescer::Build(storage::StoreBatch* batch) {
     ++stats_.records_written;
     stats_.bytes_written += pending.record_key.size() + record.size();
   }
-}
-
-// Reads a system record into `*value`; false when there is none.
-Result<bool> GetSystem(storage::Store* store, std::string_view name, std::string* value) {
-  Status status = store->Get(name, value);
-  if (status.ok()) return true;
-  if (status.code() == Code::kNotFound) return false;
-  return status;
 }
 
 // What sorts before every record of the slot, and behind those of the slots below it.
@@ -505,6 +537,9 @@ Status LoadKeyspace(storage::Store* store, Keyspace* keyspace, LoadStats* stats)
   Result<bool> found = GetSystem(store, kDatabasesRecord, &databases);
   if (!found.ok()) return found.status();
   if (found.value()) RETURN_IF_ERROR(keyspace->LoadDatabases(databases));
+  Result<uint64_t> revision = ReadRevision(store);
+  if (!revision.ok()) return revision.status();
+  keyspace->LoadRevision(revision.value());
   LoadStats loaded;
   Status record_status;
   RETURN_IF_ERROR(store->Scan(kMetaBegin, kMetaEnd,

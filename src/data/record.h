@@ -29,6 +29,9 @@ inline constexpr size_t kMetaKeyPrefix = 7;
 inline constexpr std::string_view kAppliedRecord = "sapplied";      // AppliedState
 inline constexpr std::string_view kIdentityRecord = "sidentity";    // format, node, partition
 inline constexpr std::string_view kDatabasesRecord = "sdatabases";  // DatabaseMap
+// The largest revision of any effect up to the applied entry: format(1) u64 LE. The key that had it
+// may be deleted, and revisions must not come again (P32).
+inline constexpr std::string_view kRevisionRecord = "srevision";
 // Who takes part in the partition's Raft group, as of the applied entry; raft's own encoding.
 inline constexpr std::string_view kMembershipRecord = "smembership";
 

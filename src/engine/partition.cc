@@ -347,9 +347,12 @@ void Partition::EmitDatabases(const data::DatabaseMap& map, uint32_t affected, i
     keyspace_->Apply(effect, nullptr);
     all_touched_ = open_index_;
   }
+  const auto first = static_cast<std::ptrdiff_t>(ready_keys_.size());
   blocked_.ForEachKey([this, affected](uint32_t db, std::string_view key) {
     if ((affected & (1u << db)) != 0) ready_keys_.emplace_back(db, std::string(key));
   });
+  // Not in the order of a hash table: what is served first makes an effect first.
+  std::sort(ready_keys_.begin() + first, ready_keys_.end());
 }
 
 // ---- Blocked requests
@@ -586,6 +589,8 @@ RebuildRequest Partition::UncommittedKeys() const {
   for (const auto& [index, payload] : proposed_) CHECK(data::ForEachEffect(*payload, note).ok());
   if (!batch_.empty()) CHECK(data::ForEachEffect(batch_, note).ok());
   if (!request.whole) request.keys.assign(keys.begin(), keys.end());
+  // In an order that depends on nothing but the keys, which also is that of the store.
+  std::sort(request.keys.begin(), request.keys.end());
   return request;
 }
 

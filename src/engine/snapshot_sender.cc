@@ -104,6 +104,12 @@ void SnapshotSender::TakePiece(uint64_t number, Piece* piece) {
   Transfer* const transfer = Find(number);
   if (transfer == nullptr) return;
   transfer->reading = false;
+  // Leadership may have ended since: the store goes on in a later term then, and what was read of
+  // it would be announced in one that it is ahead of.
+  if (!host_->IsNeeded(transfer->partition, transfer->peer, transfer->term)) {
+    Remove(number);
+    return;
+  }
   if (!piece->status.ok()) {
     LogWarning("partition {}: its snapshot can't be read: {}", transfer->partition,
                piece->status.message());

@@ -5,22 +5,79 @@
 
 #include "base/check.h"
 #include "commands/table.h"
+#include "engine/errors.h"
+#include "raft/membership.h"
 #include "replica/replay.h"
+#include "resp/writer.h"
+#include "snapshots.h"
+#include "storage/store_switch.h"
 
 namespace holdfast::sim {
 namespace {
 
-constexpr uint64_t kNodeId = 77;
-constexpr uint64_t kHashSeed = 12345;
 constexpr uint64_t kSegmentBytes = 4096;  // small, so that segments come and go
 const char* const kWalPath = "wal";
 
-uint16_t FirstSlot(uint32_t partition, uint32_t partitions) {
+}  // namespace
+
+uint16_t FirstSlotOf(uint32_t partition, uint32_t partitions) {
   return static_cast<uint16_t>((static_cast<uint64_t>(partition) * kSlots + partitions - 1) /
                                partitions);
 }
 
-}  // namespace
+std::unique_ptr<data::Keyspace> EmptyKeyspace(uint32_t partition, uint32_t partitions,
+                                              const Clock* clock) {
+  data::Keyspace::Options options;
+  options.first_slot = FirstSlotOf(partition, partitions);
+  options.last_slot = static_cast<uint16_t>(
+      partition + 1 == partitions ? kSlots - 1 : FirstSlotOf(partition + 1, partitions) - 1);
+  options.hash_seed = kHashSeed;
+  options.clock = clock;
+  return std::make_unique<data::Keyspace>(std::move(options));
+}
+
+std::string Dump(const data::Keyspace& keyspace) {
+  std::string dump;
+  for (uint32_t db = 0; db < data::kLogicalDatabases; ++db) {
+    const data::Database* database = keyspace.Logical(db);
+    uint64_t cursor = 0;
+    do {
+      cursor = database->table.Scan(cursor, 1000, [&](data::Object* object) {
+        const data::Meta meta = data::Keyspace::MetaOf(*database, object);
+        dump += std::to_string(db) + " " + std::string(object->key()) + " ";
+        data::AppendMeta(&dump, meta);
+        dump += object->value();
+        dump += '\n';
+      });
+    } while (cursor != 0);
+  }
+  return dump;
+}
+
+// ---- DirectoryFaults
+
+Status DirectoryFaults::Destroy(const std::string& path) {
+  const bool fails = Fails();
+  if (!fails || happens_) RETURN_IF_ERROR(disk_->Destroy(path));
+  if (!fails) return Status::Ok();
+  ++failed_;
+  return Status::IoError("simulated");
+}
+
+Status DirectoryFaults::Rename(const std::string& from, const std::string& to) {
+  const bool fails = Fails();
+  if (!fails || happens_) RETURN_IF_ERROR(disk_->Rename(from, to));
+  if (!fails) return Status::Ok();
+  ++failed_;
+  return Status::IoError("simulated");
+}
+
+void DirectoryFaults::FailNth(uint64_t nth, bool happens) {
+  countdown_ = nth;
+  happens_ = happens;
+}
+
+// ---- Node
 
 // A log that says "durable" when it was merely told: the mutant kAckBeforeDurable.
 class Node::EagerLog final : public storage::Log {
@@ -43,57 +100,131 @@ class Node::EagerLog final : public storage::Log {
   uint64_t last_ = 0;
 };
 
-Node::Node(Disks* disks, uint32_t partitions, uint64_t seed, ManualClock* clock, Mutant mutant,
-           std::vector<Journal>* journals)
+// A monotonic clock by which leases begin a little before they do: the mutant kLeaseShort.
+class Node::LateClock final : public Clock {
+ public:
+  explicit LateClock(const Clock* clock) : clock_(clock) {}
+  int64_t WallMs() const override { return clock_->WallMs(); }
+  int64_t WallUs() const override { return clock_->WallUs(); }
+  int64_t MonotonicNs() const override { return clock_->MonotonicNs() - 100'000'000; }
+
+ private:
+  const Clock* const clock_;
+};
+
+Node::Node(Disks* disks, NodeOptions options)
     : disks_(disks),
-      mutant_(mutant),
-      seed_(seed),
-      clock_(clock),
-      journals_(journals),
-      jobs_(partitions),
-      collectors_(partitions) {
+      options_(std::move(options)),
+      mutant_(options_.mutant),
+      slots_(options_.partitions) {
+  CHECK((options_.journals == nullptr) != (options_.surroundings == nullptr));
   stats_.commands.resize(commands::Table().size());
+  if (mutant_ == Mutant::kLeaseShort) late_clock_ = std::make_unique<LateClock>(options_.clock);
 }
 
 Node::~Node() = default;
 
 Status Node::Boot() {
-  const auto count = static_cast<uint32_t>(jobs_.size());
-  const uint64_t boot = ++disks_->boot;
-  std::vector<raft::LogPosition> applied;
-  for (uint32_t p = 0; p < count; ++p) {
-    Result<std::unique_ptr<storage::Store>> store = disks_->stores.Open(std::to_string(p));
-    if (!store.ok()) return store.status();
-    RETURN_IF_ERROR(data::CheckOrWriteIdentity(store.value().get(), kNodeId, p));
-    Result<data::AppliedState> state = data::ReadApplied(store.value().get());
-    if (!state.ok()) return state.status();
-    applied.push_back({state.value().index, state.value().term});
-    stores_.push_back(std::move(store).value());
+  ++disks_->boot;
+  RETURN_IF_ERROR(OpenStores());
+  storage::WalRecovery recovery;
+  Result<std::vector<raft::Restored>> groups = Replay(&recovery);
+  if (!groups.ok()) return groups.status();
+  for (uint32_t p = 0; p < partitions(); ++p) {
+    const raft::Restored& group = groups.value()[p];
+    Slot& slot = slots_[p];
+    slot.hard_state = group.hard_state;
+    slot.recovered = group.entries.empty() ? group.applied.index : group.entries.back().index;
+    if (options_.journals == nullptr) continue;
+    // What was not recovered never happened; its indexes are used again.
+    Journal& journal = (*options_.journals)[p];
+    journal.proposed = slot.recovered;
+    journal.entries.erase(journal.entries.upper_bound(slot.recovered), journal.entries.end());
   }
+  RETURN_IF_ERROR(OpenLog(recovery));
+  RETURN_IF_ERROR(MakePartitions(std::move(groups).value()));
+  if (options_.surroundings == nullptr) return Elect();
+  snapshots_ = std::make_unique<Snapshots>(this, options_.seed);
+  return Status::Ok();
+}
+
+Status Node::OpenStores() {
+  for (uint32_t p = 0; p < partitions(); ++p) {
+    Slot& slot = slots_[p];
+    RETURN_IF_ERROR(storage::SettleSwitch(&disks_->directories, std::to_string(p)));
+    Result<std::unique_ptr<storage::Store>> store = disks_->directories.Open(std::to_string(p));
+    if (!store.ok()) return store.status();
+    slot.store = std::move(store).value();
+    RETURN_IF_ERROR(data::CheckOrWriteIdentity(slot.store.get(), options_.id, p));
+    Result<data::AppliedState> state = data::ReadApplied(slot.store.get());
+    if (!state.ok()) return state.status();
+    slot.applied = {state.value().index, state.value().term};
+    slot.stored = slot.applied.index;
+    RETURN_IF_ERROR(FoundGroup(&slot));
+  }
+  return Status::Ok();
+}
+
+// As engine::Engine::Enter.
+Status Node::FoundGroup(Slot* slot) {
+  slot->membership = {{options_.id}, {}, {}};
+  if (options_.surroundings == nullptr) return Status::Ok();
+  Result<std::string> record = data::ReadMembership(slot->store.get());
+  if (!record.ok()) return record.status();
+  if (record.value().empty()) {
+    storage::StoreBatch batch;
+    batch.Put(data::kMembershipRecord, raft::EncodeMembership(options_.founding));
+    RETURN_IF_ERROR(slot->store->Write(batch, /*sync=*/true));
+    slot->membership = options_.founding;
+    return Status::Ok();
+  }
+  Result<raft::Membership> decoded = raft::DecodeMembership(record.value());
+  if (!decoded.ok()) return decoded.status();
+  slot->membership = std::move(decoded).value();
+  return Status::Ok();
+}
+
+Result<std::vector<raft::Restored>> Node::Replay(storage::WalRecovery* recovery) {
   std::vector<replica::LogReplay::Stored> stored;
-  for (uint32_t p = 0; p < count; ++p) stored.push_back({p, applied[p], {{kNodeId}, {}, {}}});
+  for (uint32_t p = 0; p < partitions(); ++p) {
+    stored.push_back({p, slots_[p].applied, slots_[p].membership});
+  }
   replica::LogReplay replay(std::move(stored));
   Result<storage::WalRecovery> recovered = storage::RecoverWal(
-      &disks_->files, kWalPath, kNodeId, boot,
+      &disks_->files, kWalPath, options_.id, disks_->boot,
       [&replay](const storage::WalRecord& record) { return replay.Take(record); });
   if (!recovered.ok()) return recovered.status();
-  std::vector<raft::Restored> groups = replay.Finish(recovered.value().hard_states);
+  *recovery = std::move(recovered).value();
+  std::vector<raft::Restored> groups = replay.Finish(recovery->hard_states);
+  Distort(&groups);
+  return groups;
+}
 
-  for (uint32_t p = 0; p < count; ++p) {
-    const raft::Restored& group = groups[p];
-    recovered_.push_back(group.entries.empty() ? group.applied.index : group.entries.back().index);
-    // What was not recovered never happened; its indexes are used again.
-    Journal& journal = (*journals_)[p];
-    journal.proposed = recovered_[p];
-    journal.entries.erase(journal.entries.upper_bound(recovered_[p]), journal.entries.end());
+void Node::Distort(std::vector<raft::Restored>* groups) const {
+  for (raft::Restored& group : *groups) {
+    if (mutant_ == Mutant::kVoteLost) group.hard_state.voted_for = raft::kNoNode;
+    if (mutant_ == Mutant::kTermLost) {
+      group.hard_state = {group.entries.empty() ? group.applied.term : group.entries.back().term,
+                          raft::kNoNode};
+    }
+    if (mutant_ == Mutant::kTailLost && !group.entries.empty()) group.entries.pop_back();
+    if (mutant_ == Mutant::kMembershipForgotten) group.membership = options_.founding;
+    if (mutant_ == Mutant::kLearnersVote) {
+      for (const raft::NodeId id : group.membership.learners) {
+        group.membership.voters.push_back(id);
+      }
+      group.membership.learners.clear();
+    }
   }
+}
 
+Status Node::OpenLog(const storage::WalRecovery& recovery) {
   storage::WalOptions options;
   options.segment_bytes = kSegmentBytes;
   options.sync = mutant_ != Mutant::kNoSync;
-  options.old_segments = recovered.value().old_segments;
+  options.old_segments = recovery.old_segments;
   Result<std::unique_ptr<storage::WalWriter>> writer = storage::WalWriter::Create(
-      &disks_->files, kWalPath, {kNodeId, boot, 0}, options, recovered.value().hard_states);
+      &disks_->files, kWalPath, {options_.id, disks_->boot, 0}, options, recovery.hard_states);
   if (!writer.ok()) return writer.status();
   storage::LogOptions log_options;
   log_options.on_failure = [this](const Status&) { dead_ = true; };
@@ -103,39 +234,37 @@ Status Node::Boot() {
   storage::Log* log = mutant_ == Mutant::kAckBeforeDurable
                           ? static_cast<storage::Log*>(eager_log_.get())
                           : log_.get();
-  host_ = std::make_unique<replica::Host>(log, clock_);
-  RETURN_IF_ERROR(MakePartitions(applied, std::move(groups)));
-  return Elect();
+  host_ = std::make_unique<replica::Host>(log, options_.clock, options_.surroundings);
+  return Status::Ok();
 }
 
-Status Node::MakePartitions(const std::vector<raft::LogPosition>& applied,
-                            std::vector<raft::Restored> groups) {
-  const auto count = static_cast<uint32_t>(jobs_.size());
-  for (uint32_t p = 0; p < count; ++p) {
+Status Node::MakePartitions(std::vector<raft::Restored> groups) {
+  for (uint32_t p = 0; p < partitions(); ++p) {
+    Slot& slot = slots_[p];
     engine::Partition::Options partition;
     partition.number = p;
-    partition.first_slot = FirstSlot(p, count);
-    partition.last_slot =
-        static_cast<uint16_t>(p + 1 == count ? kSlots - 1 : FirstSlot(p + 1, count) - 1);
+    partition.first_slot = FirstSlotOf(p, partitions());
+    partition.last_slot = static_cast<uint16_t>(
+        p + 1 == partitions() ? kSlots - 1 : FirstSlotOf(p + 1, partitions()) - 1);
     partition.host = this;
-    partition.applied_index = applied[p].index;
-    partition.seed = seed_ + p;
-    data::Keyspace::Options keyspace;
-    keyspace.first_slot = partition.first_slot;
-    keyspace.last_slot = partition.last_slot;
-    keyspace.hash_seed = kHashSeed;
-    keyspace.clock = clock_;
-    partition.keyspace = std::make_unique<data::Keyspace>(std::move(keyspace));
-    RETURN_IF_ERROR(data::LoadKeyspace(stores_[p].get(), partition.keyspace.get(), nullptr));
-    partitions_.push_back(std::make_unique<engine::Partition>(std::move(partition)));
-    raft::GroupConfig config;
-    config.self = kNodeId;
+    partition.applied_index = slot.applied.index;
+    partition.first_round = disks_->boot << 40;
+    partition.seed = options_.seed + p;
+    partition.new_keyspace = [this, p] {
+      const Clock* const clock = late_clock_ != nullptr ? late_clock_.get() : options_.clock;
+      return EmptyKeyspace(p, partitions(), clock);
+    };
+    partition.keyspace = partition.new_keyspace();
+    RETURN_IF_ERROR(data::LoadKeyspace(slot.store.get(), partition.keyspace.get(), nullptr));
+    slot.partition = std::make_unique<engine::Partition>(std::move(partition));
+    raft::GroupConfig config = options_.group;
+    config.self = options_.id;
     config.max_uncommitted_bytes = UINT64_MAX / 2;
-    config.seed = seed_ + p;
+    config.seed = options_.seed + p;
     Result<replica::Replica*> replica =
-        host_->Add(p, config, std::move(groups[p]), partitions_.back().get());
+        host_->Add(p, config, std::move(groups[p]), slot.partition.get());
     if (!replica.ok()) return replica.status();
-    partitions_.back()->Attach(replica.value());
+    slot.partition->Attach(replica.value());
   }
   return Status::Ok();
 }
@@ -148,8 +277,8 @@ Status Node::Elect() {
     Completions();
   }
   if (dead_) return Status::IoError("the log failed while booting");
-  for (const auto& partition : partitions_) {
-    if (!partition->ready()) return Status::IoError("a partition does not lead");
+  for (const Slot& slot : slots_) {
+    if (!slot.partition->ready()) return Status::IoError("a partition does not lead");
   }
   return Status::Ok();
 }
@@ -161,16 +290,17 @@ void Node::NeedsTurnEnd(engine::Partition* partition) {
 }
 
 void Node::TurnEnd() {
-  for (engine::Partition* partition : turn_end_) partition->TurnEnd();
+  for (size_t i = 0; i < turn_end_.size(); ++i) turn_end_[i]->TurnEnd();
   turn_end_.clear();
   NoteProposals();
   host_->EndTurn();
 }
 
 void Node::NoteProposals() {
-  for (const auto& partition : partitions_) {
-    Journal& journal = (*journals_)[partition->number()];
-    const replica::Replica* replica = partition->replica();
+  if (options_.journals == nullptr) return;
+  for (const Slot& slot : slots_) {
+    Journal& journal = (*options_.journals)[slot.partition->number()];
+    const replica::Replica* replica = slot.partition->replica();
     for (uint64_t i = std::max(journal.proposed + 1, replica->group().first_index());
          i <= replica->last_index(); ++i) {
       const raft::Entry& entry = replica->EntryAt(i);
@@ -189,26 +319,65 @@ bool Node::LogStep() {
 void Node::Completions() {
   if (dead_) return;
   host_->OnDurable();
-  for (const auto& partition : partitions_) {
-    Journal& journal = (*journals_)[partition->number()];
-    journal.acknowledged = std::max(journal.acknowledged, partition->commit_index());
+  if (options_.journals == nullptr) return;
+  for (const Slot& slot : slots_) {
+    Journal& journal = (*options_.journals)[slot.partition->number()];
+    journal.acknowledged = std::max(journal.acknowledged, slot.partition->commit_index());
   }
 }
 
+void Node::Tick() {
+  host_->Tick();
+  for (const Slot& slot : slots_) slot.partition->Tick();
+  if (snapshots_ != nullptr) snapshots_->Tick();
+}
+
+// ---- The persister
+
 void Node::Persist(engine::Partition* partition, data::PersistJob job) {
-  jobs_[partition->number()].push_back(std::move(job));
+  if (mutant_ == Mutant::kEntrySkipped && ++jobs_handed_over_ % 20 == 0 && !job.payloads.empty()) {
+    job.payloads.pop_back();
+    job.positions.pop_back();
+  }
+  if (mutant_ == Mutant::kMembershipNotStored) job.membership = nullptr;
+  slots_[partition->number()].jobs.push_back(std::move(job));
+}
+
+bool Node::HasPersistWork() const {
+  for (const Slot& slot : slots_) {
+    if (slot.store == nullptr) continue;
+    if (!slot.jobs.empty() || slot.rebuild.has_value() || slot.rebuilt != nullptr) return true;
+  }
+  return false;
 }
 
 bool Node::PersistStep(Rng* rng) {
-  const auto p = static_cast<uint32_t>(rng->Below(jobs_.size()));
-  if (jobs_[p].empty()) return false;
+  const auto number = static_cast<uint32_t>(rng->Below(slots_.size()));
+  Slot& slot = slots_[number];
+  if (slot.store == nullptr) return false;
+  if (slot.rebuilt != nullptr) {
+    const std::unique_ptr<engine::Rebuilt> rebuilt = std::move(slot.rebuilt);
+    slot.partition->TakeRebuilt(rebuilt.get());
+  } else if (slot.rebuild.has_value() &&
+             (slot.jobs.empty() || mutant_ == Mutant::kRebuiltTooEarly)) {
+    ReadForRebuild(&slot);
+  } else if (!slot.jobs.empty()) {
+    WriteJobs(number, rng);
+  } else {
+    return false;
+  }
+  return true;
+}
+
+void Node::WriteJobs(uint32_t number, Rng* rng) {
+  Slot& slot = slots_[number];
   // Any number of jobs may be written as one.
   data::PersistJob job;
-  for (uint64_t n = 1 + rng->Below(jobs_[p].size()); n > 0; --n) {
-    data::AppendJob(&job, std::move(jobs_[p].front()));
-    jobs_[p].pop_front();
+  for (uint64_t n = 1 + rng->Below(slot.jobs.size()); n > 0; --n) {
+    data::AppendJob(&job, std::move(slot.jobs.front()));
+    slot.jobs.pop_front();
   }
-  storage::Store* store = stores_[p].get();
+  storage::Store* store = slot.store.get();
   if (mutant_ == Mutant::kAppliedApart) {
     storage::StoreBatch applied;
     applied.Put(data::kAppliedRecord, data::EncodeApplied({job.applied_index, job.applied_term}));
@@ -217,55 +386,164 @@ bool Node::PersistStep(Rng* rng) {
   const bool sync = mutant_ != Mutant::kStoreNotSynced && mutant_ != Mutant::kAppliedApart;
   if (!data::PersistEntries(store, job, sync, nullptr).ok()) {
     dead_ = true;
-    return true;
+    return;
   }
-  if (mutant_ == Mutant::kAppliedApart) return true;
-  partitions_[p]->replica()->Compact(job.applied_index);
+  if (mutant_ == Mutant::kRevisionNotStored) {
+    storage::StoreBatch forget;
+    forget.Delete(data::kRevisionRecord);
+    if (!store->Write(forget, true).ok()) dead_ = true;
+  }
+  slot.stored = job.applied_index;
+  if (mutant_ == Mutant::kAppliedApart) return;
+  slot.partition->replica()->Compact(job.applied_index);
   uint64_t obsolete = job.applied_index;
-  if (mutant_ == Mutant::kTruncateTooFar) obsolete = partitions_[p]->proposed_index();
-  log_->RemoveObsolete({{p, obsolete}});
-  return true;
+  if (mutant_ == Mutant::kTruncateTooFar) obsolete = slot.partition->proposed_index();
+  log_->RemoveObsolete({{number, obsolete}});
+}
+
+void Node::Rebuild(engine::Partition* partition, engine::RebuildRequest request) {
+  Slot& slot = slots_[partition->number()];
+  CHECK(!slot.rebuild.has_value() && slot.rebuilt == nullptr);
+  if (mutant_ == Mutant::kMemoryKept) request = engine::RebuildRequest();
+  slot.rebuild = std::move(request);
+}
+
+void Node::ReadForRebuild(Slot* slot) {
+  slot->rebuilt = std::make_unique<engine::Rebuilt>();
+  Status status;
+  if (slot->rebuild->whole) {
+    slot->rebuilt->keyspace = slot->partition->NewKeyspace();
+    status = data::LoadKeyspace(slot->store.get(), slot->rebuilt->keyspace.get(), nullptr);
+  } else {
+    status = data::ReadRecords(slot->store.get(), slot->rebuild->keys, &slot->rebuilt->records);
+  }
+  slot->rebuild.reset();
+  if (!status.ok()) dead_ = true;
 }
 
 void Node::CollectStep(Rng* rng) {
-  const auto p = static_cast<uint32_t>(rng->Below(collectors_.size()));
-  storage::Store* store = stores_[p].get();
-  if (collectors_[p] == nullptr) {
-    Result<data::DatabaseMap> live = data::ReadDatabases(store);
+  Slot& slot = slots_[rng->Below(slots_.size())];
+  if (slot.store == nullptr) return;
+  if (slot.collector == nullptr) {
+    Result<data::DatabaseMap> live = data::ReadDatabases(slot.store.get());
     if (!live.ok()) {
       dead_ = true;
       return;
     }
-    if (mutant_ == Mutant::kCollectByMemory) live = partitions_[p]->keyspace().map();
-    collectors_[p] = std::make_unique<data::DeadRecordCollector>(
-        partitions_[p]->first_slot(), partitions_[p]->last_slot(), live.value());
+    if (mutant_ == Mutant::kCollectByMemory) live = slot.partition->keyspace().map();
+    slot.collector = std::make_unique<data::DeadRecordCollector>(
+        slot.partition->first_slot(), slot.partition->last_slot(), live.value());
   }
-  const Result<bool> done = collectors_[p]->Step(store, 1 + rng->Below(50));
+  const Result<bool> done = slot.collector->Step(slot.store.get(), 1 + rng->Below(50));
   if (!done.ok()) dead_ = true;
-  if (!done.ok() || done.value()) collectors_[p] = nullptr;
+  if (!done.ok() || done.value()) slot.collector = nullptr;
 }
 
-void Node::Tick() {
-  host_->Tick();
-  for (const auto& partition : partitions_) partition->Tick();
+bool Node::CanLend(uint32_t partition) const {
+  const Slot& slot = slots_[partition];
+  return slot.store != nullptr && !slot.rebuild.has_value() && slot.rebuilt == nullptr;
 }
 
-std::string Node::Dump(const data::Keyspace& keyspace) {
-  std::string dump;
-  for (uint32_t db = 0; db < data::kLogicalDatabases; ++db) {
-    const data::Database* database = keyspace.Logical(db);
-    uint64_t cursor = 0;
-    do {
-      cursor = database->table.Scan(cursor, 1000, [&](data::Object* object) {
-        const data::Meta meta = data::Keyspace::MetaOf(*database, object);
-        dump += std::to_string(db) + " " + std::string(object->key()) + " ";
-        data::AppendMeta(&dump, meta);
-        dump += object->value();
-        dump += '\n';
-      });
-    } while (cursor != 0);
+std::shared_ptr<storage::Store> Node::Lend(uint32_t partition) {
+  CHECK(CanLend(partition));
+  slots_[partition].collector = nullptr;
+  return std::move(slots_[partition].store);
+}
+
+void Node::Return(uint32_t partition, std::shared_ptr<storage::Store> store, uint64_t index) {
+  Slot& slot = slots_[partition];
+  CHECK(slot.store == nullptr && !slot.rebuild.has_value());
+  slot.store = std::move(store);
+  slot.jobs.clear();
+  slot.stored = index;
+}
+
+// ---- Clients and other nodes
+
+void Node::Serve(uint32_t number, uint32_t db,
+                 const std::vector<std::vector<std::string>>& commands,
+                 const engine::ReplyAddress& address) {
+  engine::Partition* const partition = slots_[number].partition.get();
+  if (mutant_ == Mutant::kFollowersRead && !partition->ready() && commands.size() == 1 &&
+      AnswerFromMemory(partition, commands.front(), address)) {
+    return;
   }
-  return dump;
+  std::vector<std::vector<std::string_view>> views;
+  std::vector<engine::Request> requests;
+  for (const auto& command : commands) views.emplace_back(command.begin(), command.end());
+  for (const auto& view : views) {
+    requests.push_back({commands::Table().Find(view[0]), view, db});
+  }
+  if (!partition->ready() && requests.size() == 1 &&
+      requests.front().command->has(engine::kReadonly)) {
+    engine::BlockedRequest read;
+    read.address = address;
+    read.command = requests.front().command;
+    read.args = engine::OwnedArgs(requests.front().args);
+    read.caller.db = db;
+    partition->ReadAsFollower(std::move(read), true);
+    return;
+  }
+  engine::Caller caller;
+  caller.db = db;
+  std::string reply;
+  engine::ExecResult result;
+  if (requests.size() == 1) {
+    result = partition->Execute(requests.front(), caller, address, &reply);
+  } else {
+    std::vector<std::string> replies;
+    result = partition->ExecuteTransaction(requests, caller, {}, &replies);
+    if (!result.refusal.empty()) {
+      resp::Writer(&reply, caller.protocol).Error(result.refusal);
+    } else {
+      resp::Writer(&reply, caller.protocol).Array(replies.size());
+      for (const std::string& each : replies) reply += each;
+    }
+  }
+  if (!result.blocked) Answer(partition, result, address, std::move(reply));
+}
+
+void Node::Answer(engine::Partition* partition, engine::ExecResult result,
+                  const engine::ReplyAddress& address, std::string reply) {
+  engine::Gate gate = result.gate;
+  if (mutant_ == Mutant::kGatesAtPropose && result.is_write) gate.index = 0;
+  if (mutant_ == Mutant::kReadsNotConfirmed) gate.round = 0;
+  if (mutant_ == Mutant::kRoundReused && gate.round > 0) gate.round -= 1;
+  if (mutant_ == Mutant::kReadsUncommitted && !result.is_write) gate.index = 0;
+  partition->DeliverAt(gate, result.is_write, address, std::move(reply));
+}
+
+bool Node::AnswerFromMemory(engine::Partition* partition, const std::vector<std::string>& command,
+                            const engine::ReplyAddress& address) {
+  if (command[0] != "get") return false;
+  const data::Keyspace& keyspace = partition->keyspace();
+  const data::Object* object = keyspace.Logical(0)->table.Find(keyspace.Hash(command[1]));
+  std::string reply;
+  resp::Writer writer(&reply, 2);
+  if (object == nullptr) {
+    writer.Null();
+  } else {
+    writer.Bulk(object->value());
+  }
+  options_.surroundings->Deliver(address, std::move(reply));
+  return true;
+}
+
+void Node::Deliver(const engine::ReplyAddress& address, std::string bytes) {
+  if (options_.surroundings == nullptr) return;
+  if (mutant_ == Mutant::kDoubtAsTryAgain && bytes.starts_with("-INDOUBT")) {
+    bytes = "-" + std::string(engine::kTryAgain) + "\r\n";
+  }
+  options_.surroundings->Deliver(address, std::move(bytes));
+}
+
+void Node::GiveBack(engine::Partition*, engine::BlockedRequest request) {
+  Deliver(request.address, "-" + std::string(engine::kTryAgain) + "\r\n");
+}
+
+void Node::SendSnapshot(engine::Partition* partition, raft::NodeId peer) {
+  CHECK(snapshots_ != nullptr);
+  snapshots_->Send(partition, peer);
 }
 
 }  // namespace holdfast::sim
