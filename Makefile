@@ -5,10 +5,12 @@
 #   ARGS=…                         handed to the program that a target runs
 #   BUILD=folder                   instead of build/, for several builds at a time
 #   DEBUG_FLAGS=-g                 variables for a debugger, not only lines for a backtrace
+#   BATCH=1                        sources of src/ that are compiled together (6)
 
 MODE ?= release
 ARGS ?=
 BUILD ?= build
+BATCH ?= 6
 PREFIX ?= /usr/local
 SYSCONFDIR ?= /etc/holdfast
 UNITDIR ?= $(PREFIX)/lib/systemd/system
@@ -76,6 +78,7 @@ objects = $(patsubst %.cc,$(O)/obj/%.o,$(1))
 
 MAIN_SOURCE := $(wildcard src/server/main.cc)
 SOURCES := $(filter-out src/server/main.cc,$(call walk,src))
+# The twins of disks and stores that simulation and tests run on are no part of the server.
 TWINS := src/storage/sim_file_system.cc src/storage/mem_store.cc
 UNIT_SOURCES := $(call walk,tests/unit)
 RAFT_SOURCES := $(call walk,tests/raft)
@@ -94,8 +97,24 @@ LINEAR := $(O)/linear $(O)/linear-tests
 CC_OF_RELEASE := $(patsubst %g++,%gcc,$(COMPILER:clang++=clang))
 SHIM := $(if $(filter release,$(MODE)),$(O)/shim.so)
 REPLAYS := $(FUZZERS:%=$(O)/replay-%)
-DEPENDENCIES := $(patsubst %.o,%.d,$(call objects,$(SOURCES) $(MAIN_SOURCE) $(UNIT_SOURCES) \
-                  $(RAFT_SOURCES) $(SIM_SOURCES) $(LINEAR_SOURCES) tests/linear/linear.cc $(FUZZ_SOURCES) tests/fuzz/replay_main.cc))
+
+# Most of the time of a compilation goes into the headers, which the sources of a folder share, so
+# up to BATCH of them are compiled together: build/<mode>/batch/<folder>/<first of them>.cc includes
+# them one after the other. Names in anonymous namespaces are therefore unique within a folder.
+define batch
+$(O)/batch/$(1)/$(notdir $(firstword $(2))): FORCE
+	@mkdir -p $$(@D); printf '#include "%s"\n' $(2:src/%=%) | cmp -s - $$@ || printf '#include "%s"\n' $(2:src/%=%) > $$@
+BATCHES_$(1) += $(O)/batch/$(1)/$(notdir $(basename $(firstword $(2)))).o
+endef
+# $(1): folder, $(2): its sources
+batch_rest = $(filter-out $(wordlist 1,$(BATCH),$(2)),$(2))
+make_batches = $(if $(2),$(eval $(call batch,$(1),$(wordlist 1,$(BATCH),$(2))))$(call make_batches,$(1),$(batch_rest)))
+$(foreach layer,$(LAYERS),$(call make_batches,$(layer),$(filter-out $(TWINS),$(filter src/$(layer)/%,$(SOURCES)))))
+SERVER_OBJECTS := $(foreach layer,$(LAYERS),$(BATCHES_$(layer)))
+
+DEPENDENCIES := $(patsubst %.o,%.d,$(SERVER_OBJECTS) $(call objects,$(TWINS) $(MAIN_SOURCE) \
+                  $(UNIT_SOURCES) $(RAFT_SOURCES) $(SIM_SOURCES) $(LINEAR_SOURCES) tests/linear/linear.cc \
+                  $(FUZZ_SOURCES) tests/fuzz/replay_main.cc))
 
 # The folders that may be linked into a test of folder $(1): those above its line, and itself.
 at_or_below = $(shell awk '/^\#/ { next } { for (i = 1; i <= NF; i++) if ($$i == "$(1)") { print $$i; exit } print }' utils/layers.txt)
@@ -109,12 +128,11 @@ all-tests: build $(UNIT) $(RAFT) $(SIM) $(LINEAR) $(SHIM) $(REPLAYS) $(if $(filt
 
 link = @echo "link $@"; $(COMPILER) $(LDFLAGS) -o $@ $(filter %.o %.a,$^) $(LIBS)
 
-# The twins of disks and stores that simulation and tests run on are no part of the server.
-$(BIN): $(call objects,src/server/main.cc $(filter-out $(TWINS),$(SOURCES))) $(O)/sources.txt
+$(BIN): $(call objects,src/server/main.cc) $(SERVER_OBJECTS) $(O)/sources.txt
 	$(link)
 
 # Thin and always made afresh, so that a deleted source leaves no member behind.
-$(LIBRARY): $(call objects,$(SOURCES)) $(O)/sources.txt
+$(LIBRARY): $(SERVER_OBJECTS) $(call objects,$(TWINS)) $(O)/sources.txt
 	@rm -f $@ && ar rcsT $@ $(filter %.o,$^)
 
 $(UNIT): $(call objects,$(UNIT_SOURCES)) $(LIBRARY)
@@ -143,10 +161,15 @@ $(O)/replay-%: $(O)/obj/tests/fuzz/%_fuzz.o $(O)/obj/tests/fuzz/replay_main.o $(
 $(O)/fuzz-%: $(O)/obj/tests/fuzz/%_fuzz.o $(LIBRARY)
 	@echo "link $@"; $(COMPILER) $(LDFLAGS) -fsanitize=fuzzer -o $@ $(filter %.o %.a,$^) $(LIBS)
 
+define compile
+@mkdir -p $(@D)
+@echo "c++  $<"
+@$(CCACHE) $(COMPILER) $(CPPFLAGS) $(CXXFLAGS) -MMD -MP -c -o $@ $<
+endef
 $(O)/obj/%.o: %.cc $(O)/flags.txt | $(O)/tools.txt
-	@mkdir -p $(@D)
-	@echo "c++  $<"
-	@$(CCACHE) $(COMPILER) $(CPPFLAGS) $(CXXFLAGS) -MMD -MP -c -o $@ $<
+	$(compile)
+$(O)/batch/%.o: $(O)/batch/%.cc $(O)/flags.txt | $(O)/tools.txt
+	$(compile)
 
 # Other flags or another set of sources rebuild what depends on them.
 .PHONY: FORCE
@@ -169,8 +192,8 @@ $(O)/tools.txt:
 # `make unit-storage`: only the objects of src/storage and of the layers below it, and only the
 # tests in tests/unit/storage. `make build/release/unit-storage` builds without running.
 define folder_unit
-$(O)/unit-$(1): $$(call objects,tests/unit/main.cc $$(call walk,tests/unit/$(1)) \
-    $$(filter-out src/server/main.cc,$$(foreach f,$$(call at_or_below,$(1)),$$(call walk,src/$$(f)))))
+$(O)/unit-$(1): $$(foreach f,$$(call at_or_below,$(1)),$$(BATCHES_$$(f))) $$(call objects,tests/unit/main.cc \
+    $$(call walk,tests/unit/$(1)) $$(filter $$(foreach f,$$(call at_or_below,$(1)),src/$$(f)/%),$(TWINS)))
 	$$(link)
 .PHONY: unit-$(1)
 unit-$(1): $(O)/unit-$(1)
@@ -180,7 +203,8 @@ $(foreach layer,$(LAYERS),$(eval $(call folder_unit,$(layer))))
 
 # --- Tests -------------------------------------------------------------------------------------
 
-.PHONY: unit raft sim sim-soak linear torture test lint asan ubsan tsan fuzz integration clients compat bench
+.PHONY: unit raft sim sim-soak linear torture torture-soak test lint asan ubsan tsan fuzz integration clients \
+        compat bench
 unit: $(UNIT)
 	$(UNIT) $(ARGS)
 raft: $(O)/raft-scripts
@@ -216,6 +240,12 @@ integration clients:
 # Faults under load; `make torture ARGS='--nodes 5 --rounds 10'`.
 torture: build $(LINEAR) $(SHIM)
 	tests/torture/run $(ARGS)
+
+# The same for as long as one likes; `make torture-soak ROUNDS=100`.
+ROUNDS ?= 60
+torture-soak: build $(LINEAR) $(SHIM)
+	tests/torture/run --nodes 3 --rounds $(ROUNDS) --seconds 60 $(ARGS)
+	tests/torture/run --nodes 5 --rounds $(ROUNDS) --seconds 60 $(ARGS)
 
 compat: build
 	redis-tests/run $(ARGS)
@@ -276,6 +306,7 @@ help:
 	@echo 'make asan ubsan tsan fuzz    the tests under that sanitizer; FUZZ_SECONDS=n'
 	@echo 'make integration clients     tests with real processes; with real client libraries'
 	@echo 'make torture      nodes under load with faults; their histories must be linearizable'
+	@echo 'make torture-soak the same for hours, with three nodes and with five; ROUNDS=60'
 	@echo 'make compat       Redis'"'"'s own test suite'
 	@echo 'make bench        side by side with redis-server'
 	@echo 'make install      PREFIX=/usr/local SYSCONFDIR=/etc/holdfast DESTDIR='

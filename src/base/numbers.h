@@ -29,6 +29,11 @@ inline constexpr size_t kMaxDoubleText = 32;
 size_t FormatDouble(double value, char* buffer);
 std::string FormatDouble(double value);
 
+// 0 when `b` is 0.
+inline double Ratio(uint64_t a, uint64_t b) {
+  return b == 0 ? 0.0 : static_cast<double>(a) / static_cast<double>(b);
+}
+
 // A size with Redis's units (b, k, kb, m, mb, g, gb; k = 1000, kb = 1024), case-insensitive.
 [[nodiscard]] bool ParseMemorySize(std::string_view text, uint64_t* bytes);
 

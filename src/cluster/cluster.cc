@@ -25,10 +25,6 @@ PeerStatusOf StatusIn(const raft::Group& group) {
   return [&group](raft::NodeId peer) { return group.StatusOf(peer); };
 }
 
-bool Contains(const std::vector<raft::NodeId>& ids, raft::NodeId id) {
-  return std::find(ids.begin(), ids.end(), id) != ids.end();
-}
-
 std::string HostAndPort(const std::string& host, int64_t port) {
   const bool v6 = host.find(':') != std::string::npos;
   return (v6 ? "[" + host + "]" : host) + ":" + std::to_string(port);

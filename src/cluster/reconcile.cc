@@ -1,15 +1,9 @@
 #include "cluster/reconcile.h"
 
-#include <algorithm>
-
 namespace holdfast::cluster {
 namespace {
 
 using Ids = std::vector<raft::NodeId>;
-
-bool Contains(const Ids& ids, raft::NodeId id) {
-  return std::find(ids.begin(), ids.end(), id) != ids.end();
-}
 
 // Nodes without a record are left alone: a group may know of a node before this view does.
 bool HasToGo(const View& view, raft::NodeId id) {

@@ -1,5 +1,6 @@
 #include "cluster/view.h"
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -34,6 +35,10 @@ Status Damaged(std::string_view what) {
 }  // namespace
 
 std::string_view NameOf(NodeState state) { return kStates[static_cast<size_t>(state)]; }
+
+bool Contains(const std::vector<raft::NodeId>& ids, raft::NodeId id) {
+  return std::find(ids.begin(), ids.end(), id) != ids.end();
+}
 
 std::string FormatId(raft::NodeId id) {
   constexpr std::string_view kDigits = "0123456789abcdef";

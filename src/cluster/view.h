@@ -17,6 +17,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "data/keyspace.h"
 #include "engine/partition.h"
@@ -50,6 +51,8 @@ struct PartitionRecord {
   std::vector<raft::NodeId> learners;
   bool operator==(const PartitionRecord&) const = default;
 };
+
+bool Contains(const std::vector<raft::NodeId>& ids, raft::NodeId id);
 
 std::string FormatId(raft::NodeId id);
 std::string FormatIds(const std::vector<raft::NodeId>& ids);

@@ -108,6 +108,7 @@ std::string NodeLine(SessionContext& ctx, raft::NodeId id, const NodeRecord& rec
   const bool master = !slots.empty() || leader == raft::kNoNode;
   line += master ? "master" : "slave";
   if (!connected) line += ",fail?";
+  if (record.state == NodeState::kJoining) line += ",handshake";
   if (!record.present()) line += ",noaddr";
   line += ' ' + (master ? "-" : FormatId(leader)) + " 0 0 0 ";
   line += connected ? "connected" : "disconnected";

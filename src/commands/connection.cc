@@ -173,6 +173,7 @@ void Reset(SessionContext& ctx) {
   client.name.clear();
   client.no_evict = false;
   client.no_touch = false;
+  client.readonly = false;
   client.reply_mode = engine::ReplyMode::kOn;
   client.authenticated = ctx.core.config().requirepass.empty();
   ctx.reply.Simple("RESET");

@@ -80,7 +80,7 @@ void Reload(SessionContext& ctx) {
 }
 
 // The one part of DEBUG that looks at a key: runs on the key's partition.
-void Object(SessionContext& ctx) {
+void DebugObjectOfKey(SessionContext& ctx) {
   static const Command row = [](const Command& debug) {
     Command object = debug;
     object.route = engine::Route::kKeys;
@@ -159,7 +159,7 @@ struct Subcommand {
 
 constexpr Subcommand kSubcommands[] = {
     {"error", 3, Error},       {"help", 2, Help},
-    {"log", 3, Log},           {"object", 3, Object},
+    {"log", 3, Log},           {"object", 3, DebugObjectOfKey},
     {"protocol", 3, Protocol}, {"reload", 2, Reload},
     {"sleep", 3, Sleep},       {"set-active-expire", 3, SetActiveExpire},
 };

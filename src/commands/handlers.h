@@ -36,6 +36,9 @@ void ClusterSetnode(engine::ExecContext& ctx);
 void ClusterSetpartition(engine::ExecContext& ctx);
 void ClusterTransfer(engine::ExecContext& ctx);
 
+// replication.cc
+void ClusterWait(engine::ExecContext& ctx);
+
 // databases.cc
 void Dbsize(engine::ExecContext& ctx);
 void Flushall(engine::ExecContext& ctx);

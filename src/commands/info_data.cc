@@ -53,16 +53,20 @@ void WritePersistence(const InfoContext& info, std::string* out) {
 }
 
 void WriteReplication(const InfoContext& info, std::string* out) {
-  uint64_t offset = 0;
-  for (const PartitionReport& partition : info.report.partitions) offset += partition.commit_index;
+  const std::vector<ReplicaReport> replicas = ReadReplicas(info.core, info.report);
   Add(out, "# Replication");
+  // Every node takes every command.
   Add(out, "role:master");
-  Add(out, "connected_slaves:0");
+  // What WAIT may answer at most.
+  Add(out, "connected_slaves:{}", replicas.size());
+  for (size_t i = 0; i < replicas.size(); ++i) {
+    Add(out, "slave{}:ip={},port={},state=online,offset={},lag=0", i, replicas[i].host,
+        replicas[i].port, replicas[i].held);
+  }
   Add(out, "master_failover_state:no-failover");
   Add(out, "master_replid:{}", RunId(info.engine));
   Add(out, "master_replid2:{:040}", 0);
-  // Committed entries of all partitions: grows with every write, and only then.
-  Add(out, "master_repl_offset:{}", offset);
+  Add(out, "master_repl_offset:{}", CommittedEntries(info.report));
   Add(out, "second_repl_offset:-1");
   Add(out, "repl_backlog_active:0");
   Add(out, "repl_backlog_size:{}", info.config.repl_backlog_bytes);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "cluster/cluster.h"
 #include "commands/client_list.h"
 
 namespace holdfast::commands {
@@ -160,6 +161,32 @@ CoreReport MergeReports(std::vector<CoreReport>& reports) {
   std::sort(all.partitions.begin(), all.partitions.end(),
             [](const PartitionReport& a, const PartitionReport& b) { return a.number < b.number; });
   return all;
+}
+
+std::vector<ReplicaReport> ReadReplicas(Core& core, const CoreReport& report) {
+  std::vector<ReplicaReport> replicas;
+  const engine::Engine& engine = core.engine();
+  if (!engine.in_cluster()) return replicas;
+  for (const auto& [id, record] : engine.cluster->view(core).nodes) {
+    if (!record.present() || core.transport()->Link(id) == nullptr) continue;
+    const std::string& address =
+        record.client_address.empty() ? record.cluster_address : record.client_address;
+    const size_t colon = address.rfind(':');
+    ReplicaReport replica{address.substr(0, colon), address.substr(colon + 1), 0};
+    for (const PartitionReport& partition : report.partitions) {
+      for (const auto& [peer, status] : partition.peers) {
+        if (peer == id) replica.held += std::min(status.match, partition.commit_index);
+      }
+    }
+    replicas.push_back(std::move(replica));
+  }
+  return replicas;
+}
+
+uint64_t CommittedEntries(const CoreReport& report) {
+  uint64_t committed = 0;
+  for (const PartitionReport& partition : report.partitions) committed += partition.commit_index;
+  return committed;
 }
 
 }  // namespace holdfast::commands

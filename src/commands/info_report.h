@@ -83,4 +83,15 @@ CoreReport ReadCore(engine::Core& core, bool with_commands);
 // All cores' reports as one. REQUIRES: not empty.
 CoreReport MergeReports(std::vector<CoreReport>& reports);
 
+// Another node of the cluster that can be reached, as Redis shows a replica.
+struct ReplicaReport {
+  std::string host;
+  std::string port;
+  uint64_t held = 0;  // of the committed entries of the partitions that are led here
+};
+// As of this core. Loop thread of the core.
+std::vector<ReplicaReport> ReadReplicas(engine::Core& core, const CoreReport& report);
+// Committed entries of all partitions: grows with every write, and only then.
+uint64_t CommittedEntries(const CoreReport& report);
+
 }  // namespace holdfast::commands

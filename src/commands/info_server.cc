@@ -7,6 +7,7 @@
 #include <climits>
 
 #include "base/memory.h"
+#include "base/numbers.h"
 #include "commands/info_sections.h"
 #include "engine/version.h"
 
@@ -33,10 +34,6 @@ uint64_t SystemMemory() {
 std::string_view PolicyName(const engine::Config& config, std::string* buffer) {
   *buffer = engine::GetOption(config, *engine::FindOption("maxmemory-policy"));
   return *buffer;
-}
-
-double Ratio(uint64_t a, uint64_t b) {
-  return b == 0 ? 0.0 : static_cast<double>(a) / static_cast<double>(b);
 }
 
 // Both as "name:n" and "name_human:short".

@@ -54,6 +54,7 @@ void WriteStats(const InfoContext& info, std::string* out) {
   Add(out, "forwarded_requests_refused:{}", stats.forwarded_refused);
   Add(out, "forwarded_requests_in_doubt:{}", stats.forwarded_in_doubt);
   Add(out, "forwarded_requests_waiting:{}", stats.forwarded_waiting);
+  Add(out, "follower_reads:{}", stats.follower_reads);
   Add(out, "unexpected_error_replies:{}", stats.unexpected_errors);
   Add(out, "total_error_replies:{}", errors);
   Add(out, "dump_payload_sanitizations:0");

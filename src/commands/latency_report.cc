@@ -11,7 +11,7 @@ using engine::LatencyMonitor;
 
 constexpr size_t kMaxSamples = 160;
 constexpr size_t kColumns = 80;
-constexpr int64_t kRows = 4;
+constexpr int64_t kChartRows = 4;
 
 std::string Ago(int64_t seconds) {
   if (seconds < 60) return std::to_string(seconds) + "s";
@@ -52,11 +52,11 @@ std::string DrawLatencyGraph(std::string_view name, const LatencyMonitor::Event&
                                   high->ms, low->ms, event.max_ms);
   graph += std::string(kColumns, '-') + "\n";
   const int64_t span = std::max<int64_t>(1, high->ms - low->ms);
-  for (int64_t row = kRows; row > 0; --row) {
+  for (int64_t row = kChartRows; row > 0; --row) {
     std::string line;
     for (const auto& sample : samples) {
       // At least one row is filled, all of them at the highest.
-      const int64_t filled = 1 + (sample.ms - low->ms) * (kRows - 1) / span;
+      const int64_t filled = 1 + (sample.ms - low->ms) * (kChartRows - 1) / span;
       line += filled > row ? '|' : filled == row ? '#' : ' ';
     }
     line.erase(line.find_last_not_of(' ') + 1);

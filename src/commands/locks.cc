@@ -58,7 +58,7 @@ bool IsLockOrMissing(ExecContext& ctx, const Key& key) {
 }
 
 // The view of the owner dies with the next change of the key.
-LockValue Decode(const Key& key) {
+LockValue LockOf(const Key& key) {
   LockValue lock;
   CHECK(data::DecodeLock(key.object->value(), &lock));
   return lock;
@@ -71,7 +71,7 @@ void ReplyToken(ExecContext& ctx, const Key& key) {
 // The owner asks again, perhaps because the first answer was lost: same token, and at least the
 // lease that is asked for, never less than is left.
 void Renew(ExecContext& ctx, Key* key, int64_t lease_ms) {
-  const LockValue lock = Decode(*key);
+  const LockValue lock = LockOf(*key);
   if (static_cast<uint64_t>(lease_ms) > lock.lease_ms) {
     // A new leader starts leases at their recorded length, so a longer one has to be recorded.
     const std::string longer = data::EncodeLock({static_cast<uint64_t>(lease_ms), lock.owner});
@@ -89,7 +89,7 @@ void Lock(ExecContext& ctx) {
   if (!ParseLock(ctx, &request)) return;
   Key key = ctx.FindForWrite(ctx.args[1]);
   if (!IsLockOrMissing(ctx, key)) return;
-  if (key && Decode(key).owner == request.owner) {
+  if (key && LockOf(key).owner == request.owner) {
     Renew(ctx, &key, request.lease_ms);
     return;
   }
@@ -113,7 +113,7 @@ void Unlock(ExecContext& ctx) {
   if (!CheckOwner(ctx, ctx.args[2])) return;
   Key key = ctx.FindForWrite(ctx.args[1]);
   if (!IsLockOrMissing(ctx, key)) return;
-  const bool held = key && Decode(key).owner == ctx.args[2];
+  const bool held = key && LockOf(key).owner == ctx.args[2];
   if (held) ctx.Delete(&key);
   ctx.reply.Integer(held ? 1 : 0);
 }
@@ -127,7 +127,7 @@ void Lockinfo(ExecContext& ctx) {
   }
   ctx.reply.Map(4);
   ctx.reply.Bulk("owner");
-  ctx.reply.Bulk(Decode(key).owner);
+  ctx.reply.Bulk(LockOf(key).owner);
   ctx.reply.Bulk("token");
   ReplyToken(ctx, key);
   ctx.reply.Bulk("remaining-ms");

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/numbers.h"
 #include "commands/deferred.h"
 #include "commands/info_report.h"
 #include "commands/server_handlers.h"
@@ -39,10 +40,6 @@ class MapWriter {
   const size_t mark_;
   size_t fields_ = 0;
 };
-
-double Ratio(uint64_t a, uint64_t b) {
-  return b == 0 ? 0.0 : static_cast<double>(a) / static_cast<double>(b);
-}
 
 struct MemoryNumbers {
   uint64_t used = 0;

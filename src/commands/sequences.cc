@@ -24,7 +24,7 @@ bool IsSequenceOrMissing(ExecContext& ctx, const Key& key) {
   return false;
 }
 
-SequenceValue Decode(const Key& key) {
+SequenceValue SequenceOf(const Key& key) {
   SequenceValue sequence;
   CHECK(data::DecodeSequence(key.object->value(), &sequence));
   return sequence;
@@ -100,7 +100,7 @@ void Seqnext(ExecContext& ctx) {
   Key key = ctx.FindForWrite(ctx.args[1]);
   if (!IsSequenceOrMissing(ctx, key)) return;
   SequenceValue sequence;
-  if (key) sequence = Decode(key);
+  if (key) sequence = SequenceOf(key);
   const int64_t first = sequence.next;
   int64_t last;
   if (!Take(&sequence, count, &last)) {
@@ -124,7 +124,7 @@ void Seqinfo(ExecContext& ctx) {
     ctx.reply.NullArray();
     return;
   }
-  const SequenceValue sequence = Decode(key);
+  const SequenceValue sequence = SequenceOf(key);
   ctx.reply.Map(3);
   ctx.reply.Bulk("next");
   ctx.reply.Integer(sequence.next);

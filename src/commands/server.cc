@@ -39,15 +39,6 @@ void StartSave(Core& home, std::function<void()> done) {
       });
 }
 
-// A timeout in milliseconds. Replies the error when it is none.
-bool ParseTimeout(SessionContext& ctx, size_t i) {
-  int64_t timeout_ms;
-  if (!ctx.ParseInt(i, &timeout_ms, "ERR timeout is not an integer or out of range")) return false;
-  if (timeout_ms >= 0) return true;
-  ctx.Error("ERR timeout is negative");
-  return false;
-}
-
 }  // namespace
 
 void Time(SessionContext& ctx) {
@@ -114,54 +105,6 @@ void Shutdown(SessionContext& ctx) {
   ctx.client.close_after_reply = true;
   ctx.client.MarkDirty();
   ctx.core.engine().RequestShutdown();
-}
-
-void Role(SessionContext& ctx) {
-  // As INFO replication: committed entries of all partitions.
-  GatherReply<uint64_t>(
-      ctx,
-      [](Core& core) {
-        uint64_t committed = 0;
-        for (const auto& partition : core.partitions()) committed += partition->commit_index();
-        return committed;
-      },
-      [](std::vector<uint64_t>& results, resp::Writer& reply) {
-        uint64_t offset = 0;
-        for (const uint64_t committed : results) offset += committed;
-        reply.Array(3);
-        reply.Bulk("master");
-        reply.Integer(static_cast<int64_t>(offset));
-        reply.Array(0);
-      });
-}
-
-// On a single node no replica will ever acknowledge anything, so there is nothing to wait for. The
-// reply comes behind those of all writes before it, which are committed then.
-void Wait(SessionContext& ctx) {
-  int64_t replicas;
-  if (!ctx.ParseInt(1, &replicas) || !ParseTimeout(ctx, 2)) return;
-  ctx.reply.Integer(0);
-}
-
-void Waitaof(SessionContext& ctx) {
-  int64_t local;
-  int64_t replicas;
-  if (!ctx.ParseInt(1, &local)) return;
-  if (local < 0 || local > 1) {
-    ctx.Error("ERR value is out of range, value must between 0 and 1");
-    return;
-  }
-  if (!ctx.ParseInt(2, &replicas)) return;
-  if (replicas < 0) {
-    ctx.Error("ERR value is out of range, must be positive");
-    return;
-  }
-  if (!ParseTimeout(ctx, 3)) return;
-  // With durability "os" an acknowledged write may not be on disk yet.
-  const bool on_disk = ctx.core.config().durability == engine::Durability::kFsync;
-  ctx.reply.Array(2);
-  ctx.reply.Integer(on_disk ? 1 : 0);
-  ctx.reply.Integer(0);
 }
 
 void Lolwut(SessionContext& ctx) {

@@ -83,16 +83,20 @@ void MemoryStats(engine::SessionContext& ctx);
 // monitor.cc
 void Monitor(engine::SessionContext& ctx);
 
+// replication.cc
+void Readonly(engine::SessionContext& ctx);
+void Readwrite(engine::SessionContext& ctx);
+void Role(engine::SessionContext& ctx);
+void Wait(engine::SessionContext& ctx);
+void Waitaof(engine::SessionContext& ctx);
+
 // server.cc
 void Bgsave(engine::SessionContext& ctx);
 void Lastsave(engine::SessionContext& ctx);
 void Lolwut(engine::SessionContext& ctx);
-void Role(engine::SessionContext& ctx);
 void Save(engine::SessionContext& ctx);
 void Shutdown(engine::SessionContext& ctx);
 void Time(engine::SessionContext& ctx);
-void Wait(engine::SessionContext& ctx);
-void Waitaof(engine::SessionContext& ctx);
 
 // slowlog.cc
 void SlowlogGet(engine::SessionContext& ctx);

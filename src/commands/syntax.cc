@@ -9,7 +9,7 @@
 namespace holdfast::commands {
 namespace {
 
-using Type = Argument::Type;
+using ArgumentType = Argument::Type;
 
 constexpr int kMaxDepth = 8;
 
@@ -22,13 +22,13 @@ constexpr std::string_view kIntegers[] = {
     "offset",        "protover",       "revision", "seconds",   "start",
     "stop",          "timeout",        "token",    "ttl",       "version"};
 
-Type TypeOfValue(std::string_view name) {
-  if (name == "pattern") return Type::kPattern;
-  if (name == "timestamp" || name.starts_with("unix-")) return Type::kUnixTime;
-  if (name == "float-increment") return Type::kDouble;
+ArgumentType TypeOfValue(std::string_view name) {
+  if (name == "pattern") return ArgumentType::kPattern;
+  if (name == "timestamp" || name.starts_with("unix-")) return ArgumentType::kUnixTime;
+  if (name == "float-increment") return ArgumentType::kDouble;
   return std::find(std::begin(kIntegers), std::end(kIntegers), name) != std::end(kIntegers)
-             ? Type::kInteger
-             : Type::kString;
+             ? ArgumentType::kInteger
+             : ArgumentType::kString;
 }
 
 // A word without a small letter stands for itself.
@@ -46,8 +46,8 @@ std::string JoinNames(const std::vector<Argument>& arguments) {
 }
 
 // Redis has names of their own for what many commands share.
-std::string NameOfGroup(Type type, const std::vector<Argument>& arguments) {
-  if (type == Type::kOneOf) {
+std::string NameOfGroup(ArgumentType type, const std::vector<Argument>& arguments) {
+  if (type == ArgumentType::kOneOf) {
     const std::string& token = arguments[0].token;
     if (token == "EX") return "expiration";
     if (token == "NX" || token == "IFEQ") return "condition";
@@ -56,7 +56,7 @@ std::string NameOfGroup(Type type, const std::vector<Argument>& arguments) {
   return JoinNames(arguments);
 }
 
-Argument Group(Type type, std::vector<Argument> arguments) {
+Argument Group(ArgumentType type, std::vector<Argument> arguments) {
   Argument group;
   group.type = type;
   group.name = NameOfGroup(type, arguments);
@@ -67,7 +67,7 @@ Argument Group(Type type, std::vector<Argument> arguments) {
 Argument Word(std::string_view word) {
   Argument argument;
   if (IsToken(word)) {
-    argument.type = Type::kPureToken;
+    argument.type = ArgumentType::kPureToken;
     argument.name = ToLower(word);
     argument.token = word;
   } else {
@@ -78,15 +78,15 @@ Argument Word(std::string_view word) {
 }
 
 bool MayTakeToken(const Argument& argument) {
-  return argument.type != Type::kPureToken && argument.token.empty() && !argument.optional;
+  return argument.type != ArgumentType::kPureToken && argument.token.empty() && !argument.optional;
 }
 
 // "EX", "seconds" becomes one argument with a token.
 void AttachTokens(std::vector<Argument>* arguments) {
   std::vector<Argument> joined;
   for (Argument& argument : *arguments) {
-    if (!joined.empty() && joined.back().type == Type::kPureToken && !joined.back().optional &&
-        !joined.back().multiple && MayTakeToken(argument)) {
+    if (!joined.empty() && joined.back().type == ArgumentType::kPureToken &&
+        !joined.back().optional && !joined.back().multiple && MayTakeToken(argument)) {
       argument.token = joined.back().token;
       joined.back() = std::move(argument);
     } else {
@@ -133,17 +133,17 @@ class Parser {
   // One alternative as one argument.
   static Argument Alternative(std::vector<Argument> items) {
     // A token with several arguments leads a block: "AUTH username password".
-    if (items.size() > 2 && items[0].type == Type::kPureToken && MayTakeToken(items[1])) {
+    if (items.size() > 2 && items[0].type == ArgumentType::kPureToken && MayTakeToken(items[1])) {
       const std::string token = items[0].token;
       items.erase(items.begin());
       AttachTokens(&items);
       Argument block =
-          items.size() == 1 ? std::move(items[0]) : Group(Type::kBlock, std::move(items));
+          items.size() == 1 ? std::move(items[0]) : Group(ArgumentType::kBlock, std::move(items));
       block.token = token;
       return block;
     }
     AttachTokens(&items);
-    return items.size() == 1 ? std::move(items[0]) : Group(Type::kBlock, std::move(items));
+    return items.size() == 1 ? std::move(items[0]) : Group(ArgumentType::kBlock, std::move(items));
   }
 
   // "[a b ...]" behind a and b: they may be repeated.
@@ -160,7 +160,7 @@ class Parser {
     items->resize(begin);
     Argument whole = Alternative(std::move(unit));
     whole.multiple = true;
-    whole.multiple_token = !whole.token.empty() && whole.type != Type::kPureToken;
+    whole.multiple_token = !whole.token.empty() && whole.type != ArgumentType::kPureToken;
     items->push_back(std::move(whole));
     return true;
   }
@@ -184,14 +184,15 @@ class Parser {
       if (repetition) {
         // "[a | b [a | b ...]]": it is the enclosing bracket that may be repeated.
         if (repeated_) return false;
-        repeated_ = NameOfGroup(Type::kOneOf, alternatives);
+        repeated_ = NameOfGroup(ArgumentType::kOneOf, alternatives);
         return true;
       }
       if (end == close) break;
       if (end != '|') return false;
     }
-    Argument argument = alternatives.size() == 1 ? std::move(alternatives[0])
-                                                 : Group(Type::kOneOf, std::move(alternatives));
+    Argument argument = alternatives.size() == 1
+                            ? std::move(alternatives[0])
+                            : Group(ArgumentType::kOneOf, std::move(alternatives));
     if (argument.optional && optional) return false;
     argument.optional = optional;
     if (repeated_) {
@@ -227,18 +228,18 @@ bool Covers(const engine::KeySpec& spec, int position) {
 void MarkKeys(const engine::Command& command, std::vector<Argument>* arguments, int* position) {
   for (Argument& argument : *arguments) {
     if (*position < 0) return;
-    if (argument.optional || argument.type == Type::kOneOf) {
+    if (argument.optional || argument.type == ArgumentType::kOneOf) {
       *position = -1;
       return;
     }
-    if (!argument.token.empty() && argument.type != Type::kPureToken) ++*position;
+    if (!argument.token.empty() && argument.type != ArgumentType::kPureToken) ++*position;
     const bool multiple = argument.multiple;
-    if (argument.type == Type::kBlock) {
+    if (argument.type == ArgumentType::kBlock) {
       MarkKeys(command, &argument.arguments, position);
     } else {
       const bool first = Covers(command.keys, *position);
       if (first || Covers(command.more_keys, *position)) {
-        argument.type = Type::kKey;
+        argument.type = ArgumentType::kKey;
         argument.key_spec_index = first ? 0 : 1;
       }
       ++*position;
@@ -249,7 +250,7 @@ void MarkKeys(const engine::Command& command, std::vector<Argument>* arguments, 
 
 }  // namespace
 
-std::string_view TypeName(Type type) {
+std::string_view TypeName(ArgumentType type) {
   constexpr std::string_view kNames[] = {"string",    "integer",    "double", "key",  "pattern",
                                          "unix-time", "pure-token", "oneof",  "block"};
   return kNames[static_cast<size_t>(type)];
@@ -262,7 +263,7 @@ std::optional<std::vector<Argument>> ParseSyntax(std::string_view syntax) {
 std::vector<Argument> ArgumentsOf(const engine::Command& command) {
   std::optional<std::vector<Argument>> arguments = ParseSyntax(command.syntax);
   CHECK_MSG(arguments.has_value(), engine::FullName(command).c_str());
-  if (command.name == "incrbyfloat") arguments->back().type = Type::kDouble;
+  if (command.name == "incrbyfloat") arguments->back().type = ArgumentType::kDouble;
   int position = command.parent.empty() ? 1 : 2;
   MarkKeys(command, &*arguments, &position);
   return std::move(*arguments);

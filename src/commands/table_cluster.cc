@@ -115,6 +115,16 @@ constexpr Command kClusterSubcommands[] = {
      .complexity = "O(1)",
      .summary = "Have another node lead a partition",
      .syntax = "partition node-id"},
+    {.name = "wait",
+     .arity = -5,
+     .flags = kAdmin | kNoscript | kNoMulti | kBlocking,
+     .route = Route::kPartition,
+     .data = ClusterWait,
+     .since = "0.2.0",
+     .group = "cluster",
+     .complexity = "O(1)",
+     .summary = "Wait until other nodes hold what a partition's log holds",
+     .syntax = "partition copies timeout [index]"},
 };
 
 constexpr std::string_view kClusterHelp[] = {
@@ -135,9 +145,13 @@ constexpr std::string_view kClusterHelp[] = {
     "    Return the nodes that follow where <node-id> leads.",
     "TRANSFER <partition> <node-id>",
     "    Have <node-id> lead the partition.",
+    "WAIT <partition> <copies> <timeout> [<index>]",
+    "    Wait until <copies> other nodes hold the partition's log up to <index> (default: what it",
+    "    holds now) on disk, at most <timeout> milliseconds (0: forever). Return how many do, and",
+    "    the index.",
 };
 
-constexpr Command kRows[] = {
+constexpr Command kClusterRows[] = {
     {.name = "cluster",
      .arity = -2,
      .since = "3.0.0",
@@ -146,10 +160,28 @@ constexpr Command kRows[] = {
      .summary = "A container for cluster commands",
      .subcommands = kClusterSubcommands,
      .help = kClusterHelp},
+    {.name = "readonly",
+     .arity = 1,
+     .flags = kLoading | kStale | kFast,
+     .session = Readonly,
+     .acl = engine::kAclConnection,
+     .since = "3.0.0",
+     .group = "cluster",
+     .complexity = "O(1)",
+     .summary = "Let the node of this connection answer reads of keys that another node leads"},
+    {.name = "readwrite",
+     .arity = 1,
+     .flags = kLoading | kStale | kFast,
+     .session = Readwrite,
+     .acl = engine::kAclConnection,
+     .since = "3.0.0",
+     .group = "cluster",
+     .complexity = "O(1)",
+     .summary = "Take READONLY back"},
 };
 
 }  // namespace
 
-std::span<const engine::Command> ClusterRows() { return kRows; }
+std::span<const engine::Command> ClusterRows() { return kClusterRows; }
 
 }  // namespace holdfast::commands

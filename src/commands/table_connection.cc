@@ -224,7 +224,7 @@ constexpr std::string_view kClientHelp[] = {
     "    Will not touch LRU/LFU stats when this mode is on.",
 };
 
-constexpr Command kRows[] = {
+constexpr Command kConnectionRows[] = {
     {.name = "auth",
      .arity = -2,
      .flags = kNoscript | kLoading | kStale | kFast | kNoAuth | kAllowBusy,
@@ -306,6 +306,6 @@ constexpr Command kRows[] = {
 
 }  // namespace
 
-std::span<const Command> ConnectionRows() { return kRows; }
+std::span<const Command> ConnectionRows() { return kConnectionRows; }
 
 }  // namespace holdfast::commands

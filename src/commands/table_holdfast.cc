@@ -14,7 +14,7 @@ using enum engine::KeyFlag;
 using engine::Command;
 using engine::Route;
 
-constexpr Command kRows[] = {
+constexpr Command kHoldfastRows[] = {
     // ---- Conditional writes
     {.name = "cas",
      .arity = -4,
@@ -199,6 +199,6 @@ constexpr Command kRows[] = {
 
 }  // namespace
 
-std::span<const Command> HoldfastRows() { return kRows; }
+std::span<const Command> HoldfastRows() { return kHoldfastRows; }
 
 }  // namespace holdfast::commands

@@ -94,7 +94,7 @@ constexpr Command kObjectRows[] = {
      .summary = "Show helpful text about the different subcommands"},
 };
 
-constexpr Command kRows[] = {
+constexpr Command kKeyRows[] = {
     // ---- Keys of any type
     {.name = "copy",
      .arity = -3,
@@ -470,6 +470,6 @@ constexpr Command kRows[] = {
 
 }  // namespace
 
-std::span<const Command> KeyRows() { return kRows; }
+std::span<const Command> KeyRows() { return kKeyRows; }
 
 }  // namespace holdfast::commands

@@ -375,7 +375,7 @@ constexpr std::string_view kMemoryHelp[] = {
     "    sampled up to <count> times (default: 5, 0 means sample all).",
 };
 
-constexpr Command kRows[] = {
+constexpr Command kServerRows[] = {
     {.name = "bgsave",
      .arity = -1,
      .flags = kAdmin | kNoscript | kNoAsyncLoading,
@@ -538,6 +538,6 @@ constexpr Command kRows[] = {
 
 }  // namespace
 
-std::span<const Command> ServerRows() { return kRows; }
+std::span<const Command> ServerRows() { return kServerRows; }
 
 }  // namespace holdfast::commands

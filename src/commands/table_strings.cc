@@ -14,7 +14,7 @@ using engine::Command;
 using engine::Merge;
 using engine::Route;
 
-constexpr Command kRows[] = {
+constexpr Command kStringRows[] = {
     // ---- Strings
     {.name = "append",
      .arity = 3,
@@ -393,6 +393,6 @@ constexpr Command kRows[] = {
 
 }  // namespace
 
-std::span<const Command> StringRows() { return kRows; }
+std::span<const Command> StringRows() { return kStringRows; }
 
 }  // namespace holdfast::commands

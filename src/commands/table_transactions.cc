@@ -15,7 +15,7 @@ using engine::kNoscript;
 using engine::kSkipSlowlog;
 using engine::kStale;
 
-constexpr Command kRows[] = {
+constexpr Command kTransactionRows[] = {
     {.name = "discard",
      .arity = 1,
      .flags = kNoscript | kLoading | kStale | kFast | kAllowBusy,
@@ -68,6 +68,6 @@ constexpr Command kRows[] = {
 
 }  // namespace
 
-std::span<const Command> TransactionRows() { return kRows; }
+std::span<const Command> TransactionRows() { return kTransactionRows; }
 
 }  // namespace holdfast::commands

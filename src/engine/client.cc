@@ -29,7 +29,17 @@ void Client::GateOpened() {
   MarkDirty();
 }
 
+bool Client::TakeFollowerSlot(uint64_t slot) {
+  if (!Take(&follower_slots, slot)) return false;
+  if (follower_slots.empty() && waits_for_reads) {
+    waits_for_reads = false;
+    core->ResumeLater(this);
+  }
+  return true;
+}
+
 void Client::ReplyArrived(uint64_t slot, std::string_view bytes) {
+  if (!follower_slots.empty()) TakeFollowerSlot(slot);
   replies.Fill(slot, Take(&muted_slots, slot) ? std::string_view() : bytes);
   bool released = Take(&deferred_slots, slot);
   if (blocked && slot == blocked_slot) {

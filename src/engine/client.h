@@ -54,6 +54,7 @@ class Client {
   std::string lib_version;
   bool no_evict = false;
   bool no_touch = false;
+  bool readonly = false;  // READONLY: this node may answer reads
   bool monitor = false;
   ReplyMode reply_mode = ReplyMode::kOn;
 
@@ -86,6 +87,8 @@ class Client {
   // ---- Replies that come later; for Core and Dispatcher.
   // The reply of a reserved slot is here; empty when it is muted by CLIENT REPLY.
   void ReplyArrived(uint64_t slot, std::string_view bytes);
+  // The read of this slot isn't answered here, or is now. False when it is none of those.
+  bool TakeFollowerSlot(uint64_t slot);
   // A reply that a gate held back may leave.
   void GateOpened();
   // The replies are looked at when the turn ends.
@@ -94,6 +97,8 @@ class Client {
   bool wake_registered = false;          // a partition will call GateOpened
   std::vector<uint64_t> muted_slots;     // reserved while CLIENT REPLY was off
   std::vector<uint64_t> deferred_slots;  // of session commands that hold up the client
+  std::vector<uint64_t> follower_slots;  // of reads that this node is to answer as a follower
+  bool waits_for_reads = false;          // the next request is for after all of these
   std::vector<int> key_positions;        // scratch
 
   // ---- What the socket does.

@@ -26,6 +26,13 @@ enum class Durability {
   kOs,     // write(): survives a crash of the process only
 };
 
+// Who confirms that a read sees the newest state.
+enum class Reads {
+  kQuorum,  // a majority, asked after the read has arrived
+  kLease,   // the same, or a majority's promise that is still good by the clock
+  kLocal,   // nobody: the node that the client is connected to answers
+};
+
 // What `maxmemory` does when it is reached.
 enum class MaxmemoryPolicy {
   kNoEviction,
@@ -90,6 +97,7 @@ struct Config {
   int64_t election_timeout_ms = 0;
   int64_t heartbeat_interval_ms = 0;
   int64_t cluster_retry_timeout_ms = 0;
+  Reads reads = Reads::kQuorum;
 
   // Memory
   uint64_t maxmemory_bytes = 0;  // 0: no limit
@@ -157,7 +165,8 @@ struct Option {
   int64_t max = INT64_MAX;
   std::span<const std::string_view> choices = {};  // kEnum: in the order of the enum's values
   std::variant<bool Config::*, int64_t Config::*, uint64_t Config::*, std::string Config::*,
-               Durability Config::*, MaxmemoryPolicy Config::*, LogLevel Config::*, SpecialField>
+               Durability Config::*, MaxmemoryPolicy Config::*, LogLevel Config::*, Reads Config::*,
+               SpecialField>
       field;
 };
 

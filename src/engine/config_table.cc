@@ -18,6 +18,7 @@ constexpr size_t kMaxPercentiles = 32;
 constexpr size_t kMaxSavePoints = 64;
 
 constexpr std::string_view kDurabilities[] = {"fsync", "os"};
+constexpr std::string_view kReads[] = {"quorum", "lease", "local"};
 constexpr std::string_view kPolicies[] = {"noeviction",   "allkeys-lru",    "volatile-lru",
                                           "volatile-ttl", "allkeys-random", "volatile-random"};
 constexpr std::string_view kLogLevels[] = {"debug", "verbose", "notice", "warning", "nothing"};
@@ -361,6 +362,15 @@ constexpr Option kOptions[] = {
                 "and has had no effect. Below the timeout of the clients, so that they learn that. "
                 "0: it doesn't wait.",
      .flags = kRuntime, .max = 3600000, .field = &Config::cluster_retry_timeout_ms},
+    {.section = kCluster, .name = "reads", .type = OptionType::kEnum, .default_value = "quorum",
+     .meaning = "How a node makes sure that a read sees every write acknowledged before it: quorum: "
+                "a majority confirms, after the read has arrived, that the leader still leads; "
+                "lease: the leader answers by itself while a majority has promised to elect nobody "
+                "else, which is as safe as the nodes' monotonic clocks run alike (within a tenth "
+                "of cluster-election-timeout) and don't stand still while a machine is paused; "
+                "local: not at all. The node that the client is connected to answers from what it "
+                "has, which may be old: even a client's own write may be missing.",
+     .choices = kReads, .field = &Config::reads},
 
     {.section = kMemory, .name = "maxmemory", .type = OptionType::kMemory, .default_value = "0",
      .unit = "bytes",

@@ -26,12 +26,7 @@ Key ExecContext::Find(std::string_view name, uint32_t db, bool count, bool touch
   key.hashed = partition_->keyspace_->Hash(name);
   key.database = partition_->keyspace_->Logical(db);
   key.object = key.database->table.Find(key.hashed);
-  if (key.object != nullptr && partition_->IsExpired(*key.database, key.object, now_ms_)) {
-    // Whoever sees that a key is gone waits for the deletion to be committed (P34).
-    partition_->EmitDelete(db, key.database, key.object, now_ms_);
-    ++partition_->host_->stats()->expired_keys;
-    key.object = nullptr;
-  }
+  if (key.object != nullptr && !StillThere(key, db)) key.object = nullptr;
   const uint64_t touched = partition_->touched_.Find(key.hashed.hash, partition_->commit_index_);
   if (touched > gate_index_) gate_index_ = touched;
   if (partition_->all_touched_ > gate_index_) gate_index_ = partition_->all_touched_;
@@ -43,6 +38,20 @@ Key ExecContext::Find(std::string_view name, uint32_t db, bool count, bool touch
     key.object->accessed = access_clock_;
   }
   return key;
+}
+
+bool ExecContext::StillThere(const Key& key, uint32_t db) {
+  if (!partition_->ready_) {
+    // Only the leader ends keys, and only it knows what is left of a lease.
+    needs_leader_ |= key.Is(data::ObjectType::kLock) ||
+                     partition_->IsExpired(*key.database, key.object, now_ms_);
+    return !needs_leader_;
+  }
+  if (!partition_->IsExpired(*key.database, key.object, now_ms_)) return true;
+  // Whoever sees that a key is gone waits for the deletion to be committed (P34).
+  partition_->EmitDelete(db, key.database, key.object, now_ms_);
+  ++partition_->host_->stats()->expired_keys;
+  return false;
 }
 
 void ExecContext::Prefetch(size_t i, size_t step) const {

@@ -28,6 +28,8 @@ struct Caller {
   bool no_touch = false;        // CLIENT NO-TOUCH: reads don't count as accesses
   bool in_transaction = false;  // inside EXEC: blocking commands don't block
   bool retry = false;           // a blocked request that is tried again
+  bool unconfirmed = false;     // a read may be answered by one who was the leader (`reads: local`)
+  uint64_t waits_index = 0;     // what a retried request for copies waits for
   int64_t waited_ms = 0;        // how long a blocking command has waited elsewhere already
   // Of the client, for the slow log; valid while the command runs.
   std::string_view address;
@@ -127,6 +129,12 @@ class ExecContext {
   // among those that wait for the key; after `timeout_ms` (0 = never) it answers null.
   // REQUIRES: !caller.in_transaction; nothing was replied; no effect was emitted.
   void Block(const Key& key, int64_t timeout_ms);
+  // The last entry so far, what was done in this turn included; for a request that has waited for
+  // copies, the last one when it came.
+  uint64_t LastIndex() const;
+  // The request waits until `copies` > 0 other nodes hold entry `index`, then runs again
+  // (caller.retry), and at the latest after `timeout_ms` (0 = never).
+  void BlockForCopies(uint64_t index, uint64_t copies, int64_t timeout_ms);
   // How many requests wait for the key.
   size_t Waiters(const Key& key) const;
 
@@ -142,12 +150,16 @@ class ExecContext {
   uint64_t gate_index() const { return gate_index_; }
   bool blocked() const { return blocked_; }
   bool emitted() const { return emitted_; }
+  // On a follower: only the leader can say what became of a key.
+  bool needs_leader() const { return needs_leader_; }
 
  private:
   friend class Partition;
   static constexpr size_t kLookAhead = 16;  // keys
 
   Key Find(std::string_view name, uint32_t db, bool count, bool touch);
+  // Of a key that is there and may be over.
+  bool StillThere(const Key& key, uint32_t db);
   void Prefetch(size_t i, size_t step) const;
   void Emit(data::Effect* effect, Key* key, uint32_t logical);
 
@@ -156,9 +168,12 @@ class ExecContext {
   uint32_t access_clock_;
   uint64_t gate_index_ = 0;
   bool emitted_ = false;
+  bool needs_leader_ = false;
   bool blocked_ = false;
   uint32_t blocked_db_ = 0;
   std::string blocked_key_;
+  uint64_t blocked_index_ = 0;
+  uint64_t blocked_copies_ = 0;  // not 0: waits for those instead of a key
   int64_t blocked_timeout_ms_ = 0;
 };
 

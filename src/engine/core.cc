@@ -432,16 +432,16 @@ void Core::Persist(Partition* partition, data::PersistJob job) {
   persister_->Add(partition, std::move(job));
 }
 
-void Core::BlockedLost(Partition* partition, BlockedRequest request) {
+void Core::GiveBack(Partition* partition, BlockedRequest request) {
   const uint32_t number = partition->number();
   const uint32_t home = request.address.core;
   if (home == number_) {
-    forwarding_->BlockedLost(number, std::move(request));
+    forwarding_->GiveBack(number, std::move(request));
     return;
   }
   Forwarding* there = &engine_->core(home).forwarding();
   Post(home, [there, number, request = std::move(request)]() mutable {
-    there->BlockedLost(number, std::move(request));
+    there->GiveBack(number, std::move(request));
   });
 }
 

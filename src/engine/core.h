@@ -137,7 +137,7 @@ class Core final : public PartitionHost, public replica::MessageSink, public rep
   void Deliver(const ReplyAddress& address, std::string bytes) override;
   void WakeClient(uint64_t client) override;
   void GatesLost(Partition* partition) override;
-  void BlockedLost(Partition* partition, BlockedRequest request) override;
+  void GiveBack(Partition* partition, BlockedRequest request) override;
   void StandingChanged(Partition* partition) override;
   void Rebuild(Partition* partition, RebuildRequest request) override;
   void Persist(Partition* partition, data::PersistJob job) override;

@@ -30,18 +30,6 @@ std::string ShowArgs(Args args) {
   return shown;
 }
 
-// Replies an error that refuses a request before it runs. Inside MULTI it spoils the transaction.
-void Reject(Client* client, const Command* command, std::string_view error) {
-  resp::Writer(client->replies.Begin(nullptr), client->protocol).Error(error);
-  FinishReply(client);
-  if (client->in_multi) client->multi_failed = true;
-  if (command != nullptr) {
-    client->core->CommandRejected(*command, error);
-  } else {
-    client->core->stats()->CountError(error);
-  }
-}
-
 // Finds the row for the request, a subcommand's where there is one; rejects and returns nullptr
 // when there is none.
 const Command* Resolve(Client* client, Args args) {
@@ -68,86 +56,6 @@ bool RunsInsideMulti(const Command& command) {
   const std::string_view name = command.name;
   return command.parent.empty() && (name == "exec" || name == "discard" || name == "multi" ||
                                     name == "watch" || name == "quit" || name == "reset");
-}
-
-Caller CallerOf(const Client& client) {
-  Caller caller;
-  caller.db = client.db;
-  caller.protocol = client.protocol;
-  caller.no_touch = client.no_touch;
-  caller.address = client.address;
-  caller.name = client.name;
-  return caller;
-}
-
-// The one partition of all keys; -1: no keys; -2: several partitions.
-int64_t PartitionOfKeys(const Client& client, Args args, const std::vector<int>& positions) {
-  const Engine& engine = client.core->engine();
-  if (positions.empty()) return -1;
-  if (engine.partitions() == 1) return 0;
-  int64_t partition = -1;
-  for (const int i : positions) {
-    const auto p =
-        static_cast<int64_t>(engine.PartitionOfSlot(KeySlot(args[static_cast<size_t>(i)])));
-    if (partition >= 0 && p != partition) return -2;
-    partition = p;
-  }
-  return partition;
-}
-
-// ---- Single requests
-
-// The one place that decides where a request of one partition runs: here and at once, when its
-// partition is led on this core and nothing of it is under way; else the router knows. (A read that
-// its connection allows to be served by a follower would be the third way.)
-void RunOnPartition(Client* client, const Command& command, Args args, uint32_t number) {
-  Core* core = client->core;
-  Partition* partition = core->FindPartition(number);
-  const bool direct = partition != nullptr && core->router().Direct(number);
-  const bool may_block = command.has(kBlocking);
-  if (direct && !may_block) {
-    std::string* out = client->replies.Begin(partition);
-    const ExecResult result =
-        partition->Execute({&command, args, client->db}, CallerOf(*client), {}, out);
-    CHECK(!result.blocked);
-    FinishReply(client, partition, result);
-    return;
-  }
-  const ReplyAddress reply{core->number(), client->id, client->replies.Reserve()};
-  NoteReserved(client, reply.slot);
-  if (may_block) {
-    ++client->waiting;
-    client->blocked = true;
-    client->blocked_slot = reply.slot;
-    client->blocked_partition = number;
-    core->engine().blocked_clients.fetch_add(1, std::memory_order_relaxed);
-  }
-  if (direct) {
-    partition->ExecuteAndDeliver({&command, args, client->db}, CallerOf(*client), reply);
-    return;
-  }
-  std::unique_ptr<Routed> routed = MakeRouted(*client, number, PeerRequestType::kCommand);
-  routed->request.commands.push_back({&command, client->db, OwnedArgs(args)});
-  routed->is_write = command.has(kWrite);
-  routed->blocking = may_block;
-  routed->reply = reply;
-  core->router().Submit(std::move(routed));
-}
-
-// CLUSTER's: on the meta partition, or on the one that the arguments name.
-void RunOnNamedPartition(Client* client, const Command& command, Args args) {
-  const Engine& engine = client->core->engine();
-  if (!engine.in_cluster()) {
-    Reject(client, &command, kNoCluster);
-    return;
-  }
-  uint64_t number = engine.meta_partition();
-  if (command.route == Route::kPartition &&
-      (!ParseUint64(args[2], &number) || number >= engine.all_partitions())) {
-    Reject(client, &command, "ERR Invalid partition number");
-    return;
-  }
-  RunOnPartition(client, command, args, static_cast<uint32_t>(number));
 }
 
 void RunSession(Client* client, const Command& command, Args args) {
@@ -184,6 +92,28 @@ void Unwatch(Client* client, std::vector<WatchedKey> watched) {
 
 }  // namespace
 
+void Reject(Client* client, const Command* command, std::string_view error) {
+  resp::Writer(client->replies.Begin(nullptr), client->protocol).Error(error);
+  FinishReply(client);
+  if (client->in_multi) client->multi_failed = true;
+  if (command != nullptr) {
+    client->core->CommandRejected(*command, error);
+  } else {
+    client->core->stats()->CountError(error);
+  }
+}
+
+Caller CallerOf(const Client& client) {
+  Caller caller;
+  caller.db = client.db;
+  caller.protocol = client.protocol;
+  caller.no_touch = client.no_touch;
+  caller.unconfirmed = client.core->config().reads == Reads::kLocal;
+  caller.address = client.address;
+  caller.name = client.name;
+  return caller;
+}
+
 std::unique_ptr<Routed> MakeRouted(const Client& client, uint32_t partition, PeerRequestType type) {
   auto routed = std::make_unique<Routed>();
   routed->request.partition = partition;
@@ -214,45 +144,6 @@ void FinishReply(Client* client, Partition* partition, const ExecResult& result)
   } else {
     client->replies.Abandon();
   }
-}
-
-void RunData(Client* client, const Command& command, Args args) {
-  std::vector<int>& positions = client->key_positions;
-  positions.clear();
-  switch (command.route) {
-    case Route::kEveryPartition:
-    case Route::kByCursor:
-      RunOnManyPartitions(client, command, args);
-      return;
-    case Route::kMeta:
-    case Route::kPartition:
-      RunOnNamedPartition(client, command, args);
-      return;
-    case Route::kKeys:
-    case Route::kSpread:
-      break;
-    case Route::kSession:
-      CHECK_MSG(false, "a session command has no partition");
-  }
-  if (!FindKeys(command, args, &positions)) {
-    // The handler words the error; it touches no key then. Any partition will do.
-    RunOnPartition(client, command, args, 0);
-    return;
-  }
-  const int64_t partition = PartitionOfKeys(*client, args, positions);
-  if (partition >= 0) {
-    RunOnPartition(client, command, args, static_cast<uint32_t>(partition));
-  } else if (partition == -1) {
-    RunOnPartition(client, command, args, 0);
-  } else if (command.route == Route::kSpread) {
-    RunOnManyPartitions(client, command, args);
-  } else {
-    Reject(client, &command, kCrossSlot);
-  }
-}
-
-void RunOn(Client* client, const Command& command, Args args, uint32_t partition) {
-  RunOnPartition(client, command, args, partition);
 }
 
 namespace {
@@ -329,6 +220,13 @@ bool MustWait(const Client& client, const Command& command, Args args) {
   return false;
 }
 
+// Whether the request is about keys, and reads that this node answers as a follower are on their
+// way, which it must not overtake.
+bool MustWaitForReads(const Client& client, const Command& command) {
+  if (client.follower_slots.empty() || IsKeyRead(command)) return false;
+  return command.route != Route::kSession || command.name == "exec" || command.name == "watch";
+}
+
 // CLIENT REPLY SKIP covers exactly one request.
 void AfterRequest(Client* client) {
   if (client->reply_mode == ReplyMode::kSkipThis) client->reply_mode = ReplyMode::kOn;
@@ -345,15 +243,21 @@ Dispatched Dispatch(Client* client, Args args) {
     AfterRequest(client);
     return Dispatched::kDone;
   }
-  if (core->pause().until_ms != 0 && core->IsPaused(*command)) {
-    core->WaitForPause(client);
+  const auto later = [client] {
     if (client->reply_mode == ReplyMode::kSkipThis) client->reply_mode = ReplyMode::kSkipNext;
     return Dispatched::kTryLater;
+  };
+  if (core->pause().until_ms != 0 && core->IsPaused(*command)) {
+    core->WaitForPause(client);
+    return later();
   }
   if (core->router().crowded() && MustWait(*client, *command, args)) {
     core->WaitForRoom(client);
-    if (client->reply_mode == ReplyMode::kSkipThis) client->reply_mode = ReplyMode::kSkipNext;
-    return Dispatched::kTryLater;
+    return later();
+  }
+  if (MustWaitForReads(*client, *command)) {
+    client->waits_for_reads = true;
+    return later();
   }
   if (!ArityFits(*command, args.size())) {
     Reject(client, command,

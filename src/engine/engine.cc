@@ -17,14 +17,19 @@ namespace holdfast::engine {
 namespace {
 
 // Raft node ids of a group are node ids; the identity gives them.
-raft::GroupConfig GroupConfigFor(uint64_t node, uint32_t partition, const Config& config) {
+raft::GroupConfig GroupConfigFor(const storage::Identity& identity, uint32_t partition,
+                                 const Config& config) {
   raft::GroupConfig group;
-  group.self = node;
+  group.self = identity.node_id;
   group.election_timeout_ms = static_cast<uint64_t>(config.election_timeout_ms);
   group.heartbeat_interval_ms = static_cast<uint64_t>(config.heartbeat_interval_ms);
+  // Every node keeps its promises, since any other may be set up to rely on them.
+  group.lease_promises = identity.cluster_id != 0;
+  group.lease_reads = group.lease_promises && config.reads == Reads::kLease;
+  group.lease_drift_ms = group.election_timeout_ms / 10;
   // Clients are kept from sending more long before this; see Core::Overloaded.
   group.max_uncommitted_bytes = UINT64_MAX / 2;
-  group.seed = node ^ (static_cast<uint64_t>(partition) << 32);
+  group.seed = identity.node_id ^ (static_cast<uint64_t>(partition) << 32);
   return group;
 }
 
@@ -201,6 +206,7 @@ Status Engine::LoadPartition(Core* core, uint32_t number, std::unique_ptr<storag
   }
   options.host = core;
   options.applied_index = restored.applied.index;
+  options.first_round = identity_.boot << 40;
   options.seed = RandomSeed();
   data::Keyspace::Options keyspace;
   keyspace.first_slot = options.first_slot;
@@ -216,7 +222,7 @@ Status Engine::LoadPartition(Core* core, uint32_t number, std::unique_ptr<storag
   RETURN_IF_ERROR(data::LoadKeyspace(store.get(), options.keyspace.get(), &stats));
   *records += stats.records;
   return core->AddPartition(std::make_unique<Partition>(std::move(options)),
-                            GroupConfigFor(identity_.node_id, number, config_), std::move(restored),
+                            GroupConfigFor(identity_, number, config_), std::move(restored),
                             std::move(store));
 }
 

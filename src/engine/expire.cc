@@ -56,6 +56,10 @@ int64_t Partition::Tick() {
   EndOverdueRequests();
   if (more) return now_ms + 1;
   int64_t next = blocked_.next_deadline_ms();
+  for (const CopyWait& wait : copy_waits_) {
+    const int64_t deadline_ms = wait.request.deadline_ms;
+    if (deadline_ms != 0 && (next == 0 || deadline_ms < next)) next = deadline_ms;
+  }
   const data::DeadlineHeap& leases = std::as_const(*keyspace_).leases();
   // Only a lock that somebody waits for has to end on time; the others are found expired.
   if (!leases.empty() && !blocked_.empty()) {

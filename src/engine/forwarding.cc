@@ -73,16 +73,17 @@ void Forwarding::Deliver(const ReplyAddress& place, std::string bytes) {
   server_.Reply(place.client, std::move(reply));
 }
 
-void Forwarding::BlockedLost(uint32_t partition, BlockedRequest request) {
+void Forwarding::GiveBack(uint32_t partition, BlockedRequest request) {
   const ReplyAddress place = request.address;
-  const Client* client = core_->FindClient(place.client);
+  Client* client = core_->FindClient(place.client);
   if (client == nullptr) {
     PeerReply reply = NotLeader();
     reply.id = place.slot;
     server_.Reply(place.client, std::move(reply));
     return;
   }
-  if (!client->blocked || client->blocked_slot != place.slot) return;
+  const bool blocking = client->blocked && client->blocked_slot == place.slot;
+  if (!blocking && !client->TakeFollowerSlot(place.slot)) return;
   auto routed = std::make_unique<Routed>();
   routed->request.partition = partition;
   routed->request.no_touch = request.caller.no_touch;
@@ -91,12 +92,16 @@ void Forwarding::BlockedLost(uint32_t partition, BlockedRequest request) {
   routed->request.name = client->name;
   routed->request.commands.push_back({request.command, request.caller.db, std::move(request.args)});
   routed->is_write = request.command->has(kWrite);
-  routed->blocking = true;
+  routed->blocking = blocking;
   routed->reply = place;
   routed->sent_ms = NowMs();
   routed->began_ms = routed->sent_ms - request.caller.waited_ms;
   routed->deadline_ms = routed->sent_ms + RetryTimeoutMs();
-  router_.TakeBack(std::move(routed));
+  if (blocking) {
+    router_.TakeBack(std::move(routed));
+  } else {
+    router_.Submit(std::move(routed));
+  }
 }
 
 // ---- On the partition's core

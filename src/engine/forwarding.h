@@ -45,7 +45,7 @@ class Forwarding final : public RouterHost {
   // The reply of a request that was blocked, and whose place isn't one of a client's.
   void Deliver(const ReplyAddress& place, std::string bytes);
   // A request at this core's `place` was blocked when its partition stopped leading.
-  void BlockedLost(uint32_t partition, BlockedRequest request);
+  void GiveBack(uint32_t partition, BlockedRequest request);
 
   // ---- On the partition's core.
   // A request that core `home` handed over with RunHere.

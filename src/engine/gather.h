@@ -3,6 +3,8 @@
 
 #include <cstdint>
 #include <memory>
+#include <string_view>
+#include <vector>
 
 #include "engine/client.h"
 #include "engine/core.h"
@@ -21,9 +23,18 @@ void FinishReply(Client* client);
 void FinishReply(Client* client, Partition* partition, const ExecResult& result);
 // A reserved slot minds CLIENT REPLY as of now.
 void NoteReserved(Client* client, uint64_t slot);
+// Replies an error that refuses a request before it runs. Inside MULTI it spoils the transaction.
+// `command` may be null.
+void Reject(Client* client, const Command* command, std::string_view error);
+// Who asks.
+Caller CallerOf(const Client& client);
+// Whether this is a read of keys, as a follower may answer it.
+bool IsKeyRead(const Command& command);
+// The one partition of all keys; -1: no keys; -2: several partitions.
+int64_t PartitionOfKeys(const Client& client, Args args, const std::vector<int>& positions);
 // A request of this client on its way to a partition elsewhere, still without its contents.
 std::unique_ptr<Routed> MakeRouted(const Client& client, uint32_t partition, PeerRequestType type);
-// Runs the whole request on one partition, wherever that is.
+// Runs the whole request on one partition: the one place that decides where that happens.
 void RunOn(Client* client, const Command& command, Args args, uint32_t partition);
 // Routes a data command by its keys.
 void RunData(Client* client, const Command& command, Args args);

@@ -47,7 +47,8 @@ Partition::Partition(Options options)
       rng_(options.seed),
       memory_index_(options.applied_index),
       applied_index_(options.applied_index),
-      handed_out_(options.applied_index) {
+      handed_out_(options.applied_index),
+      open_round_(options.first_round) {
   revisions_.Observe(keyspace_->max_revision());
 }
 
@@ -95,14 +96,18 @@ void Partition::Run(const Request& request, const Caller& caller, const ReplyAdd
     blocked.args = OwnedArgs(request.args);
     blocked.caller = effective;
     blocked.caller.address = blocked.caller.name = {};  // they don't outlive this call
-    blocked.db = context.blocked_db_;
-    blocked.key = std::move(context.blocked_key_);
     blocked.began_ms = host_->clock().MonotonicMs();
     if (context.blocked_timeout_ms_ > 0) {
       const int64_t left_ms = context.blocked_timeout_ms_ - effective.waited_ms;
       blocked.deadline_ms = blocked.began_ms + std::max<int64_t>(1, left_ms);
     }
-    blocked_.Add(std::move(blocked));
+    if (context.blocked_copies_ > 0) {
+      copy_waits_.push_back({std::move(blocked), context.blocked_index_, context.blocked_copies_});
+    } else {
+      blocked.db = context.blocked_db_;
+      blocked.key = std::move(context.blocked_key_);
+      blocked_.Add(std::move(blocked));
+    }
     // The core looks at the new deadline at the end of the turn.
     host_->NeedsTurnEnd(this);
     return;
@@ -111,18 +116,21 @@ void Partition::Run(const Request& request, const Caller& caller, const ReplyAdd
                      std::string_view(*out).substr(begin));
 }
 
-ExecResult Partition::Finish(const Outcome& outcome) {
+void Partition::UseRound() {
+  if (round_used_) return;
+  round_used_ = true;
+  host_->NeedsTurnEnd(this);
+}
+
+ExecResult Partition::Finish(const Outcome& outcome, bool unconfirmed) {
   ExecResult result;
   result.is_write = outcome.wrote;
   result.blocked = outcome.blocked;
   result.gate.index = outcome.index > commit_index_ ? outcome.index : 0;
-  if (!outcome.wrote) {
+  if (!outcome.wrote && !unconfirmed) {
     // A read: leadership has to be confirmed by a round that starts after now.
     result.gate.round = open_round_;
-    if (!round_used_) {
-      round_used_ = true;
-      host_->NeedsTurnEnd(this);
-    }
+    UseRound();
   }
   ServeReadyKeys();
   if (batch_.size() > kMaxBatchBytes) ProposeBatch();
@@ -139,7 +147,7 @@ ExecResult Partition::Execute(const Request& request, const Caller& caller,
   }
   Outcome outcome;
   Run(request, caller, address, out, &outcome);
-  return Finish(outcome);
+  return Finish(outcome, caller.unconfirmed);
 }
 
 bool Partition::Unmodified(const WatchedKey& watch, Outcome* outcome) {
@@ -174,7 +182,7 @@ ExecResult Partition::ExecuteTransaction(const std::vector<Request>& requests, c
   Outcome outcome;
   for (const WatchedKey& watch : watched) {
     if (Unmodified(watch, &outcome)) continue;
-    ExecResult aborted = Finish(outcome);
+    ExecResult aborted = Finish(outcome, caller.unconfirmed);
     aborted.executed = false;
     return aborted;
   }
@@ -184,7 +192,7 @@ ExecResult Partition::ExecuteTransaction(const std::vector<Request>& requests, c
   for (size_t i = 0; i < requests.size(); ++i) {
     Run(requests[i], inside, {}, &(*replies)[i], &outcome);
   }
-  return Finish(outcome);
+  return Finish(outcome, caller.unconfirmed);
 }
 
 void Partition::ExecuteAndDeliver(const Request& request, const Caller& caller,
@@ -227,12 +235,19 @@ uint64_t Partition::Watch(uint32_t db, std::string_view key) {
     ++host_->stats()->expired_keys;
     object = nullptr;
   }
-  return watches_.Watch(db, key, object == nullptr ? 0 : object->revision());
+  // A missing key is as old as the partition: should it come, go and be watched again under another
+  // leader, the revision shows that.
+  return watches_.Watch(db, key, object == nullptr ? revisions_.last() : object->revision());
 }
 
 bool Partition::Unblock(const ReplyAddress& address, bool with_error) {
   std::optional<BlockedRequest> request = blocked_.Remove(address);
-  if (!request.has_value()) return false;
+  if (!request.has_value()) {
+    std::optional<CopyWait> wait = TakeCopyWait(address);
+    if (!wait.has_value()) return false;
+    AnswerCopyWait(&*wait);
+    return true;
+  }
   std::string reply;
   resp::Writer writer(&reply, request->caller.protocol);
   if (with_error) {
@@ -257,6 +272,7 @@ bool Partition::IsExpired(const data::Database& database, const data::Object* ob
 }
 
 void Partition::Append(const data::Effect& effect) {
+  CHECK_MSG(ready_, "an effect of a follower");
   if (batch_.empty()) {
     batch_.reserve(batch_reserve_);
     data::AppendPayloadHeader(&batch_);
@@ -371,8 +387,24 @@ void Partition::ServeReadyKey(uint32_t db, const std::string& key) {
   }
 }
 
+bool Partition::AnswerNow(BlockedRequest* request) {
+  const int64_t begin_ns = host_->clock().MonotonicNs();
+  std::string reply;
+  resp::Writer writer(&reply, request->caller.protocol);
+  ExecContext context(this, *request->command, request->args.args(), request->caller, &writer,
+                      begin_ns);
+  request->command->data(context);
+  CHECK(!context.blocked() && !context.emitted());
+  if (context.needs_leader()) return false;
+  host_->CommandDone({request->command, request->args.args(), request->caller.db}, request->caller,
+                     host_->clock().MonotonicNs() - begin_ns, reply);
+  host_->Deliver(request->address, std::move(reply));
+  return true;
+}
+
 void Partition::EndOverdueRequests() {
   const int64_t now_ms = host_->clock().MonotonicMs();
+  if (!copy_waits_.empty()) ServeCopyWaits(now_ms);
   while (std::optional<BlockedRequest> request = blocked_.PopExpired(now_ms)) {
     std::string reply;
     resp::Writer(&reply, request->caller.protocol).Null();
@@ -405,7 +437,11 @@ void Partition::TurnEnd() {
   ProposeBatch();
   if (round_used_) {
     round_used_ = false;
-    replica_->ReadRound(open_round_++);
+    if (replica_->frozen()) {
+      GiveReadsBack();
+    } else {
+      replica_->ReadRound(open_round_++);
+    }
   }
 }
 
@@ -428,6 +464,8 @@ void Partition::OnCommit(uint64_t commit_index, uint64_t first, uint64_t last) {
     }
   }
   open_gates_.clear();
+  if (!follower_reads_.empty()) ServeFollowerReads();
+  if (!copy_waits_.empty()) ServeCopyWaits(0);
 }
 
 // Applies what raft has handed out, where memory doesn't contain it already, and hands it to the
@@ -458,8 +496,12 @@ void Partition::TakeCommitted() {
 
 void Partition::OnReads(const raft::ReadAnswer& answer) {
   if (answer.refusal == raft::Refusal::kTooMany) round_refused_ = true;
-  if (!answer.confirmed()) return;
+  if (!answer.confirmed()) {
+    GiveReadsBack();
+    return;
+  }
   confirmed_round_ = std::max(confirmed_round_, answer.round);
+  follower_reads_.Confirm(answer.round, answer.index);
   OnCommit(commit_index_, 1, 0);
 }
 
@@ -488,6 +530,7 @@ void Partition::Lead(uint64_t term) {
   }
   ready_ = true;
   ++ready_period_;
+  GiveReadsBack();
   open_index_ = replica_->last_index() + 1;
   revisions_.Observe(keyspace_->max_revision());
   keyspace_->RestartLeases();
@@ -524,9 +567,12 @@ void Partition::StepDown() {
 }
 
 void Partition::GiveBlockedBack() {
-  for (BlockedRequest& request : blocked_.TakeAll()) {
+  std::vector<BlockedRequest> requests = blocked_.TakeAll();
+  for (CopyWait& wait : copy_waits_) requests.push_back(std::move(wait.request));
+  copy_waits_.clear();
+  for (BlockedRequest& request : requests) {
     request.caller.waited_ms += host_->clock().MonotonicMs() - request.began_ms;
-    host_->BlockedLost(this, std::move(request));
+    host_->GiveBack(this, std::move(request));
   }
 }
 

@@ -30,6 +30,7 @@
 #include "engine/command.h"
 #include "engine/config.h"
 #include "engine/context.h"
+#include "engine/follower_reads.h"
 #include "engine/gate.h"
 #include "engine/stats.h"
 #include "engine/touched_keys.h"
@@ -95,8 +96,9 @@ class PartitionHost {
   // The partition lost its leadership: replies of this core's clients that wait for it become
   // errors (ReplyQueue::LoseGates).
   virtual void GatesLost(class Partition* partition) = 0;
-  // The partition lost its leadership while the request waited: it has done nothing.
-  virtual void BlockedLost(class Partition* partition, BlockedRequest request) = 0;
+  // The request has done nothing and can't be done here: the partition lost its leadership while it
+  // waited, or a follower can't answer it.
+  virtual void GiveBack(class Partition* partition, BlockedRequest request) = 0;
   // The partition leads from now on, or follows another node.
   virtual void StandingChanged(class Partition* partition) = 0;
   // Reads the state as of the last entry handed to Persist from the store, and then calls
@@ -129,6 +131,8 @@ class Partition : public replica::StateMachine {
     std::function<std::unique_ptr<data::Keyspace>()> new_keyspace;
     std::unique_ptr<data::Keyspace> keyspace;  // loaded up to applied_index
     uint64_t applied_index = 0;
+    // Read rounds begin here: above those of every earlier process.
+    uint64_t first_round = 1;
     uint64_t seed = 0;
   };
   explicit Partition(Options options);
@@ -174,6 +178,11 @@ class Partition : public replica::StateMachine {
   // Delivers `bytes` to `address` when the gate is open; INDOUBT/TRYAGAIN when it can't open.
   void DeliverAt(const Gate& gate, bool is_write, const ReplyAddress& address, std::string bytes);
 
+  // A read for a client that takes what this node has although another one leads. The reply goes to
+  // the request's address, or the host gets it back. With `confirm` it is as linearizable as a
+  // leader's; without, it may be behind by any time.
+  void ReadAsFollower(BlockedRequest request, bool confirm);
+
   // ---- Gates.
   bool IsOpen(const Gate& gate) const {
     return gate.index <= commit_index_ && gate.round <= confirmed_round_;
@@ -190,10 +199,13 @@ class Partition : public replica::StateMachine {
   // ---- Blocked requests.
   // Takes the request out of the line without a reply: its client is gone. False when nothing waits
   // there.
-  bool CancelBlocked(const ReplyAddress& address) { return blocked_.Remove(address).has_value(); }
+  bool CancelBlocked(const ReplyAddress& address) {
+    return blocked_.Remove(address).has_value() || TakeCopyWait(address).has_value();
+  }
   // All requests of the client.
-  void CancelBlockedOf(uint64_t client) { blocked_.RemoveClient(client); }
-  // CLIENT UNBLOCK: answers as at the timeout, or with an error. False when nothing waits there.
+  void CancelBlockedOf(uint64_t client);
+  // CLIENT UNBLOCK: answers as at the timeout, or, what waits for a key, with an error. False when
+  // nothing waits there.
   bool Unblock(const ReplyAddress& address, bool with_error);
 
   // ---- Time.
@@ -224,6 +236,10 @@ class Partition : public replica::StateMachine {
   // An empty keyspace for this partition. Any thread.
   std::unique_ptr<data::Keyspace> NewKeyspace() const { return new_keyspace_(); }
 
+  // Other members that hold entry `index` and all before it on disk, as far as is known here.
+  // REQUIRES: leads.
+  uint64_t CopiesOf(uint64_t index) const;
+
   // ---- For INFO, DEBUG, SCAN and tests.
   data::Keyspace& keyspace() { return *keyspace_; }
   const data::Keyspace& keyspace() const { return *keyspace_; }
@@ -252,7 +268,9 @@ class Partition : public replica::StateMachine {
   // Runs one command, without admission checks, and adds to `outcome`.
   void Run(const Request& request, const Caller& caller, const ReplyAddress& address,
            std::string* out, Outcome* outcome);
-  ExecResult Finish(const Outcome& outcome);
+  ExecResult Finish(const Outcome& outcome, bool unconfirmed = false);
+  // What is read now waits for this turn's round.
+  void UseRound();
   // Whether the key is as it was when WATCH returned `watch.revision`.
   bool Unmodified(const WatchedKey& watch, Outcome* outcome);
   // Why a command with these flags can't be taken now; empty when it can.
@@ -266,6 +284,22 @@ class Partition : public replica::StateMachine {
   void Lead(uint64_t term);
   void StepDown();
   void GiveBlockedBack();
+  void ServeFollowerReads();
+  void ServeAsFollower(BlockedRequest request);
+  void GiveReadsBack();
+  // Runs a request that has waited and delivers its reply; false when only a leader can do it.
+  // REQUIRES: it neither waits again nor changes anything.
+  bool AnswerNow(BlockedRequest* request);
+  // A request that waits for copies of an entry on other nodes.
+  struct CopyWait {
+    BlockedRequest request;
+    uint64_t index = 0;
+    uint64_t copies = 0;
+  };
+  // Answers those that have what they wait for, or whose time is up.
+  void ServeCopyWaits(int64_t now_ms);
+  void AnswerCopyWait(CopyWait* wait);
+  std::optional<CopyWait> TakeCopyWait(const ReplyAddress& address);
   RebuildRequest UncommittedKeys() const;
   void KeyChanged(uint32_t logical, std::string_view key, uint64_t revision);
   void ServeReadyKeys();
@@ -311,7 +345,7 @@ class Partition : public replica::StateMachine {
   size_t batch_reserve_ = 0;
   bool turn_end_requested_ = false;
 
-  uint64_t open_round_ = 1;  // the read round that this turn's reads wait for
+  uint64_t open_round_;  // the read round that this turn's reads wait for
   bool round_used_ = false;
   bool round_refused_ = false;  // too many were pending: Tick starts another one
   uint64_t confirmed_round_ = 0;
@@ -322,6 +356,8 @@ class Partition : public replica::StateMachine {
   std::vector<GateQueue::Item> open_gates_;
   txn::WatchTable watches_;
   BlockedRequests blocked_;
+  FollowerReads follower_reads_;
+  std::vector<CopyWait> copy_waits_;
   std::vector<std::pair<uint32_t, std::string>> ready_keys_;  // changed keys that are waited for
   bool serving_ = false;
 };

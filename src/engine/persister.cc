@@ -11,8 +11,6 @@
 namespace holdfast::engine {
 namespace {
 
-// Tasks that wait for the persister thread: one write or one collection a partition, and garbage.
-constexpr size_t kMaxTasks = 4096;
 // Records that one step of collecting dead ones looks at.
 constexpr size_t kCollectStep = 2000;
 // Bytes that one step of a compaction rewrites, roughly: a fraction of a second, for which the
@@ -22,7 +20,7 @@ constexpr uint64_t kCompactStep = uint64_t{32} << 20;
 }  // namespace
 
 Persister::Persister(Core* core)
-    : core_(core), thread_("hf-persist-" + std::to_string(core->number()), kMaxTasks) {}
+    : core_(core), thread_("hf-persist-" + std::to_string(core->number())) {}
 
 Persister::~Persister() { Stop(); }
 

@@ -10,7 +10,7 @@ namespace holdfast::engine {
 
 // Runs a request on its partition. `done` gets the outcome, on this core, when its gate is open or
 // lost, which may be at once. A request that blocks is known by `address` from then on: `done` is
-// not called, the reply is delivered there, or PartitionHost::BlockedLost is told.
+// not called, the reply is delivered there, or PartitionHost::GiveBack is told.
 // REQUIRES: the partition is ready.
 void RunRequest(Partition* partition, const PeerRequest& request, const ReplyAddress& address,
                 absl::AnyInvocable<void(PeerReply)> done);

@@ -49,6 +49,8 @@ void SnapshotSender::Activate() {
   for (const auto& transfer : transfers_) {
     if (active >= kMaxActive) return;
     if (transfer->active) continue;
+    const Failures* const failures = FailuresOf(transfer->partition, transfer->peer);
+    if (failures != nullptr && host_->NowMs() < failures->until_ms) continue;
     ++active;
     transfer->active = true;
     transfer->heard_ms = transfer->progress_ms = host_->NowMs();
@@ -222,9 +224,35 @@ void SnapshotSender::End(uint64_t number, bool ok) {
   CHECK(transfer != nullptr);
   const uint32_t partition = transfer->partition;
   const raft::SnapshotStatus status{transfer->peer, transfer->position, ok};
+  NoteEnd(partition, transfer->peer, ok);
   Remove(number);
   // The group may ask for the next one from inside.
   host_->Ended(partition, status);
+}
+
+SnapshotSender::Failures* SnapshotSender::FailuresOf(uint32_t partition, raft::NodeId peer) {
+  for (Failures& failures : failures_) {
+    if (failures.partition == partition && failures.peer == peer) return &failures;
+  }
+  return nullptr;
+}
+
+void SnapshotSender::NoteEnd(uint32_t partition, raft::NodeId peer, bool ok) {
+  const int64_t now_ms = host_->NowMs();
+  // What is long past counts no more, so that the list stays as short as the cluster is small.
+  std::erase_if(failures_, [&](const Failures& failures) {
+    return now_ms - failures.until_ms > 2 * kMaxRetryMs ||
+           (ok && failures.partition == partition && failures.peer == peer);
+  });
+  if (ok) return;
+  Failures* failures = FailuresOf(partition, peer);
+  if (failures == nullptr) {
+    failures_.push_back({partition, peer, kRetryMs, 0});
+    failures = &failures_.back();
+  } else {
+    failures->pause_ms = std::min(2 * failures->pause_ms, kMaxRetryMs);
+  }
+  failures->until_ms = now_ms + failures->pause_ms;
 }
 
 void SnapshotSender::Remove(uint64_t number) {

@@ -6,6 +6,9 @@
 //                 └───────────────────┴────────────────────────┴── failed ─▶ Ended(not ok)
 //                                                              └── leads no more: void
 //
+// The group asks again after a failure; then the next transfer to that node waits for a while, and
+// longer each time.
+//
 // The store is read on the I/O thread, a chunk at a time and a few ahead of what the receiver has
 // written; those wait in memory until they are acknowledged. After a silence, which may be that of
 // a lost link, `begin` asks where the receiver stands, and what it lacks is sent again.
@@ -75,6 +78,9 @@ class SnapshotSender {
   static constexpr int64_t kSilenceMs = 10'000;
   // Without a chunk that it has written.
   static constexpr int64_t kNoProgressMs = 600'000;
+  // After a failed transfer to the same node, doubled with each.
+  static constexpr int64_t kRetryMs = 500;
+  static constexpr int64_t kMaxRetryMs = 30'000;
 
  private:
   struct Transfer {
@@ -98,6 +104,13 @@ class SnapshotSender {
     int64_t asked_ms = 0;
     int64_t progress_ms = 0;
   };
+  // Transfers of a partition to a node that failed one after the other.
+  struct Failures {
+    uint32_t partition = 0;
+    raft::NodeId peer = raft::kNoNode;
+    int64_t pause_ms = 0;
+    int64_t until_ms = 0;
+  };
   // What the I/O thread has read.
   struct Piece {
     Status status;
@@ -116,11 +129,15 @@ class SnapshotSender {
   // Without a report.
   void Remove(uint64_t number);
   Transfer* Find(uint64_t number);
+  // nullptr: the last transfer to this node went well.
+  Failures* FailuresOf(uint32_t partition, raft::NodeId peer);
+  void NoteEnd(uint32_t partition, raft::NodeId peer, bool ok);
 
   Host* const host_;
   uint64_t next_transfer_;
   int64_t free_at_ms_ = 0;  // what was sent has used up the rate until then
   std::vector<std::unique_ptr<Transfer>> transfers_;
+  std::vector<Failures> failures_;
 };
 
 }  // namespace holdfast::engine

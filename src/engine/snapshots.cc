@@ -13,8 +13,6 @@ namespace holdfast::engine {
 namespace {
 
 constexpr uint64_t kTickMs = 10;
-// Windows of a few transfers, and the ends of some.
-constexpr size_t kMaxTasks = 4096;
 
 }  // namespace
 
@@ -23,7 +21,7 @@ Snapshots::Snapshots(Core* core)
       sender_(this, RandomSeed()),
       receiver_(this),
       timer_(&core->loop()),
-      thread_("hf-snap-" + std::to_string(core->number()), kMaxTasks) {}
+      thread_("hf-snap-" + std::to_string(core->number())) {}
 
 Snapshots::~Snapshots() { Stop(); }
 

@@ -94,6 +94,7 @@ void CoreStats::Merge(const CoreStats& other) {
   forwarded_received += other.forwarded_received;
   forwarded_refused += other.forwarded_refused;
   forwarded_in_doubt += other.forwarded_in_doubt;
+  follower_reads += other.follower_reads;
   forwarded_waiting += other.forwarded_waiting;
   max_turn_ns = std::max(max_turn_ns, other.max_turn_ns);
 }

@@ -64,6 +64,7 @@ struct CoreStats {
   uint64_t forwarded_received = 0;  // requests of other nodes
   uint64_t forwarded_refused = 0;   // own requests that came back, to be sent elsewhere
   uint64_t forwarded_in_doubt = 0;  // own writes whose answer was lost
+  uint64_t follower_reads = 0;      // answered here although another node leads
   uint64_t forwarded_waiting = 0;   // own requests that are held or not answered, at present
   uint64_t max_turn_ns = 0;         // longest turn of the loop since CONFIG RESETSTAT
 

@@ -55,9 +55,10 @@ class Group::Core {
   struct Peer {
     NodeId id;
     Progress progress;
-    bool active = false;         // answered since the last check of the quorum
-    uint64_t acked_round = 0;    // the newest read round it has answered
-    uint64_t acked_sent_ms = 0;  // when the newest heartbeat that it has answered was sent
+    bool active = false;       // answered since the last check of the quorum
+    uint64_t acked_round = 0;  // the newest read round it has answered
+    // It elects nobody else before that, in this node's time but for the drift of the clocks.
+    uint64_t promised_until_ms = 0;
     // The follower lags and got no further for a heartbeat interval: an append or its answer may
     // be lost, and its next sign of life is the moment to ask.
     bool stuck = false;
@@ -165,6 +166,8 @@ class Group::Core {
   // Whether a leader was heard of so recently that nobody else may be elected.
   bool InLease() const;
   void RenewPromise();
+  // How long a promise lasts at least, counted from when it is told; 0: this node makes none.
+  uint64_t PromisedMs() const;
   // Whether no other node can have been elected by `now_ms`.
   bool LeaseHolds(uint64_t now_ms);
 

@@ -70,7 +70,8 @@ void Group::Core::PreCampaign() {
 
 void Group::Core::Campaign(bool transfer) {
   CHECK(MayCampaign() && role_ != Role::kLeader);
-  CHECK_MSG(transfer || !config_.lease_reads || promise_ms_ == 0, "votes against its own promise");
+  CHECK_MSG(transfer || !config_.lease_promises || promise_ms_ == 0,
+            "votes against its own promise");
   RefuseReads();
   role_ = Role::kCandidate;
   leader_ = kNoNode;

@@ -61,6 +61,7 @@ void Group::Core::OnHeartbeat(const Message& message) {
   Message& reply = Send(MessageKind::kHeartbeatReply, message.from).message;
   reply.round = message.round;
   reply.sent_ms = message.sent_ms;
+  if (message.sent_ms != 0) reply.promise_ms = PromisedMs();
 }
 
 void Group::Core::OnHeartbeatReply(const Message& message) {
@@ -68,7 +69,10 @@ void Group::Core::OnHeartbeatReply(const Message& message) {
   if (peer == nullptr || message.round > last_round_ || message.sent_ms > clock_ms_) return;
   peer->active = true;
   peer->acked_round = std::max(peer->acked_round, message.round);
-  peer->acked_sent_ms = std::max(peer->acked_sent_ms, message.sent_ms);
+  if (message.promise_ms > 0) {
+    peer->promised_until_ms =
+        std::max(peer->promised_until_ms, message.sent_ms + message.promise_ms);
+  }
   ReleaseReads();
   if (!peer->stuck || peer->progress.state() == Progress::State::kSnapshot) return;
   peer->stuck = false;

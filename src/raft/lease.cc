@@ -12,10 +12,13 @@
 //
 //     its answer + election_timeout_ms - heartbeat_interval_ms     on its clock,
 //
-// the interval being what its first Tick after the answer may count too much. On the leader's
-// clock that is not before
+// the interval being what its first Tick after the answer may count too much. It tells this length
+// in its answer, since timeouts may be set to other values on other nodes. On the leader's clock
+// that is not before
 //
-//     start + election_timeout_ms - heartbeat_interval_ms - lease_drift_ms.
+//     start + the length that it told - lease_drift_ms.
+//
+// A node that makes no such promise tells 0, and counts for nothing.
 //
 // Stalls of a voter only prolong its promise (a late Tick counts as one interval, P19). Stalls of
 // the leader do no harm because the caller says what time it is, and reads the clock after the
@@ -36,24 +39,29 @@ void Group::Core::NoteClock(uint64_t now_ms) {
 // Without leases this only spares the group elections that it does not need; a node that has given
 // up its leader, or learned of a later term, is free.
 bool Group::Core::InLease() const {
-  if (config_.lease_reads) return promise_ms_ > 0;
+  if (config_.lease_promises) return promise_ms_ > 0;
   return role_ == Role::kFollower && leader_ != kNoNode &&
          election_elapsed_ms_ < config_.election_timeout_ms;
 }
 
 void Group::Core::RenewPromise() {
-  if (config_.lease_reads) promise_ms_ = config_.election_timeout_ms;
+  if (config_.lease_promises) promise_ms_ = config_.election_timeout_ms;
+}
+
+uint64_t Group::Core::PromisedMs() const {
+  if (!config_.lease_promises) return 0;
+  return config_.election_timeout_ms - config_.heartbeat_interval_ms;
 }
 
 bool Group::Core::LeaseHolds(uint64_t now_ms) {
   if (!config_.lease_reads || now_ms == 0 || lease_dropped_ || !ready()) return false;
-  const uint64_t start = ReachedByQuorum(
+  const uint64_t end = ReachedByQuorum(
       membership_,
-      [&](NodeId node) { return node == config_.self ? now_ms : FindPeer(node)->acked_sent_ms; },
+      [&](NodeId node) {
+        return node == config_.self ? now_ms + PromisedMs() : FindPeer(node)->promised_until_ms;
+      },
       &scratch_);
-  const uint64_t lease_ms =
-      config_.election_timeout_ms - config_.heartbeat_interval_ms - config_.lease_drift_ms;
-  return start > 0 && now_ms < start + lease_ms;
+  return now_ms + config_.lease_drift_ms < end;
 }
 
 }  // namespace holdfast::raft

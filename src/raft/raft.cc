@@ -28,6 +28,9 @@ Status ValidateConfig(const GroupConfig& config) {
       config.max_pending_reads == 0) {
     return Status::InvalidArgument("raft: every limit must be at least 1");
   }
+  if (config.lease_reads && !config.lease_promises) {
+    return Status::InvalidArgument("raft: a leader with leases has to promise what voters promise");
+  }
   if (config.lease_reads &&
       config.election_timeout_ms <= config.heartbeat_interval_ms + config.lease_drift_ms) {
     return Status::InvalidArgument(

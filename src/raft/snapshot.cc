@@ -29,14 +29,16 @@ void Group::Core::On(const SnapshotStatus& status) {
 // Followers know nothing of each other, and each of them may be the next leader.
 uint64_t Group::Core::CompactionIndex(uint64_t applied) const {
   CHECK(applied <= applied_index_);
+  const uint64_t within = log_.IndexWithin(config_.max_retained_bytes);
+  if (role_ != Role::kLeader) return std::min(alone_is_quorum_ ? applied : within, applied);
   uint64_t index = applied;
-  if (role_ == Role::kLeader) {
-    for (const Peer& peer : peers_) index = std::min(index, peer.progress.dispensable());
-  } else if (!alone_is_quorum_) {
-    index = 0;
+  for (const Peer& peer : peers_) {
+    const bool transfer = peer.progress.state() == Progress::State::kSnapshot;
+    const uint64_t limit =
+        transfer ? log_.IndexWithin(config_.max_transfer_retained_bytes) : within;
+    index = std::min(index, std::max(peer.progress.dispensable(), limit));
   }
-  index = std::max(index, log_.IndexWithin(config_.max_retained_bytes));
-  return std::min(index, applied);
+  return index;
 }
 
 // --- The follower ------------------------------------------------------------------------------

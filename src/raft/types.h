@@ -94,16 +94,22 @@ struct GroupConfig {
   // What Group::CompactionIndex keeps for followers that lag. One that needs more than that gets a
   // snapshot (PITFALLS P16).
   uint64_t max_retained_bytes = uint64_t{16} << 20;
+  // The same while a snapshot is on its way to such a follower: what is written meanwhile has to be
+  // there when it has arrived, or the follower needs the next one.
+  uint64_t max_transfer_retained_bytes = uint64_t{256} << 20;
   // A learner may lack this much of the log and still be promoted (PITFALLS P13).
   uint64_t max_promotion_lag_bytes = uint64_t{1} << 20;
 
-  // Whether a leader may confirm a read at once, without asking, while a quorum has promised not to
-  // elect anybody else (lease.cc). The same on every node of a group: it makes voters keep the
-  // promise strictly, even over a restart (PITFALLS P08).
+  // Whether this node keeps its promises to elect nobody else strictly, even over a restart, and
+  // tells the leader of them (lease.cc, PITFALLS P08). What its former life has promised binds it
+  // only if this was set then.
+  bool lease_promises = false;
+  // Whether this node as a leader may confirm a read at once, without asking, while a quorum is
+  // bound by promises. REQUIRES: lease_promises.
   bool lease_reads = false;
   // The most by which the clocks of two nodes may differ in how far they advance during one
-  // election timeout. With lease_reads a lease lasts election_timeout_ms - heartbeat_interval_ms -
-  // lease_drift_ms, which must be at least 1.
+  // election timeout: a lease is shorter than the promises by that. With lease_reads, less than
+  // election_timeout_ms - heartbeat_interval_ms.
   uint64_t lease_drift_ms = 30;
 
   // Of the election timeouts. Different on every node and in every group.
@@ -160,7 +166,8 @@ enum class MessageKind : uint8_t {
 //                   may match
 //   kHeartbeat      term; commit: at most what the receiver is known to hold; round; sent_ms: on
 //                   the leader's clock, not after it left
-//   kHeartbeatReply term; round, sent_ms: of the heartbeat it answers (PITFALLS P04, P08)
+//   kHeartbeatReply term; round, sent_ms: of the heartbeat it answers (PITFALLS P04, P08);
+//                   promise_ms: how long from then on the answerer elects nobody else
 //   kTimeoutNow     term; position: the leader's last entry. The receiver is to campaign at once
 //   kReadIndex      term; round: of the follower, which asks for a confirmed commit index
 //   kReadIndexReply term; round: the one asked for; commit: the index; or rejected
@@ -176,6 +183,7 @@ struct Message {
   uint64_t commit = 0;
   uint64_t round = 0;
   uint64_t sent_ms = 0;
+  uint64_t promise_ms = 0;
   std::vector<Entry> entries;
 };
 

@@ -16,7 +16,7 @@ constexpr size_t kMaxNameBytes = 32;
 constexpr size_t kRespBytes = 128;
 // Memory that a reader keeps when it is empty: hiredis's own limit of 16 KiB would have it grown
 // anew for every larger frame.
-constexpr size_t kKeptBytes = size_t{1} << 20;
+constexpr size_t kKeptInputBytes = size_t{1} << 20;
 
 // hiredis wants an object for whatever it reads. Nothing is made of items here but a call.
 char any_object;
@@ -78,7 +78,7 @@ CommandReader::CommandReader() : reader_(nullptr, redisReaderFree) {
   reader_.reset(redisReaderCreateWithFunctions(&functions));
   CHECK(reader_ != nullptr);
   reader_->privdata = this;
-  reader_->maxbuf = kKeptBytes;
+  reader_->maxbuf = kKeptInputBytes;
 }
 
 CommandReader::~CommandReader() = default;

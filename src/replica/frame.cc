@@ -10,9 +10,11 @@ namespace {
 constexpr size_t kCountOffset = 4;
 constexpr size_t kClockOffset = 8;
 // A writer lets go of more memory than this when its frame is sent.
-constexpr size_t kKeptBytes = size_t{4} << 20;
+constexpr size_t kKeptFrameBytes = size_t{4} << 20;
 
-Status Malformed(const char* what) { return Status::Corruption(std::string("frame: ") + what); }
+Status MalformedFrame(const char* what) {
+  return Status::Corruption(std::string("frame: ") + what);
+}
 
 std::string_view ItemsOf(std::string_view frame) {
   frame.remove_prefix(kFrameHeaderBytes);
@@ -31,7 +33,7 @@ size_t FramedItemSize(size_t size) {
 std::string* FrameWriter::Add(ItemKind kind, size_t size) {
   if (finished_) {
     bytes_.clear();
-    if (bytes_.capacity() > kKeptBytes) bytes_.shrink_to_fit();
+    if (bytes_.capacity() > kKeptFrameBytes) bytes_.shrink_to_fit();
     finished_ = false;
   }
   CHECK_MSG(bytes_.size() == expected_, "an item has another size than was said");
@@ -71,18 +73,19 @@ void FrameWriter::Reset() {
 }
 
 Status CheckFrame(std::string_view frame, FrameHeader* header) {
-  if (frame.size() < kFrameHeaderBytes + kFrameTrailerBytes) return Malformed("it is too short");
+  if (frame.size() < kFrameHeaderBytes + kFrameTrailerBytes)
+    return MalformedFrame("it is too short");
   const uint32_t magic = LoadFixed32(frame.data());
   if (magic != kFrameMagic) {
     // The three letters are Holdfast's, the digit is the version.
     if ((magic & 0xffffff) == (kFrameMagic & 0xffffff)) {
       return Status::Unsupported("frame: it has another version");
     }
-    return Malformed("it does not begin like one");
+    return MalformedFrame("it does not begin like one");
   }
   const std::string_view summed = frame.substr(0, frame.size() - kFrameTrailerBytes);
   if (LoadFixed64(summed.data() + summed.size()) != Hash64(summed)) {
-    return Malformed("its checksum is wrong");
+    return MalformedFrame("its checksum is wrong");
   }
   header->items = LoadFixed32(frame.data() + kCountOffset);
   header->clock = LoadFixed64(frame.data() + kClockOffset);
@@ -92,11 +95,11 @@ Status CheckFrame(std::string_view frame, FrameHeader* header) {
     uint8_t kind;
     std::string_view bytes;
     if (!reader.ReadByte(&kind) || !reader.ReadLengthPrefixed(&bytes)) {
-      return Malformed("an item ends early");
+      return MalformedFrame("an item ends early");
     }
-    if (kind == 0 || kind > kMaxItemKind) return Malformed("an item of an unknown kind");
+    if (kind == 0 || kind > kMaxItemKind) return MalformedFrame("an item of an unknown kind");
   }
-  if (items != header->items) return Malformed("it has another number of items than it says");
+  if (items != header->items) return MalformedFrame("it has another number of items than it says");
   return Status::Ok();
 }
 

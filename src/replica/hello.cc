@@ -24,7 +24,7 @@ std::string Mac(std::string_view secret, Role role, std::string_view dialer_hell
   return HmacSha256(secret, proven);
 }
 
-Status Malformed() { return Status::Corruption("not the hello of a Holdfast node"); }
+Status MalformedHello() { return Status::Corruption("not the hello of a Holdfast node"); }
 
 Status OneSecret(const Hello& own, const Hello& peer) {
   if (own.has_secret == peer.has_secret) return Status::Ok();
@@ -87,13 +87,13 @@ Status DecodeHello(std::string_view bytes, Hello* hello) {
       reader.ReadFixed32(&hello->cores) && reader.ReadFixed32(&hello->partitions) &&
       reader.ReadLengthPrefixed(&cluster_address) && reader.ReadLengthPrefixed(&client_address) &&
       reader.ReadBytes(kNonceBytes, &nonce) && reader.empty();
-  if (!complete) return Malformed();
+  if (!complete) return MalformedHello();
   hello->protocol_min = static_cast<uint16_t>(protocols);
   hello->protocol_max = static_cast<uint16_t>(protocols >> 16);
   if (hello->node_id == raft::kNoNode || hello->protocol_min > hello->protocol_max ||
       hello->core_index >= hello->cores || hello->cores > kMaxCores ||
       cluster_address.size() > kMaxAddressBytes || client_address.size() > kMaxAddressBytes) {
-    return Malformed();
+    return MalformedHello();
   }
   hello->has_secret = secret == 1;
   hello->cluster_address = cluster_address;
@@ -149,7 +149,7 @@ std::string DialerHandshake::Start(raft::NodeId expected) {
 
 Result<std::string> DialerHandshake::OnAnswer(std::string_view answer) {
   CHECK(!self_bytes_.empty());
-  if (answer.size() < kHmacBytes) return Malformed();
+  if (answer.size() < kHmacBytes) return MalformedHello();
   const std::string_view peer_bytes = answer.substr(0, answer.size() - kHmacBytes);
   RETURN_IF_ERROR(DecodeHello(peer_bytes, &peer_));
   RETURN_IF_ERROR(OneSecret(self_, peer_));

@@ -52,7 +52,7 @@ constexpr uint64_t kEntriesBit = 1;
 template <typename AnyMessage, typename Visitor>
 void VisitFields(AnyMessage& message, Visitor&& visit) {
   auto& [kind, rejected, transfer, from, to, term, position, hint, commit, round, sent_ms,
-         entries] = message;
+         promise_ms, entries] = message;
   visit(from);
   visit(to);
   visit(term);
@@ -65,6 +65,7 @@ void VisitFields(AnyMessage& message, Visitor&& visit) {
   visit(hint.term);
   visit(transfer);
   visit(sent_ms);
+  visit(promise_ms);
 }
 
 size_t VarintSize(uint64_t v) {
@@ -89,14 +90,14 @@ uint64_t FieldsOf(const Message& message) {
 // What each entry takes at least: kind, term, index, length.
 constexpr size_t kMinEntryBytes = 4;
 
-Status Malformed(const char* what) {
+Status MalformedMessage(const char* what) {
   return Status::Corruption(std::string("raft message: ") + what);
 }
 
 Status DecodeEntries(ByteReader* reader, std::vector<Entry>* entries) {
   uint64_t count;
   if (!reader->ReadVarint(&count) || count == 0 || count > reader->rest().size() / kMinEntryBytes) {
-    return Malformed("the number of entries");
+    return MalformedMessage("the number of entries");
   }
   entries->resize(count);
   for (Entry& entry : *entries) {
@@ -104,10 +105,10 @@ Status DecodeEntries(ByteReader* reader, std::vector<Entry>* entries) {
     std::string_view payload;
     if (!reader->ReadByte(&kind) || !reader->ReadVarint(&entry.term) ||
         !reader->ReadVarint(&entry.index) || !reader->ReadLengthPrefixed(&payload)) {
-      return Malformed("an entry ends early");
+      return MalformedMessage("an entry ends early");
     }
     entry.kind = static_cast<EntryKind>(kind);
-    if (!IsKnown(entry.kind)) return Malformed("an entry of an unknown kind");
+    if (!IsKnown(entry.kind)) return MalformedMessage("an entry of an unknown kind");
     entry.payload = payload.empty() ? nullptr : std::make_shared<const std::string>(payload);
   }
   return Status::Ok();
@@ -159,17 +160,17 @@ Status DecodeMessage(std::string_view bytes, uint32_t* partition, Message* messa
   uint8_t kind;
   uint64_t number;
   uint64_t fields;
-  if (!reader.ReadByte(&format)) return Malformed("empty");
+  if (!reader.ReadByte(&format)) return MalformedMessage("empty");
   if (format != kMessageFormat) {
     return Status::Unsupported("raft message of format " + std::to_string(format));
   }
   if (!reader.ReadVarint(&number) || number > UINT32_MAX || !reader.ReadByte(&kind) ||
       !reader.ReadVarint(&fields)) {
-    return Malformed("its head");
+    return MalformedMessage("its head");
   }
   *partition = static_cast<uint32_t>(number);
   message->kind = static_cast<MessageKind>(kind);
-  if (!IsKnown(message->kind)) return Malformed("an unknown kind");
+  if (!IsKnown(message->kind)) return MalformedMessage("an unknown kind");
   uint64_t bit = kEntriesBit;
   bool complete = true;
   VisitFields(*message, [&](auto& field) {
@@ -182,11 +183,11 @@ Status DecodeMessage(std::string_view bytes, uint32_t* partition, Message* messa
       if (present) complete = complete && reader.ReadVarint(&field) && field != 0;
     }
   });
-  if (!complete) return Malformed("a field");
-  if (fields >= bit << 1) return Malformed("an unknown field");
+  if (!complete) return MalformedMessage("a field");
+  if (fields >= bit << 1) return MalformedMessage("an unknown field");
   message->entries.clear();
   if ((fields & kEntriesBit) != 0) RETURN_IF_ERROR(DecodeEntries(&reader, &message->entries));
-  if (!reader.empty()) return Malformed("bytes behind its end");
+  if (!reader.empty()) return MalformedMessage("bytes behind its end");
   return Status::Ok();
 }
 

@@ -32,7 +32,11 @@ raft::Proposal Replica::Propose(raft::Payload payload) {
   return *update_.proposal;
 }
 
-void Replica::ReadRound(uint64_t round) { Step(raft::ReadIndex{round}); }
+void Replica::ReadRound(uint64_t round) {
+  // The clock now, after the reads have arrived (P08).
+  const auto now_ms = static_cast<uint64_t>(host_->clock_->MonotonicMs());
+  Step(raft::ReadIndex{.round = round, .now_ms = now_ms, .forward = true});
+}
 
 raft::Proposal Replica::ChangeMembership(raft::ChangeMembership change) {
   if (frozen_) return {.refusal = raft::Refusal::kNotLeader};

@@ -63,8 +63,9 @@ class Replica {
 
   // Appends an entry. When accepted, the state machine hears of its commit; see raft::Proposal.
   raft::Proposal Propose(raft::Payload payload);
-  // Starts a read round; `round` must grow with every call. The answer comes through OnReads,
-  // maybe before this returns.
+  // Starts a read round, by the leader when that is another node; `round` must grow with every call
+  // and above those of former processes. The answer comes through OnReads, maybe before this
+  // returns. REQUIRES: not frozen.
   void ReadRound(uint64_t round);
   // Changes who takes part, step by step; see raft::ChangeMembership.
   raft::Proposal ChangeMembership(raft::ChangeMembership change);

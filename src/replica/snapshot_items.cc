@@ -11,18 +11,20 @@ namespace {
 
 constexpr size_t kChecksumBytes = 8;
 
-Status Malformed(const char* what) { return Status::Corruption(std::string("snapshot: ") + what); }
+Status MalformedItem(const char* what) {
+  return Status::Corruption(std::string("snapshot: ") + what);
+}
 
 Status DecodeBegin(ByteReader* reader, SnapshotItem* item) {
   std::string_view membership;
   if (!reader->ReadFixed64(&item->term) || !reader->ReadFixed64(&item->position.index) ||
       !reader->ReadFixed64(&item->position.term) || !reader->ReadLengthPrefixed(&membership) ||
       !reader->empty()) {
-    return Malformed("its beginning has another length than it should");
+    return MalformedItem("its beginning has another length than it should");
   }
   if (item->sequence != 0 || item->position.index == 0 || item->position.term == 0 ||
       item->position.term > item->term) {
-    return Malformed("its beginning makes no sense");
+    return MalformedItem("its beginning makes no sense");
   }
   Result<raft::Membership> decoded = raft::DecodeMembership(membership);
   if (!decoded.ok()) return decoded.status();
@@ -58,32 +60,32 @@ std::string EncodeSnapshotItem(const SnapshotItem& item) {
 }
 
 Status DecodeSnapshotItem(std::string_view bytes, SnapshotItem* item) {
-  if (bytes.size() < kChecksumBytes) return Malformed("an item is too short");
+  if (bytes.size() < kChecksumBytes) return MalformedItem("an item is too short");
   const std::string_view summed = bytes.substr(0, bytes.size() - kChecksumBytes);
   if (LoadFixed64(summed.data() + summed.size()) != Hash64(summed)) {
-    return Malformed("an item's checksum is wrong");
+    return MalformedItem("an item's checksum is wrong");
   }
   ByteReader reader(summed);
   uint8_t type;
   if (!reader.ReadByte(&type) || !reader.ReadFixed32(&item->partition) ||
       !reader.ReadFixed64(&item->transfer) || !reader.ReadFixed64(&item->sequence)) {
-    return Malformed("an item is too short");
+    return MalformedItem("an item is too short");
   }
   item->type = static_cast<SnapshotItemType>(type);
   switch (item->type) {
     case SnapshotItemType::kBegin:
       return DecodeBegin(&reader, item);
     case SnapshotItemType::kChunk:
-      if (item->sequence == 0) return Malformed("a chunk has no number");
+      if (item->sequence == 0) return MalformedItem("a chunk has no number");
       item->records = std::string(reader.rest());
       return Status::Ok();
     case SnapshotItemType::kEnd:
       if (item->sequence == 0 || !reader.ReadFixed64(&item->record_count) || !reader.empty()) {
-        return Malformed("its end makes no sense");
+        return MalformedItem("its end makes no sense");
       }
       return Status::Ok();
   }
-  return Malformed("an item of an unknown type");
+  return MalformedItem("an item of an unknown type");
 }
 
 std::string EncodeSnapshotAck(const SnapshotAck& ack) {
@@ -101,7 +103,7 @@ Status DecodeSnapshotAck(std::string_view bytes, SnapshotAck* ack) {
   if (!reader.ReadByte(&answer) || answer > static_cast<uint8_t>(SnapshotAnswer::kFailed) ||
       !reader.ReadFixed32(&ack->partition) || !reader.ReadFixed64(&ack->transfer) ||
       !reader.ReadFixed64(&ack->next) || !reader.empty()) {
-    return Malformed("an answer makes no sense");
+    return MalformedItem("an answer makes no sense");
   }
   ack->answer = static_cast<SnapshotAnswer>(answer);
   return Status::Ok();

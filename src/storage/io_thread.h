@@ -19,9 +19,12 @@ class IoThread {
  public:
   using Task = absl::AnyInvocable<void()>;
 
+  // More than any of its users has under way.
+  static constexpr size_t kMaxTasks = 4096;
+
   // `name` (at most 15 bytes) is the thread's name for the operating system. `max_tasks` > 0 bounds
   // the tasks that wait, not counting the one that runs.
-  IoThread(std::string name, size_t max_tasks);
+  explicit IoThread(std::string name, size_t max_tasks = kMaxTasks);
   // As Stop().
   ~IoThread();
   IoThread(const IoThread&) = delete;

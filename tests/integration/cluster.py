@@ -4,59 +4,10 @@
 import time
 
 from harness import ReplyError, Server, equal, main, ports, refused_start, temp_dir, test, wait_for
+from nodes import cluster, leader_of, node, node_id, others, raft, voters
 
 # How long a failover may take from kill -9 to the next acknowledged write, with default settings.
 FAILOVER_S = 1.0
-
-
-def node(first: Server | None = None, **options) -> Server:
-    """A node that founds a cluster, or joins that of `first`."""
-    cluster_port = ports.take()
-    entry = {"join": f"127.0.0.1:{first.options['cluster_port']}"} if first else {"bootstrap": "yes"}
-    server = Server(start=False, cluster_port=cluster_port, cluster_secret="secret", **entry, **options)
-    return server.start()
-
-
-def node_id(server: Server) -> str:
-    with server.client() as c:
-        return c("CLUSTER", "MYID").decode()
-
-
-def raft(server: Server, name="partition_0") -> dict[str, str]:
-    with server.client() as c:
-        line = c.info("raft")[name]
-    return dict(part.split("=") for part in line.split(","))
-
-
-def voters(server: Server, count: int) -> bool:
-    with server.client() as c:
-        info = c.info("raft")
-    lines = [info["partition_0"], info["meta"]]
-    return all(f"voters={count},learners=0" in line for line in lines)
-
-
-def cluster(size=3, **options) -> list[Server]:
-    first = node(**options)
-    nodes = [first]
-    for _ in range(size - 1):
-        nodes.append(node(first, **options))
-    for each in nodes:
-        wait_for(f"{size} voters everywhere", lambda each=each: voters(each, size))
-    return nodes
-
-
-def leader_of(nodes: list[Server]) -> Server:
-    def find():
-        for each in nodes:
-            if each.is_running() and raft(each)["role"] == "leader":
-                return each
-        return None
-
-    return wait_for("somebody leads", find)
-
-
-def others(nodes: list[Server], one: Server) -> list[Server]:
-    return [each for each in nodes if each is not one]
 
 
 @test

@@ -82,6 +82,7 @@ GroupConfig ConfigOf(NodeId id) {
   GroupConfig config;
   config.self = id;
   config.seed = id;
+  config.lease_promises = true;
   config.lease_reads = true;
   return config;
 }
@@ -125,6 +126,7 @@ TEST_CASE("raft group: a turn of a leader with followers and reads allocates not
     group->Step(Tick{now_ms += 50}, &update);
     auto& reply = std::get<Message>(heartbeat_reply);
     reply.sent_ms = now_ms;
+    reply.promise_ms = 250;
     group->Step(heartbeat_reply, &update);
     Ticket ticket;
     for (int i = 0; i < 8; ++i) {

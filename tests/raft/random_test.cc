@@ -101,9 +101,13 @@ class RandomWorld {
       config.self = id;
       config.seed = seed * 100 + id;
       config.election_timeout_ms = kElectionTimeoutMs;
-      config.lease_reads = lease_;
+      // Nodes may be set up differently, or promise nothing.
+      config.lease_promises = lease_ && !rng_.Chance(1, 8);
+      config.lease_reads = config.lease_promises;
+      if (lease_ && rng_.Chance(1, 4)) config.election_timeout_ms -= rng_.Below(30);
       config.lease_drift_ms = kDriftMs;
       config.max_retained_bytes = rng_.Below(4000);
+      config.max_transfer_retained_bytes = rng_.Below(8000);
       config.max_promotion_lag_bytes = 1000;
       clocks_.push_back(
           {.offset_ms = 1 + rng_.Below(100000),

@@ -148,6 +148,7 @@ bool SetNodeOption(const std::string& key, const std::string& value, GroupConfig
   const auto number = ParseNumber(value);
   if (!number.has_value()) return false;
   if (key == "lease-drift") {
+    config->lease_promises = true;
     config->lease_reads = true;
     config->lease_drift_ms = *number;
     return true;
@@ -160,17 +161,18 @@ bool SetNodeOption(const std::string& key, const std::string& value, GroupConfig
     config->max_pending_reads = static_cast<uint32_t>(*number);
     return true;
   }
-  uint64_t* field = key == "term"             ? &disk->hard_state.term
-                    : key == "vote"           ? &disk->hard_state.voted_for
-                    : key == "election"       ? &config->election_timeout_ms
-                    : key == "heartbeat"      ? &config->heartbeat_interval_ms
-                    : key == "seed"           ? &config->seed
-                    : key == "append-bytes"   ? &config->max_append_bytes
-                    : key == "inflight-bytes" ? &config->max_inflight_bytes
-                    : key == "uncommitted"    ? &config->max_uncommitted_bytes
-                    : key == "retained"       ? &config->max_retained_bytes
-                    : key == "promotion-lag"  ? &config->max_promotion_lag_bytes
-                                              : nullptr;
+  uint64_t* field = key == "term"                ? &disk->hard_state.term
+                    : key == "vote"              ? &disk->hard_state.voted_for
+                    : key == "election"          ? &config->election_timeout_ms
+                    : key == "heartbeat"         ? &config->heartbeat_interval_ms
+                    : key == "seed"              ? &config->seed
+                    : key == "append-bytes"      ? &config->max_append_bytes
+                    : key == "inflight-bytes"    ? &config->max_inflight_bytes
+                    : key == "uncommitted"       ? &config->max_uncommitted_bytes
+                    : key == "retained"          ? &config->max_retained_bytes
+                    : key == "transfer-retained" ? &config->max_transfer_retained_bytes
+                    : key == "promotion-lag"     ? &config->max_promotion_lag_bytes
+                                                 : nullptr;
   if (field != nullptr) *field = *number;
   return field != nullptr;
 }

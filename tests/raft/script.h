@@ -12,7 +12,7 @@
 //
 //   node ID voters=1,2,3 [term=T vote=N] [applied=5@2] [log=6@2,7@3] [learners=…] [outgoing=…]
 //        [election=MS heartbeat=MS seed=N append-bytes=N inflight=N inflight-bytes=N
-//         uncommitted=N reads=N retained=N promotion-lag=N lease-drift=MS]
+//         uncommitted=N reads=N retained=N transfer-retained=N promotion-lag=N lease-drift=MS]
 //                                       a machine with this disk; starts it. lease-drift: reads
 //                                       may be confirmed by a lease
 //   crash ID / start ID                   power loss; process start

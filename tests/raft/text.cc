@@ -87,6 +87,8 @@ bool ParseMessageField(std::string_view key, std::string_view value, Message* me
     message->round = *number;
   } else if (key == "sent") {
     message->sent_ms = *number;
+  } else if (key == "promise") {
+    message->promise_ms = *number;
   } else if (key == "match") {
     message->position.index = *number;
   } else {
@@ -255,6 +257,7 @@ std::string Show(const Message& message) {
     case MessageKind::kHeartbeatReply:
       text += " round=" + Number(message.round);
       if (message.sent_ms != 0) text += " sent=" + Number(message.sent_ms);
+      if (message.promise_ms != 0) text += " promise=" + Number(message.promise_ms);
       break;
     case MessageKind::kTimeoutNow:
       text += " last=" + Show(message.position);

@@ -248,6 +248,7 @@ Status Node::MakePartitions(std::vector<raft::Restored> groups) {
         p + 1 == partitions() ? kSlots - 1 : FirstSlotOf(p + 1, partitions()) - 1);
     partition.host = this;
     partition.applied_index = slot.applied.index;
+    partition.first_round = disks_->boot << 40;
     partition.seed = options_.seed + p;
     partition.new_keyspace = [this, p] {
       const Clock* const clock = late_clock_ != nullptr ? late_clock_.get() : options_.clock;
@@ -473,6 +474,16 @@ void Node::Serve(uint32_t number, uint32_t db,
   for (const auto& view : views) {
     requests.push_back({commands::Table().Find(view[0]), view, db});
   }
+  if (!partition->ready() && requests.size() == 1 &&
+      requests.front().command->has(engine::kReadonly)) {
+    engine::BlockedRequest read;
+    read.address = address;
+    read.command = requests.front().command;
+    read.args = engine::OwnedArgs(requests.front().args);
+    read.caller.db = db;
+    partition->ReadAsFollower(std::move(read), true);
+    return;
+  }
   engine::Caller caller;
   caller.db = db;
   std::string reply;
@@ -526,7 +537,7 @@ void Node::Deliver(const engine::ReplyAddress& address, std::string bytes) {
   options_.surroundings->Deliver(address, std::move(bytes));
 }
 
-void Node::BlockedLost(engine::Partition*, engine::BlockedRequest request) {
+void Node::GiveBack(engine::Partition*, engine::BlockedRequest request) {
   Deliver(request.address, "-" + std::string(engine::kTryAgain) + "\r\n");
 }
 

@@ -179,7 +179,7 @@ class Node final : public engine::PartitionHost {
   void Deliver(const engine::ReplyAddress& address, std::string bytes) override;
   void WakeClient(uint64_t) override {}
   void GatesLost(engine::Partition*) override { ++step_downs_; }
-  void BlockedLost(engine::Partition* partition, engine::BlockedRequest request) override;
+  void GiveBack(engine::Partition* partition, engine::BlockedRequest request) override;
   void StandingChanged(engine::Partition*) override {}
   void Rebuild(engine::Partition* partition, engine::RebuildRequest request) override;
   void SendSnapshot(engine::Partition* partition, raft::NodeId peer) override;

@@ -53,7 +53,7 @@ struct Options {
 };
 
 // How many seeds may be needed to catch a mutant, and how many run unless it is said.
-constexpr uint64_t kMutantSeeds = 500;
+constexpr uint64_t kMutantSeeds = 1500;
 constexpr uint64_t kSeeds = 200;
 
 struct MutantRow {

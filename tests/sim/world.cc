@@ -302,6 +302,9 @@ raft::GroupConfig World::RandomGroupConfig() {
   config.max_inflight_bytes = 500 + rng_.Below(10'000);
   config.max_pending_reads = 20;
   config.max_retained_bytes = rng_.Below(8000);
+  config.max_transfer_retained_bytes = rng_.Below(16'000);
+  config.lease_promises = rng_.Chance(1, 2);
+  config.lease_reads = config.lease_promises && rng_.Chance(1, 2);
   config.max_promotion_lag_bytes = 1000;
   return config;
 }

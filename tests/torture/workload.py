@@ -53,8 +53,13 @@ class Recorder:
                 return False
             host, port = random.choice(self.addresses)
             try:
-                self._client = Client(port, host=host, timeout=REPLY_TIMEOUT_S)
-            except OSError:
+                client = Client(port, host=host, timeout=REPLY_TIMEOUT_S)
+                # Half of the clients read from the node that they are connected to. (Alone, it
+                # answers that it is no cluster, and that is fine, too.)
+                if random.random() < 0.5:
+                    client.ask("READONLY")
+                self._client = client
+            except (Closed, OSError):
                 time.sleep(0.02)
         return True
 

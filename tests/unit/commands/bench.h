@@ -211,7 +211,7 @@ class Bench final : public engine::PartitionHost {
   }
   void WakeClient(uint64_t) override {}
   void GatesLost(engine::Partition*) override {}
-  void BlockedLost(engine::Partition*, engine::BlockedRequest) override {}
+  void GiveBack(engine::Partition*, engine::BlockedRequest) override {}
   void StandingChanged(engine::Partition*) override {}
   void Rebuild(engine::Partition*, engine::RebuildRequest) override {}
   void SendSnapshot(engine::Partition*, raft::NodeId) override {}

@@ -153,7 +153,8 @@ std::string RandomValue(Rng* rng) {
 // LevelDB's own CompactRange doesn't touch its lowest level, where values and their deletions may
 // lie side by side: both were in the buffer, and nothing kept their file from going all the way
 // down.
-void CheckCompactor(size_t write_buffer_bytes, uint64_t max_piece_bytes, int min_pieces) {
+void CheckCompactor(size_t write_buffer_bytes, uint64_t max_piece_bytes, int min_pieces,
+                    uint64_t min_bytes_before) {
   const TemporaryDirectory directory;
   storage::LevelStoreOptions options;
   options.write_buffer_bytes = write_buffer_bytes;
@@ -176,7 +177,7 @@ void CheckCompactor(size_t write_buffer_bytes, uint64_t max_piece_bytes, int min
         PersistEntries(store.get(), JobOf(++index, {DeleteOf(keys[i], 2)}), false, nullptr).ok());
   }
   REQUIRE(store->Sync().ok());
-  CHECK(directory.Bytes() > 7'000'000);
+  CHECK(directory.Bytes() >= min_bytes_before);
   const Contents before = ReadAll(store.get());
   CHECK(before.size() == 802);  // and applied index and revision
 
@@ -196,9 +197,12 @@ void CheckCompactor(size_t write_buffer_bytes, uint64_t max_piece_bytes, int min
 }
 
 TEST_CASE("P35 a compactor gives back what was deleted, in pieces, wherever it lies") {
-  SUBCASE("all of it still in LevelDB's buffer") { CheckCompactor(size_t{64} << 20, 1 << 20, 1); }
-  SUBCASE("in files, of several levels") { CheckCompactor(size_t{256} << 10, 1 << 20, 2); }
-  SUBCASE("a piece is at least one slot") { CheckCompactor(size_t{1} << 20, 200'000, 5); }
+  SUBCASE("all of it still in LevelDB's buffer") {
+    CheckCompactor(size_t{64} << 20, 1 << 20, 1, 8'000'000);
+  }
+  // How much LevelDB's own thread has merged by then, is a matter of its speed.
+  SUBCASE("in files, of several levels") { CheckCompactor(size_t{256} << 10, 1 << 18, 2, 0); }
+  SUBCASE("a piece is at least one slot") { CheckCompactor(size_t{1} << 20, 100'000, 5, 0); }
 }
 
 TEST_CASE("a compactor stops at the first error") {

@@ -82,10 +82,13 @@ TEST_CASE("raft group: a senseless configuration is refused") {
   config = Config();
   config.lease_drift_ms = config.election_timeout_ms - config.heartbeat_interval_ms;
   CHECK_FALSE(refused(config));
+  config.lease_promises = true;
   config.lease_reads = true;
   CHECK(refused(config));
   --config.lease_drift_ms;
   CHECK_FALSE(refused(config));
+  config.lease_promises = false;
+  CHECK(refused(config));
 }
 
 TEST_CASE("raft group: a disk that contradicts itself is refused") {

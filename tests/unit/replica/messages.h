@@ -45,6 +45,7 @@ inline raft::Message RandomMessage(Rng* rng) {
   message.commit = number();
   message.round = number();
   message.sent_ms = number();
+  message.promise_ms = number();
   for (uint64_t n = rng->Chance(1, 2) ? 0 : rng->Below(6); n > 0; --n) {
     raft::Entry entry;
     entry.term = number();
@@ -71,7 +72,8 @@ inline bool Same(const raft::Message& a, const raft::Message& b) {
   }
   return a.kind == b.kind && a.rejected == b.rejected && a.from == b.from && a.to == b.to &&
          a.term == b.term && a.position == b.position && a.hint == b.hint && a.commit == b.commit &&
-         a.round == b.round && a.transfer == b.transfer && a.sent_ms == b.sent_ms;
+         a.round == b.round && a.transfer == b.transfer && a.sent_ms == b.sent_ms &&
+         a.promise_ms == b.promise_ms;
 }
 
 }  // namespace holdfast::replica

@@ -1,0 +1,99 @@
+// The queue of follower_reads.h, and what a partition does with it.
+#include "engine/follower_reads.h"
+
+#include <string>
+#include <utility>
+
+#include "base/check.h"
+#include "engine/partition.h"
+
+namespace holdfast::engine {
+
+void FollowerReads::Add(uint64_t round, BlockedRequest request) {
+  CHECK(!full() && (waiting_.empty() || round >= waiting_.back().round));
+  bytes_ += request.args.MemoryBytes();
+  waiting_.push_back({round, std::nullopt, std::move(request)});
+}
+
+void FollowerReads::Confirm(uint64_t round, uint64_t index) {
+  for (Waiting& waiting : waiting_) {
+    if (waiting.round > round) return;
+    if (!waiting.index.has_value()) waiting.index = index;
+  }
+}
+
+std::optional<BlockedRequest> FollowerReads::TakeServable(uint64_t applied) {
+  if (waiting_.empty()) return std::nullopt;
+  Waiting& front = waiting_.front();
+  if (!front.index.has_value() || *front.index > applied) return std::nullopt;
+  std::optional<BlockedRequest> request = std::move(front.request);
+  bytes_ -= request->args.MemoryBytes();
+  waiting_.pop_front();
+  return request;
+}
+
+std::vector<BlockedRequest> FollowerReads::TakeAllOf(const ReplyAddress& client) {
+  std::vector<BlockedRequest> taken;
+  std::deque<Waiting> kept;
+  for (Waiting& waiting : waiting_) {
+    const ReplyAddress& address = waiting.request.address;
+    if (address.core == client.core && address.client == client.client) {
+      bytes_ -= waiting.request.args.MemoryBytes();
+      taken.push_back(std::move(waiting.request));
+    } else {
+      kept.push_back(std::move(waiting));
+    }
+  }
+  waiting_.swap(kept);
+  return taken;
+}
+
+std::vector<BlockedRequest> FollowerReads::TakeAll() {
+  std::vector<BlockedRequest> taken;
+  for (Waiting& waiting : waiting_) taken.push_back(std::move(waiting.request));
+  waiting_.clear();
+  bytes_ = 0;
+  return taken;
+}
+
+// ---- The partition's side
+
+void Partition::ReadAsFollower(BlockedRequest request, bool confirm) {
+  request.began_ms = host_->clock().MonotonicMs();
+  if (!follows() || replica_->frozen() || follower_reads_.full()) {
+    host_->GiveBack(this, std::move(request));
+    return;
+  }
+  if (!confirm) {
+    ServeAsFollower(std::move(request));
+    return;
+  }
+  follower_reads_.Add(open_round_, std::move(request));
+  UseRound();
+}
+
+void Partition::ServeFollowerReads() {
+  if (!follows()) return;
+  while (std::optional<BlockedRequest> request = follower_reads_.TakeServable(applied_index_)) {
+    ServeAsFollower(std::move(*request));
+  }
+}
+
+void Partition::ServeAsFollower(BlockedRequest request) {
+  if (AnswerNow(&request)) {
+    ++host_->stats()->follower_reads;
+    return;
+  }
+  // What the client has asked behind it comes behind it there, too.
+  std::vector<BlockedRequest> later = follower_reads_.TakeAllOf(request.address);
+  host_->GiveBack(this, std::move(request));
+  for (BlockedRequest& other : later) host_->GiveBack(this, std::move(other));
+}
+
+void Partition::GiveReadsBack() {
+  for (BlockedRequest& request : follower_reads_.TakeAll()) {
+    host_->GiveBack(this, std::move(request));
+  }
+}
+
+}  // namespace holdfast::engine

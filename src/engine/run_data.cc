@@ -1,0 +1,163 @@
+// The way of one request with keys: to its partition here, on another core or on another node.
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "base/check.h"
+#include "base/numbers.h"
+#include "engine/engine.h"
+#include "engine/errors.h"
+#include "engine/gather.h"
+
+namespace holdfast::engine {
+
+bool IsKeyRead(const Command& command) {
+  return command.has(kReadonly) && !command.has(kBlocking) &&
+         (command.route == Route::kKeys || command.route == Route::kSpread);
+}
+
+int64_t PartitionOfKeys(const Client& client, Args args, const std::vector<int>& positions) {
+  const Engine& engine = client.core->engine();
+  if (positions.empty()) return -1;
+  if (engine.partitions() == 1) return 0;
+  int64_t partition = -1;
+  for (const int i : positions) {
+    const auto p =
+        static_cast<int64_t>(engine.PartitionOfSlot(KeySlot(args[static_cast<size_t>(i)])));
+    if (partition >= 0 && p != partition) return -2;
+    partition = p;
+  }
+  return partition;
+}
+
+namespace {
+
+// Whether this node answers the client's read although it doesn't lead the partition. What the
+// client has asked before and is not answered must not be overtaken, unless it is of this kind.
+bool ReadsAsFollower(const Client& client, const Command& command, uint32_t partition) {
+  const Engine& engine = client.core->engine();
+  return (client.readonly || client.core->config().reads == Reads::kLocal) && IsKeyRead(command) &&
+         partition < engine.partitions() && !engine.Leads(partition) &&
+         client.replies.open_slots() == client.follower_slots.size();
+}
+
+void ReadAsFollower(Client* client, const Command& command, Args args, uint32_t number) {
+  Core* core = client->core;
+  BlockedRequest request;
+  request.address = {core->number(), client->id, client->replies.Reserve()};
+  NoteReserved(client, request.address.slot);
+  client->follower_slots.push_back(request.address.slot);
+  request.command = &command;
+  request.args = OwnedArgs(args);
+  request.caller.db = client->db;
+  request.caller.protocol = client->protocol;
+  request.caller.no_touch = client->no_touch;
+  const bool confirm = core->config().reads != Reads::kLocal;
+  if (Partition* partition = core->FindPartition(number)) {
+    partition->ReadAsFollower(std::move(request), confirm);
+    return;
+  }
+  Core* there = &core->engine().core(core->engine().CoreOfPartition(number));
+  core->Post(there->number(), [there, number, confirm, request = std::move(request)]() mutable {
+    there->FindPartition(number)->ReadAsFollower(std::move(request), confirm);
+  });
+}
+
+}  // namespace
+
+// Here and at once, when the partition is led on this core and nothing of it is under way; here,
+// when it is a read that its client lets a follower answer; else the router knows.
+void RunOn(Client* client, const Command& command, Args args, uint32_t number) {
+  Core* core = client->core;
+  Partition* partition = core->FindPartition(number);
+  const bool direct = partition != nullptr && core->router().Direct(number);
+  const bool may_block = command.has(kBlocking);
+  if (!direct && ReadsAsFollower(*client, command, number)) {
+    ReadAsFollower(client, command, args, number);
+    return;
+  }
+  if (direct && !may_block) {
+    std::string* out = client->replies.Begin(partition);
+    const ExecResult result =
+        partition->Execute({&command, args, client->db}, CallerOf(*client), {}, out);
+    CHECK(!result.blocked);
+    FinishReply(client, partition, result);
+    return;
+  }
+  const ReplyAddress reply{core->number(), client->id, client->replies.Reserve()};
+  NoteReserved(client, reply.slot);
+  if (may_block) {
+    ++client->waiting;
+    client->blocked = true;
+    client->blocked_slot = reply.slot;
+    client->blocked_partition = number;
+    core->engine().blocked_clients.fetch_add(1, std::memory_order_relaxed);
+  }
+  if (direct) {
+    partition->ExecuteAndDeliver({&command, args, client->db}, CallerOf(*client), reply);
+    return;
+  }
+  std::unique_ptr<Routed> routed = MakeRouted(*client, number, PeerRequestType::kCommand);
+  routed->request.commands.push_back({&command, client->db, OwnedArgs(args)});
+  routed->is_write = command.has(kWrite);
+  routed->blocking = may_block;
+  routed->reply = reply;
+  core->router().Submit(std::move(routed));
+}
+
+namespace {
+
+// CLUSTER's: on the meta partition, or on the one that the arguments name.
+void RunOnNamedPartition(Client* client, const Command& command, Args args) {
+  const Engine& engine = client->core->engine();
+  if (!engine.in_cluster()) {
+    Reject(client, &command, kNoCluster);
+    return;
+  }
+  uint64_t number = engine.meta_partition();
+  if (command.route == Route::kPartition &&
+      (!ParseUint64(args[2], &number) || number >= engine.all_partitions())) {
+    Reject(client, &command, "ERR Invalid partition number");
+    return;
+  }
+  RunOn(client, command, args, static_cast<uint32_t>(number));
+}
+
+}  // namespace
+
+void RunData(Client* client, const Command& command, Args args) {
+  std::vector<int>& positions = client->key_positions;
+  positions.clear();
+  switch (command.route) {
+    case Route::kEveryPartition:
+    case Route::kByCursor:
+      RunOnManyPartitions(client, command, args);
+      return;
+    case Route::kMeta:
+    case Route::kPartition:
+      RunOnNamedPartition(client, command, args);
+      return;
+    case Route::kKeys:
+    case Route::kSpread:
+      break;
+    case Route::kSession:
+      CHECK_MSG(false, "a session command has no partition");
+  }
+  if (!FindKeys(command, args, &positions)) {
+    // The handler words the error; it touches no key then. Any partition will do.
+    RunOn(client, command, args, 0);
+    return;
+  }
+  const int64_t partition = PartitionOfKeys(*client, args, positions);
+  if (partition >= 0) {
+    RunOn(client, command, args, static_cast<uint32_t>(partition));
+  } else if (partition == -1) {
+    RunOn(client, command, args, 0);
+  } else if (command.route == Route::kSpread) {
+    RunOnManyPartitions(client, command, args);
+  } else {
+    Reject(client, &command, kCrossSlot);
+  }
+}
+
+}  // namespace holdfast::engine
