@@ -235,9 +235,11 @@ uint64_t Partition::Watch(uint32_t db, std::string_view key) {
     ++host_->stats()->expired_keys;
     object = nullptr;
   }
+  if (object != nullptr) return watches_.Watch(db, key, object->revision());
   // A missing key is as old as the partition: should it come, go and be watched again under another
-  // leader, the revision shows that.
-  return watches_.Watch(db, key, object == nullptr ? revisions_.last() : object->revision());
+  // leader, the revision shows that. No key has this one.
+  constexpr uint64_t kMissing = uint64_t{1} << 63;
+  return watches_.Watch(db, key, kMissing | revisions_.last());
 }
 
 bool Partition::Unblock(const ReplyAddress& address, bool with_error) {

@@ -17,8 +17,8 @@ namespace holdfast::txn {
 
 class WatchTable {
  public:
-  // One more client watches the key, whose last modification is `revision` (of a missing key: at
-  // most that).
+  // One more client watches the key, whose last modification is `revision`; of a missing key, a
+  // number for the time of its absence.
   // Returns the revision that the key must still have at EXEC.
   uint64_t Watch(uint32_t db, std::string_view key, uint64_t revision);
   // That client stops. Unknown keys are ignored.

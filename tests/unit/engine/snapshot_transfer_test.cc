@@ -124,14 +124,13 @@ class Transfer {
     sending.now_ms = receiving.now_ms = &now_ms_;
     sending.store = std::move(source_.Open("source")).value();
     Rng rng(5);
-    uint64_t index = 0;
-    for (int i = 0; i < 400; ++i) {
+    for (uint64_t index = 1; index <= kIndex; ++index) {
       std::string value;
       while (value.size() < 8192) value += std::to_string(rng.Next());
       data::PersistJob job =
-          data::JobOf(++index, {data::PutOf("key" + std::to_string(i), value, index)});
+          data::JobOf(index, {data::PutOf("key" + std::to_string(index), value, index)});
       job.applied_term = 6;
-      if (i == 0) {
+      if (index == 1) {
         job.membership =
             std::make_shared<const std::string>(raft::EncodeMembership({{1, 2, 3}, {}, {}}));
       }
