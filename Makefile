@@ -113,7 +113,7 @@ $(foreach layer,$(LAYERS),$(call make_batches,$(layer),$(filter-out $(TWINS),$(f
 SERVER_OBJECTS := $(foreach layer,$(LAYERS),$(BATCHES_$(layer)))
 
 DEPENDENCIES := $(patsubst %.o,%.d,$(SERVER_OBJECTS) $(call objects,$(TWINS) $(MAIN_SOURCE) \
-                  $(UNIT_SOURCES) $(RAFT_SOURCES) $(SIM_SOURCES) $(LINEAR_SOURCES) tests/linear/linear.cc \
+                  $(UNIT_SOURCES) $(RAFT_SOURCES) $(SIM_SOURCES) $(LINEAR_SOURCES) tests/linear/linear.cc tests/bench/load.cc \
                   $(FUZZ_SOURCES) tests/fuzz/replay_main.cc))
 
 # The folders that may be linked into a test of folder $(1): those above its line, and itself.
@@ -124,7 +124,7 @@ at_or_below = $(shell awk '/^\#/ { next } { for (i = 1; i <= NF; i++) if ($$i ==
 .PHONY: build all-tests
 build: $(if $(MAIN_SOURCE),$(BIN),$(LIBRARY))
 # Everything that the tests of this mode run.
-all-tests: build $(UNIT) $(RAFT) $(SIM) $(LINEAR) $(SHIM) $(REPLAYS) $(if $(filter asan,$(MODE)),$(FUZZERS:%=$(O)/fuzz-%))
+all-tests: build $(UNIT) $(RAFT) $(SIM) $(LINEAR) $(SHIM) $(if $(SHIM),$(O)/load) $(REPLAYS) $(if $(filter asan,$(MODE)),$(FUZZERS:%=$(O)/fuzz-%))
 
 link = @echo "link $@"; $(COMPILER) $(LDFLAGS) -o $@ $(filter %.o %.a,$^) $(LIBS)
 
@@ -148,6 +148,10 @@ $(O)/sim: $(call objects,$(SIM_SOURCES) $(CHECKER_SOURCES)) $(LIBRARY)
 $(O)/linear: $(call objects,tests/linear/linear.cc $(filter-out %_test.cc,$(LINEAR_SOURCES))) $(LIBRARY)
 	$(link)
 $(O)/linear-tests: $(call objects,$(LINEAR_SOURCES) tests/unit/main.cc) $(LIBRARY)
+	$(link)
+
+# The load generator of tests/bench/cluster.
+$(O)/load: $(call objects,tests/bench/load.cc) $(LIBRARY)
 	$(link)
 
 $(O)/shim.so: tests/torture/shim.c | $(O)/tools.txt
@@ -204,7 +208,7 @@ $(foreach layer,$(LAYERS),$(eval $(call folder_unit,$(layer))))
 # --- Tests -------------------------------------------------------------------------------------
 
 .PHONY: unit raft sim sim-soak linear torture torture-soak test lint asan ubsan tsan fuzz integration clients \
-        compat bench
+        compat bench bench-cluster
 unit: $(UNIT)
 	$(UNIT) $(ARGS)
 raft: $(O)/raft-scripts
@@ -252,6 +256,11 @@ compat: build
 
 bench: build
 	tests/bench/run $(ARGS)
+
+# Three nodes beside three of Redis and three of etcd; ARGS='--only sustained --sustain 600'.
+bench-cluster: build $(O)/load
+	@deps/install.sh bench
+	tests/bench/cluster $(ARGS)
 
 # --- Running and installing --------------------------------------------------------------------
 
@@ -309,6 +318,7 @@ help:
 	@echo 'make torture-soak the same for hours, with three nodes and with five; ROUNDS=60'
 	@echo 'make compat       Redis'"'"'s own test suite'
 	@echo 'make bench        side by side with redis-server'
+	@echo 'make bench-cluster three nodes beside three of Redis and of etcd'
 	@echo 'make install      PREFIX=/usr/local SYSCONFDIR=/etc/holdfast DESTDIR='
 	@echo 'make conf         write conf/holdfast.yaml from the table of options'
 	@echo 'make clean        remove build/'

@@ -3,6 +3,7 @@
 #
 #   deps/install.sh run     what building and running takes (the default)
 #   deps/install.sh test    that and what `make test` takes
+#   deps/install.sh bench   that and the peers of `make bench-cluster`
 #
 # Asks nothing, starts no service, and does nothing at all when nothing is missing. Uses sudo when
 # it isn't run by root.
@@ -11,14 +12,14 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 group=${1:-run}
 case $group in
-  run | test) ;;
-  *) echo "usage: $0 [run|test]" >&2; exit 2 ;;
+  run | test | bench) ;;
+  *) echo "usage: $0 [run|test|bench]" >&2; exit 2 ;;
 esac
 
 # One line "package command" for each package of the group; the command is "-" when there is none.
 wanted() {
   sed 's/#.*//' "$here/packages.txt" | awk -v group="$group" '
-    NF && ($1 == "run" || group == "test") {
+    NF && ($1 == "run" || $1 == group || group == "bench") {
       command = $3; gsub(/[()]/, "", command)
       print $2, (command == "" ? "-" : command)
     }'
@@ -78,9 +79,10 @@ apt update
 apt install --no-install-recommends "${missing[@]}"
 
 # Nor should it start with the next boot, whichever init there is.
-if [[ " ${missing[*]} " == *" redis-server "* ]]; then
-  "${as_root[@]}" update-rc.d redis-server disable >/dev/null 2>&1 || true
+for pair in redis-server:redis-server etcd-server:etcd; do
+  if [[ " ${missing[*]} " != *" ${pair%:*} "* ]]; then continue; fi
+  "${as_root[@]}" update-rc.d "${pair#*:}" disable >/dev/null 2>&1 || true
   if command -v systemctl >/dev/null; then
-    "${as_root[@]}" systemctl disable redis-server.service >/dev/null 2>&1 || true
+    "${as_root[@]}" systemctl disable "${pair#*:}.service" >/dev/null 2>&1 || true
   fi
-fi
+done
