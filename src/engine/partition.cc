@@ -248,15 +248,24 @@ bool Partition::Unblock(const ReplyAddress& address, bool with_error) {
     AnswerCopyWait(&*wait);
     return true;
   }
-  std::string reply;
-  resp::Writer writer(&reply, request->caller.protocol);
   if (with_error) {
-    writer.Error(kUnblocked);
+    std::string reply;
+    resp::Writer(&reply, request->caller.protocol).Error(kUnblocked);
+    host_->Deliver(request->address, std::move(reply));
   } else {
-    writer.Null();
+    AnswerInVain(*request);
   }
-  host_->Deliver(request->address, std::move(reply));
   return true;
+}
+
+// That it waited in vain says what the key was: an observation, which waits as that of a read does.
+void Partition::AnswerInVain(const BlockedRequest& request) {
+  std::string reply;
+  resp::Writer(&reply, request.caller.protocol).Null();
+  Outcome outcome;
+  outcome.index =
+      std::max(all_touched_, touched_.Find(keyspace_->Hash(request.key).hash, commit_index_));
+  DeliverAt(Finish(outcome).gate, /*is_write=*/false, request.address, std::move(reply));
 }
 
 // ---- Effects
@@ -406,9 +415,7 @@ void Partition::EndOverdueRequests() {
   const int64_t now_ms = host_->clock().MonotonicMs();
   if (!copy_waits_.empty()) ServeCopyWaits(now_ms);
   while (std::optional<BlockedRequest> request = blocked_.PopExpired(now_ms)) {
-    std::string reply;
-    resp::Writer(&reply, request->caller.protocol).Null();
-    host_->Deliver(request->address, std::move(reply));
+    AnswerInVain(*request);
   }
 }
 

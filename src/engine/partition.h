@@ -308,6 +308,7 @@ class Partition : public replica::StateMachine {
   bool ExpireKeys();
   void ExpireLeases();
   void EndOverdueRequests();
+  void AnswerInVain(const BlockedRequest& request);
   // Makes room for a write, here first and elsewhere then. False when nothing can be evicted.
   bool EnsureMemory();
   bool OverMaxmemory() const;
