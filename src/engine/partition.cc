@@ -265,8 +265,8 @@ void Partition::AnswerInVain(const BlockedRequest& request) {
   std::string reply;
   resp::Writer(&reply, request.caller.protocol).Null();
   Outcome outcome;
-  outcome.index = std::max(
-      all_touched_, touched_.Find(keyspace_->Hash(request.key).hash, commit_index_));
+  outcome.index =
+      std::max(all_touched_, touched_.Find(keyspace_->Hash(request.key).hash, commit_index_));
   DeliverAt(Finish(outcome).gate, /*is_write=*/false, request.address, std::move(reply));
 }
 

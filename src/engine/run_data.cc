@@ -11,8 +11,10 @@
 
 namespace holdfast::engine {
 
+// Not LOCKINFO: a lease counts from when the leader executed its grant, which a follower sees only
+// once that is committed.
 bool IsKeyRead(const Command& command) {
-  return command.has(kReadonly) && !command.has(kBlocking) &&
+  return command.has(kReadonly) && !command.has(kBlocking) && (command.acl & kAclLock) == 0 &&
          (command.route == Route::kKeys || command.route == Route::kSpread);
 }
 

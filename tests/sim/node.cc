@@ -474,8 +474,8 @@ void Node::Serve(uint32_t number, uint32_t db,
   for (const auto& view : views) {
     requests.push_back({commands::Table().Find(view[0]), view, db});
   }
-  // Not LOCKINFO: a lease counts from when the leader executed its grant, which a follower sees when
-  // that is committed. The checker takes what it sees for the moment of the grant.
+  // Not LOCKINFO: a lease counts from when the leader executed its grant, which a follower sees
+  // when that is committed. The checker takes what it sees for the moment of the grant.
   if (!partition->ready() && requests.size() == 1 &&
       requests.front().command->has(engine::kReadonly) && commands.front()[0] != "lockinfo") {
     engine::BlockedRequest read;

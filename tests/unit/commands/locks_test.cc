@@ -125,6 +125,20 @@ TEST_CASE("a wait ends with nil when its time is up") {
   CHECK(bench.Do("LOCKINFO l") == "nil");
 }
 
+// Found by the simulation of groups: a leader of the past told the lock's owner that another held
+// it.
+TEST_CASE("P03 that a wait was in vain is told behind a confirmed round") {
+  Bench bench;
+  CHECK(bench.Do("LOCK l a 10000") != "nil");
+  CHECK(bench.Do("LOCK l b 1000 WAIT 500") == "(blocked)");
+  const auto b = bench.last_address();
+  bench.AdvanceUnnoticed(500);
+  bench.partition().Tick();
+  CHECK(bench.Delivered(b).empty());
+  bench.Advance(0);
+  CHECK(bench.Delivered(b) == "nil");
+}
+
 TEST_CASE("whatever frees the name serves the line") {
   for (const char* freeing : {"DEL l", "UNLINK l", "FLUSHDB", "FLUSHALL", "DELEX l"}) {
     CAPTURE(freeing);
