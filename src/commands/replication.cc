@@ -22,13 +22,16 @@ using engine::SessionContext;
 
 constexpr std::string_view kTimeoutNotInteger = "ERR timeout is not an integer or out of range";
 constexpr std::string_view kTimeoutNegative = "ERR timeout is negative";
+constexpr std::string_view kTimeoutTooLong = "ERR timeout is out of range";
+// In milliseconds; leaves room to add it to any clock.
+constexpr int64_t kMaxTimeoutMs = INT64_MAX / 2;
 
 // Milliseconds; 0 = none.
 template <typename Context>
 [[nodiscard]] bool ParseTimeout(Context& ctx, size_t i, int64_t* timeout_ms) {
   if (!ctx.ParseInt(i, timeout_ms, kTimeoutNotInteger)) return false;
-  if (*timeout_ms >= 0) return true;
-  ctx.Error(kTimeoutNegative);
+  if (*timeout_ms >= 0 && *timeout_ms <= kMaxTimeoutMs) return true;
+  ctx.Error(*timeout_ms < 0 ? kTimeoutNegative : kTimeoutTooLong);
   return false;
 }
 

@@ -170,6 +170,9 @@ def wait_counts_the_copies():
         equal(c.read(), 2)
         equal(c.error("WAIT", "x", 0), "ERR value is not an integer or out of range")
         equal(c.error("WAIT", 1, -1), "ERR timeout is negative")
+        equal(c.error("WAIT", 9, 2**63 - 1), "ERR timeout is out of range")
+        equal(c.error("WAITAOF", 0, 9, 2**63 - 1), "ERR timeout is out of range")
+        equal(c.error("CLUSTER", "WAIT", 0, 9, 2**63 - 1), "ERR timeout is out of range")
         equal(c("CLUSTER", "WAIT", 0, 2, 1000)[0], 2)
         equal(c("CLUSTER", "WAIT", 0, 1, 50, 10**15), [0, 10**15])
     # One that waits for ever does not keep the node from stopping.
