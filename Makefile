@@ -113,8 +113,8 @@ $(foreach layer,$(LAYERS),$(call make_batches,$(layer),$(filter-out $(TWINS),$(f
 SERVER_OBJECTS := $(foreach layer,$(LAYERS),$(BATCHES_$(layer)))
 
 DEPENDENCIES := $(patsubst %.o,%.d,$(SERVER_OBJECTS) $(call objects,$(TWINS) $(MAIN_SOURCE) \
-                  $(UNIT_SOURCES) $(RAFT_SOURCES) $(SIM_SOURCES) $(LINEAR_SOURCES) tests/linear/linear.cc tests/bench/load.cc \
-                  $(FUZZ_SOURCES) tests/fuzz/replay_main.cc))
+                  $(UNIT_SOURCES) $(RAFT_SOURCES) $(SIM_SOURCES) $(LINEAR_SOURCES) tests/linear/linear.cc \
+                  tests/bench/load.cc $(FUZZ_SOURCES) tests/fuzz/replay_main.cc))
 
 # The folders that may be linked into a test of folder $(1): those above its line, and itself.
 at_or_below = $(shell awk '/^\#/ { next } { for (i = 1; i <= NF; i++) if ($$i == "$(1)") { print $$i; exit } print }' utils/layers.txt)
@@ -257,7 +257,7 @@ compat: build
 bench: build
 	tests/bench/run $(ARGS)
 
-# Three nodes beside three of Redis and three of etcd; ARGS='--only sustained --sustain 600'.
+# Three nodes beside three of Redis and three of etcd; ARGS='--only sustained --seconds 600'.
 bench-cluster: build $(O)/load
 	@deps/install.sh bench
 	tests/bench/cluster $(ARGS)

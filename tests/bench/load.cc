@@ -2,12 +2,16 @@
 // when all of the last one is answered, as redis-benchmark does it. Unlike that, it can put a WAIT
 // behind the writes, counts errors instead of ending at the first, and knows the tail of latencies.
 //
-//   load --port N [--host H] [--clients 50] [--pipeline 1] [--seconds 5] [--command set|get|mixed]
-//        [--keys 100000] [--bytes 64] [--wait N]
+//   load --port N [--host H] [--clients 50] [--pipeline 1] [--seconds 5] [--requests N]
+//        [--command set|get|mixed] [--keys 100000] [--bytes 64] [--wait N] [--wait-ms 0]
+//        [--every S]
 //
-// --wait N: `WAIT N 0` behind the last SET of each pipeline; it counts into the latency, not into
-// the operations. mixed: one SET in five. Prints one line: name=value, separated by blanks;
-// latencies are of a whole pipeline, in microseconds.
+// Ends after --seconds or, when that is sooner, after --requests operations. --wait N: `WAIT N
+// wait-ms` behind the last SET of each pipeline; it counts into the latency, not into the
+// operations, and an answer below N is an error_wait. mixed: one SET in five. Prints one line:
+// name=value, separated by blanks; latencies are of a whole pipeline, in microseconds. Before it,
+// with --every, one line `sample …` for each so many seconds. A connection that is lost is an
+// error_lost and is made anew; the program ends early when that fails for all of them.
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <hiredis/hiredis.h>
@@ -27,6 +31,8 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/numbers.h"
@@ -45,7 +51,12 @@ struct Options {
   uint64_t keys = 100'000;
   uint64_t bytes = 64;
   uint64_t wait = 0;
+  uint64_t wait_ms = 0;
+  uint64_t requests = UINT64_MAX;
+  double every = 0;  // seconds
 };
+
+constexpr int kWriteSeconds = 10;  // a server that takes nothing for so long has lost us
 
 int64_t NowNs() {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(
@@ -98,16 +109,30 @@ class Load {
   explicit Load(const Options& options) : options_(options), value_(options.bytes, 'v') {
     poll_ = epoll_create1(EPOLL_CLOEXEC);
     if (poll_ < 0) Die("epoll_create1 failed");
-    for (size_t i = 0; i < options.clients; ++i) connections_.push_back(Connect());
+    for (size_t i = 0; i < options.clients; ++i) {
+      connections_.push_back(std::make_unique<Connection>());
+      if (!Connect(connections_.back().get())) {
+        Die("can't connect: " + std::string(std::strerror(errno)));
+      }
+    }
   }
 
   void Run() {
     const int64_t begin_ns = NowNs();
     const int64_t end_ns = begin_ns + static_cast<int64_t>(options_.seconds * 1e9);
+    const auto every_ns = static_cast<int64_t>(options_.every * 1e9);
+    int64_t sampled_ns = begin_ns;
     for (const auto& connection : connections_) Send(connection.get());
     epoll_event events[256];
-    while (NowNs() < end_ns && alive_ > 0) {
-      const int n = epoll_wait(poll_, events, 256, 100);
+    for (int64_t now = NowNs(); now < end_ns && alive_ > 0 && done_ + failed_ < options_.requests;
+         now = NowNs()) {
+      if (every_ns > 0 && now - sampled_ns >= every_ns) {
+        PrintSample(now - begin_ns, now - sampled_ns);
+        sampled_ns = now;
+      }
+      const auto again = std::exchange(to_send_, {});
+      for (Connection* connection : again) Send(connection);
+      const int n = epoll_wait(poll_, events, 256, to_send_.empty() ? 100 : 0);
       for (int i = 0; i < n; ++i) OnReadable(static_cast<Connection*>(events[i].data.ptr));
     }
     Print(static_cast<double>(NowNs() - begin_ns) / 1e9);
@@ -116,31 +141,38 @@ class Load {
  private:
   struct Connection {
     int fd = -1;
-    std::unique_ptr<redisReader, decltype(&redisReaderFree)> reader{redisReaderCreate(),
-                                                                    redisReaderFree};
+    std::unique_ptr<redisReader, decltype(&redisReaderFree)> reader{nullptr, redisReaderFree};
     size_t missing = 0;     // replies
     size_t operations = 0;  // of those, the ones that count
     int64_t sent_ns = 0;
   };
 
-  std::unique_ptr<Connection> Connect() {
-    auto connection = std::make_unique<Connection>();
+  // False, with errno, when the server isn't there.
+  bool Connect(Connection* connection) {
     connection->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (connection->fd < 0) Die("socket failed");
     sockaddr_in address{};
     address.sin_family = AF_INET;
     address.sin_port = htons(static_cast<uint16_t>(options_.port));
     if (inet_pton(AF_INET, options_.host.c_str(), &address.sin_addr) != 1) Die("bad --host");
+    const timeval limit{kWriteSeconds, 0};
+    setsockopt(connection->fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
     if (connect(connection->fd, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) {
-      Die("can't connect: " + std::string(std::strerror(errno)));
+      const int error = errno;
+      close(connection->fd);
+      connection->fd = -1;
+      errno = error;
+      return false;
     }
     const int on = 1;
     setsockopt(connection->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    connection->reader.reset(redisReaderCreate());
     epoll_event event{};
     event.events = EPOLLIN;
-    event.data.ptr = connection.get();
+    event.data.ptr = connection;
     if (epoll_ctl(poll_, EPOLL_CTL_ADD, connection->fd, &event) != 0) Die("epoll_ctl failed");
     ++alive_;
-    return connection;
+    return true;
   }
 
   void Append(std::string* out, std::initializer_list<std::string_view> words) {
@@ -169,12 +201,12 @@ class Load {
     }
     connection->operations = connection->missing = options_.pipeline;
     if (options_.wait > 0 && wrote) {
-      Append(&out, {"WAIT", std::to_string(options_.wait), "0"});
+      Append(&out, {"WAIT", std::to_string(options_.wait), std::to_string(options_.wait_ms)});
       ++connection->missing;
     }
     connection->sent_ns = NowNs();
     for (size_t sent = 0; sent < out.size();) {
-      const ssize_t n = write(connection->fd, out.data() + sent, out.size() - sent);
+      const ssize_t n = send(connection->fd, out.data() + sent, out.size() - sent, MSG_NOSIGNAL);
       if (n < 0 && errno == EINTR) continue;
       if (n <= 0) {
         Lost(connection);
@@ -206,25 +238,39 @@ class Load {
   }
 
   void Count(Connection* connection, const redisReply* reply) {
+    const bool is_wait = connection->operations == 0;
+    if (!is_wait) --connection->operations;
     if (reply->type == REDIS_REPLY_ERROR) {
       const std::string text(reply->str, reply->len);
       ++errors_[text.substr(0, text.find(' '))];
-    } else if (connection->operations > 0) {
+      if (!is_wait) ++failed_;
+    } else if (!is_wait) {
       ++done_;
+    } else if (reply->integer < static_cast<int64_t>(options_.wait)) {
+      ++errors_["wait"];
     }
-    if (connection->operations > 0) --connection->operations;
   }
 
+  // The new connection's pipeline is sent by Run.
   void Lost(Connection* connection) {
     ++errors_["lost"];
     close(connection->fd);
     connection->fd = -1;
     --alive_;
+    if (Connect(connection)) to_send_.push_back(connection);
+  }
+
+  void PrintSample(int64_t since_begin_ns, int64_t since_last_ns) {
+    std::printf(
+        "sample seconds=%.0f ops_per_second=%.0f\n", static_cast<double>(since_begin_ns) / 1e9,
+        static_cast<double>(done_ - sampled_done_) / static_cast<double>(since_last_ns) * 1e9);
+    std::fflush(stdout);
+    sampled_done_ = done_;
   }
 
   void Print(double seconds) const {
-    std::printf("ops_per_second=%.0f p50=%llu p99=%llu p99.9=%llu max=%llu",
-                static_cast<double>(done_) / seconds,
+    std::printf("operations=%llu ops_per_second=%.0f p50=%llu p99=%llu p99.9=%llu max=%llu",
+                static_cast<unsigned long long>(done_), static_cast<double>(done_) / seconds,
                 static_cast<unsigned long long>(latencies_.Percentile(0.5)),
                 static_cast<unsigned long long>(latencies_.Percentile(0.99)),
                 static_cast<unsigned long long>(latencies_.Percentile(0.999)),
@@ -242,6 +288,9 @@ class Load {
   std::vector<std::unique_ptr<Connection>> connections_;
   Rng rng_{1};
   uint64_t done_ = 0;
+  uint64_t failed_ = 0;
+  uint64_t sampled_done_ = 0;
+  std::vector<Connection*> to_send_;
   std::map<std::string, uint64_t> errors_;
   Histogram latencies_;
 };
@@ -249,9 +298,10 @@ class Load {
 bool ParseOptions(int argc, char** argv, Options* options) {
   if (argc % 2 == 0) return false;
   const std::map<std::string, uint64_t*> numbers = {
-      {"--port", &options->port},   {"--clients", &options->clients},
-      {"--wait", &options->wait},   {"--keys", &options->keys},
-      {"--bytes", &options->bytes}, {"--pipeline", &options->pipeline}};
+      {"--port", &options->port},       {"--clients", &options->clients},
+      {"--wait", &options->wait},       {"--keys", &options->keys},
+      {"--bytes", &options->bytes},     {"--pipeline", &options->pipeline},
+      {"--wait-ms", &options->wait_ms}, {"--requests", &options->requests}};
   for (int i = 1; i + 1 < argc; i += 2) {
     const std::string flag = argv[i];
     const char* value = argv[i + 1];
@@ -261,6 +311,8 @@ bool ParseOptions(int argc, char** argv, Options* options) {
       options->command = value;
     } else if (flag == "--seconds") {
       if (!ParseDouble(value, &options->seconds)) return false;
+    } else if (flag == "--every") {
+      if (!ParseDouble(value, &options->every)) return false;
     } else {
       const auto number = numbers.find(flag);
       if (number == numbers.end() || !ParseUint64(value, number->second)) return false;
@@ -280,7 +332,8 @@ int main(int argc, char** argv) {
   if (!holdfast::bench::ParseOptions(argc, argv, &options)) {
     std::fprintf(stderr,
                  "usage: load --port N [--host H] [--clients N] [--pipeline N] [--seconds S] "
-                 "[--command set|get|mixed] [--keys N] [--bytes N] [--wait N]\n");
+                 "[--requests N] [--command set|get|mixed] [--keys N] [--bytes N] [--wait N] "
+                 "[--wait-ms N] [--every S]\n");
     return 2;
   }
   holdfast::bench::Load(options).Run();
