@@ -262,7 +262,10 @@ void Cluster::Reconcile(Side* side, engine::Partition* partition) {
   replica::Replica* replica = partition->replica();
   const raft::Group& group = replica->group();
   if (group.changing() || group.standing().transferring_to != raft::kNoNode) return;
-  const ReconcileStep step = NextStep(node_, group.membership(), *side->view, StatusIn(group));
+  const bool is_meta = partition->number() == engine_->meta_partition();
+  const ReconcileStep step =
+      NextStep(node_, partition->number(), is_meta ? GroupKind::kMeta : GroupKind::kData,
+               group.membership(), *side->view, StatusIn(group));
   if (step.transfer_to != raft::kNoNode) {
     Transfer(partition, step.transfer_to);
   } else if (step.change.has_value()) {

@@ -11,12 +11,13 @@ bool HasToGo(const View& view, raft::NodeId id) {
   return record != nullptr && !record->present();
 }
 
-Ids Remaining(const View& view, const Ids& ids) {
-  Ids remaining;
-  for (const raft::NodeId id : ids) {
-    if (!HasToGo(view, id)) remaining.push_back(id);
+// Whether a partition other than `partition` has the node, by its leader's last report.
+bool IsElsewhere(const View& view, raft::NodeId id, uint32_t partition) {
+  for (const auto& [number, record] : view.partitions) {
+    if (number == partition) continue;
+    if (Contains(record.voters, id) || Contains(record.learners, id)) return true;
   }
-  return remaining;
+  return false;
 }
 
 }  // namespace
@@ -25,7 +26,8 @@ raft::NodeId Successor(const raft::Membership& members, const View& view,
                        const PeerStatusOf& status_of) {
   raft::NodeId successor = raft::kNoNode;
   uint64_t best = 0;
-  for (const raft::NodeId id : Remaining(view, members.voters)) {
+  for (const raft::NodeId id : members.voters) {
+    if (HasToGo(view, id)) continue;
     const std::optional<raft::PeerStatus> status = status_of(id);
     if (!status.has_value() || !status->active) continue;
     if (successor != raft::kNoNode && status->match <= best) continue;
@@ -35,14 +37,24 @@ raft::NodeId Successor(const raft::Membership& members, const View& view,
   return successor;
 }
 
-ReconcileStep NextStep(raft::NodeId self, const raft::Membership& members, const View& view,
+ReconcileStep NextStep(raft::NodeId self, uint32_t partition, GroupKind kind,
+                       const raft::Membership& members, const View& view,
                        const PeerStatusOf& status_of) {
   ReconcileStep step;
   if (HasToGo(view, self)) {
     step.transfer_to = Successor(members, view, status_of);
     return step;
   }
-  raft::ChangeMembership wanted{Remaining(view, members.voters), Remaining(view, members.learners)};
+  const auto staying = [&](const Ids& ids) {
+    Ids wanted;
+    for (const raft::NodeId id : ids) {
+      const bool goes = HasToGo(view, id);
+      const bool waits = kind == GroupKind::kMeta && IsElsewhere(view, id, partition);
+      if (!goes || waits) wanted.push_back(id);
+    }
+    return wanted;
+  };
+  raft::ChangeMembership wanted{staying(members.voters), staying(members.learners)};
   if (wanted.voters.empty()) return step;
   if (wanted.voters != members.voters || wanted.learners != members.learners) {
     step.change = std::move(wanted);

@@ -3,6 +3,7 @@
 // change, die or be asked twice at any moment.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <optional>
 
@@ -29,9 +30,16 @@ using PeerStatusOf = std::function<std::optional<raft::PeerStatus>(raft::NodeId)
 raft::NodeId Successor(const raft::Membership& members, const View& view,
                        const PeerStatusOf& status_of);
 
+// Which group it is about. The meta group lets a node that leaves go last, when no other group has
+// it any more: through the meta group a node hears that it has to go, and one that leads elsewhere
+// and has not heard keeps its office (nobody else can take it out).
+enum class GroupKind : uint8_t { kData, kMeta };
+
 // The order: whoever leaves goes first (a leader hands its office over before), then newcomers
-// become learners, then learners that have caught up become voters, one by one. `self` leads.
-ReconcileStep NextStep(raft::NodeId self, const raft::Membership& members, const View& view,
+// become learners, then learners that have caught up become voters, one by one. `self` leads
+// `partition`.
+ReconcileStep NextStep(raft::NodeId self, uint32_t partition, GroupKind kind,
+                       const raft::Membership& members, const View& view,
                        const PeerStatusOf& status_of);
 
 }  // namespace holdfast::cluster

@@ -9,6 +9,8 @@ namespace {
 
 using Ids = std::vector<raft::NodeId>;
 
+constexpr uint32_t kMeta = 2;
+
 // What leader 1 sees.
 struct World {
   raft::Membership members;
@@ -30,7 +32,9 @@ struct World {
       return it->second;
     };
   }
-  ReconcileStep Next() const { return NextStep(1, members, view, StatusOf()); }
+  ReconcileStep Next(GroupKind kind = GroupKind::kData) const {
+    return NextStep(1, kind == GroupKind::kMeta ? kMeta : 0, kind, members, view, StatusOf());
+  }
 };
 
 TEST_CASE("newcomers become learners, and voters one by one when they have caught up") {
@@ -70,6 +74,25 @@ TEST_CASE("who leaves goes before anybody comes") {
   REQUIRE(step.change.has_value());
   CHECK(step.change->voters == Ids{1, 3});
   CHECK(step.change->learners.empty());
+}
+
+TEST_CASE("the meta group keeps a node that leaves until every other group has let it go") {
+  World world;
+  world.members.voters = {1, 2, 3};
+  for (const raft::NodeId id : {1, 3}) world.Node(id, NodeState::kMember);
+  world.Node(2, NodeState::kLeaving);
+  world.view.partitions[0].voters = {1, 2, 3};
+  world.view.partitions[1].voters = {1, 3};
+  world.view.partitions[kMeta].voters = {1, 2, 3};
+  CHECK(world.Next(GroupKind::kMeta).nothing());
+  REQUIRE(world.Next(GroupKind::kData).change.has_value());
+  world.view.partitions[0].voters = {1, 3};
+  world.view.partitions[1].learners = {2};
+  CHECK(world.Next(GroupKind::kMeta).nothing());
+  world.view.partitions[1].learners.clear();
+  const ReconcileStep step = world.Next(GroupKind::kMeta);
+  REQUIRE(step.change.has_value());
+  CHECK(step.change->voters == Ids{1, 3});
 }
 
 TEST_CASE("a leader that leaves hands over to the voter that has most") {
