@@ -338,6 +338,22 @@ class ClusterTest(unittest.TestCase):
         other.kill()
         other.wait()
 
+    def test_a_process_runs_as_long_as_one_of_its_threads(self):
+        # Its first thread ends, as that of a node may while its log still waits for the disk.
+        script = "import ctypes, threading, time; threading.Thread(target=time.sleep, args=(60,)).start(); "
+        process = subprocess.Popen([sys.executable, "-c", script + "ctypes.CDLL(None).syscall(60, 0)"])
+        try:
+            stat = Path(f"/proc/{process.pid}/stat")
+            deadline = time.monotonic() + 20
+            while ") Z " not in stat.read_text() and time.monotonic() < deadline:
+                time.sleep(0.01)
+            self.assertIn(") Z ", stat.read_text())
+            self.assertIsNotNone(run.cluster_module.started_at(process.pid))
+        finally:
+            process.kill()
+        process.wait()
+        self.assertIsNone(run.cluster_module.started_at(process.pid))
+
 
 def main() -> int:
     suite = unittest.defaultTestLoader.loadTestsFromModule(sys.modules[__name__])
