@@ -63,6 +63,7 @@ constexpr NamedBit kCategories[] = {
     {engine::kAclScripting, "scripting"},
     {engine::kAclLock, "lock"},
     {engine::kAclSequence, "sequence"},
+    {engine::kAclHash, "hash"},
 };
 
 std::vector<std::string_view> NamesOf(std::span<const NamedBit> bits, uint32_t set) {

@@ -2,11 +2,11 @@
 #include <string>
 #include <vector>
 
-#include "base/glob.h"
 #include "base/hash.h"
 #include "base/numbers.h"
 #include "commands/handlers.h"
 #include "commands/keys.h"
+#include "commands/options.h"
 #include "engine/context.h"
 #include "engine/partition.h"
 
@@ -59,38 +59,9 @@ class Walk {
   std::vector<std::string> expired_;
 };
 
-struct ScanOptions {
-  int64_t count = 10;
-  std::string_view pattern = "*";
-  std::string_view type;  // empty: any
-};
-
-bool ParseScanOptions(ExecContext& ctx, ScanOptions* options) {
-  for (size_t i = 2; i < ctx.args.size(); i += 2) {
-    const bool has_value = i + 1 < ctx.args.size();
-    if (has_value && EqualsIgnoreCase(ctx.args[i], "COUNT")) {
-      if (!ctx.ParseInt(i + 1, &options->count)) return false;
-      if (options->count >= 1) continue;
-    } else if (has_value && EqualsIgnoreCase(ctx.args[i], "MATCH")) {
-      options->pattern = ctx.args[i + 1];
-      continue;
-    } else if (has_value && EqualsIgnoreCase(ctx.args[i], "TYPE")) {
-      options->type = ctx.args[i + 1];
-      continue;
-    }
-    ctx.Error(engine::kSyntaxError);
-    return false;
-  }
-  return true;
-}
-
 void ReplyNames(ExecContext& ctx, const std::vector<std::string_view>& names) {
   ctx.reply.Array(names.size());
   for (const std::string_view name : names) ctx.reply.Bulk(name);
-}
-
-bool Matches(std::string_view pattern, std::string_view name) {
-  return pattern == "*" || GlobMatch(pattern, name);
 }
 
 // FLUSHDB's and FLUSHALL's only option. Both ways free the memory in the background.
@@ -135,7 +106,7 @@ void Scan(ExecContext& ctx) {
     return;
   }
   ScanOptions options;
-  if (!ParseScanOptions(ctx, &options)) return;
+  if (!ParseScanOptions(ctx, 2, /*has_type=*/true, &options)) return;
   ctx.DependsOnAll();
   Walk walk(ctx);
   std::vector<std::string_view> names;

@@ -13,8 +13,7 @@ void DebugObject(engine::ExecContext& ctx) {
     ctx.Error(engine::kNoSuchKey);
     return;
   }
-  const data::Meta meta = data::Keyspace::MetaOf(*key.database, key.object);
-  const std::string serialized = data::EncodeDump(meta, key.object->value());
+  const std::string serialized = data::EncodeDump(*key.object);
   const int64_t idle_s = IdleSeconds(ctx, key);
   ctx.reply.Simple(fmt::format(
       "Value at:{} refcount:1 encoding:{} serializedlength:{} lru:{} lru_seconds_idle:{}",

@@ -69,8 +69,7 @@ void Dump(ExecContext& ctx) {
     ctx.reply.Null();
     return;
   }
-  const data::Meta meta = data::Keyspace::MetaOf(*key.database, key.object);
-  ctx.reply.Bulk(data::EncodeDump(meta, key.object->value()));
+  ctx.reply.Bulk(data::EncodeDump(*key.object));
 }
 
 void Restore(ExecContext& ctx) {
@@ -84,29 +83,35 @@ void Restore(ExecContext& ctx) {
   if (!IsNotLock(ctx, key)) return;
   int64_t at_ms;
   if (!ParseRestoreTime(ctx, options.absolute, &at_ms)) return;
-  ObjectType type;
-  std::string value;
-  const Status status = data::DecodeDump(ctx.args[3], &type, &value);
+  data::DumpedValue dumped;
+  const Status status = data::DecodeDump(ctx.args[3], &dumped);
   if (!status.ok()) {
     ctx.Error("ERR " + status.message());
     return;
   }
-  if (type == ObjectType::kLock) {
+  if (dumped.type == ObjectType::kLock) {
     ctx.Error(engine::kWrongType);
     return;
   }
   data::SequenceValue sequence;
-  if (type == ObjectType::kSequence &&
-      (!data::DecodeSequence(value, &sequence) || sequence.increment <= 0)) {
+  if (dumped.type == ObjectType::kSequence &&
+      (!data::DecodeSequence(dumped.value, &sequence) || sequence.increment <= 0)) {
     ctx.Error("ERR Bad data format");
     return;
   }
   if (at_ms != 0 && at_ms <= ctx.now_ms()) {
     if (key) ctx.Delete(&key);
-  } else {
-    ctx.Put(&key, type, value, at_ms == 0 ? Expiry::Clear() : Expiry::At(at_ms));
-    if (options.idle_s >= 0) SetIdleSeconds(ctx, key, options.idle_s);
+    ctx.reply.Ok();
+    return;
   }
+  if (data::HasElements(dumped.type)) {
+    if (key) ctx.Delete(&key);
+    ctx.Change(&key, dumped.type, dumped.elements, dumped.value);
+    if (at_ms != 0) ctx.SetExpiry(&key, at_ms);
+  } else {
+    ctx.Put(&key, dumped.type, dumped.value, at_ms == 0 ? Expiry::Clear() : Expiry::At(at_ms));
+  }
+  if (options.idle_s >= 0) SetIdleSeconds(ctx, key, options.idle_s);
   ctx.reply.Ok();
 }
 

@@ -63,6 +63,24 @@ void Pexpiretime(engine::ExecContext& ctx);
 void Pttl(engine::ExecContext& ctx);
 void Ttl(engine::ExecContext& ctx);
 
+// hashes.cc
+void Hdel(engine::ExecContext& ctx);
+void Hexists(engine::ExecContext& ctx);
+void Hget(engine::ExecContext& ctx);
+void Hgetall(engine::ExecContext& ctx);
+void Hincrby(engine::ExecContext& ctx);
+void Hincrbyfloat(engine::ExecContext& ctx);
+void Hkeys(engine::ExecContext& ctx);
+void Hlen(engine::ExecContext& ctx);
+void Hmget(engine::ExecContext& ctx);
+void Hmset(engine::ExecContext& ctx);
+void Hrandfield(engine::ExecContext& ctx);
+void Hscan(engine::ExecContext& ctx);
+void Hset(engine::ExecContext& ctx);
+void Hsetnx(engine::ExecContext& ctx);
+void Hstrlen(engine::ExecContext& ctx);
+void Hvals(engine::ExecContext& ctx);
+
 // keys.cc
 void Copy(engine::ExecContext& ctx);
 void Del(engine::ExecContext& ctx);

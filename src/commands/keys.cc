@@ -19,6 +19,16 @@ constexpr std::string_view kSameObject = "ERR source and destination objects are
 // Writes what `source` holds to `target`, with its expiry time and fence, over whatever is there.
 void Duplicate(ExecContext& ctx, const Key& source, Key* target) {
   const int64_t expire_at_ms = ctx.ExpireAt(source);
+  if (const data::Collection* collection = source.object->collection()) {
+    data::ElementChanges changes;
+    collection->ForEach([&changes](std::string_view element, std::string_view value) {
+      changes.Put(element, value);
+    });
+    if (*target) ctx.Delete(target);
+    ctx.Change(target, source.object->type(), changes, collection->Head());
+    if (expire_at_ms != 0) ctx.SetExpiry(target, expire_at_ms);
+    return;
+  }
   ctx.Put(target, source.object->type(), source.object->value(),
           expire_at_ms == 0 ? Expiry::Clear() : Expiry::At(expire_at_ms), source.object->raw(),
           source.object->fence());

@@ -38,6 +38,7 @@ Key FindOrNull(ExecContext& ctx) {
 }  // namespace
 
 std::string_view EncodingOf(const Object& object) {
+  if (const data::Collection* collection = object.collection()) return collection->encoding();
   if (object.type() != ObjectType::kString) return data::TypeName(object.type());
   if (object.raw()) return "raw";
   int64_t number;

@@ -2,6 +2,7 @@
 
 #include <charconv>
 
+#include "base/glob.h"
 #include "base/hash.h"
 #include "base/numbers.h"
 #include "commands/limits.h"
@@ -221,6 +222,29 @@ bool IsNotLock(ExecContext& ctx, const Key& key) {
   if (!key.Is(data::ObjectType::kLock)) return true;
   ctx.Error(engine::kWrongType);
   return false;
+}
+
+bool ParseScanOptions(ExecContext& ctx, size_t first, bool has_type, ScanOptions* options) {
+  for (size_t i = first; i < ctx.args.size(); i += 2) {
+    const bool has_value = i + 1 < ctx.args.size();
+    if (has_value && EqualsIgnoreCase(ctx.args[i], "COUNT")) {
+      if (!ctx.ParseInt(i + 1, &options->count)) return false;
+      if (options->count >= 1) continue;
+    } else if (has_value && EqualsIgnoreCase(ctx.args[i], "MATCH")) {
+      options->pattern = ctx.args[i + 1];
+      continue;
+    } else if (has_type && has_value && EqualsIgnoreCase(ctx.args[i], "TYPE")) {
+      options->type = ctx.args[i + 1];
+      continue;
+    }
+    ctx.Error(engine::kSyntaxError);
+    return false;
+  }
+  return true;
+}
+
+bool Matches(std::string_view pattern, std::string_view name) {
+  return pattern == "*" || GlobMatch(pattern, name);
 }
 
 }  // namespace holdfast::commands

@@ -73,6 +73,20 @@ uint64_t ValueDigest(std::string_view value);
 std::string FormatDigest(uint64_t digest);
 [[nodiscard]] std::optional<uint64_t> ParseDigest(std::string_view text);
 
+// MATCH pattern, COUNT n and TYPE name of SCAN and its like.
+struct ScanOptions {
+  int64_t count = 10;
+  std::string_view pattern = "*";
+  std::string_view type;  // empty: any
+};
+
+// Reads args[first] on; TYPE only with `has_type`. False, with the error replied, when they are
+// wrong.
+[[nodiscard]] bool ParseScanOptions(engine::ExecContext& ctx, size_t first, bool has_type,
+                                    ScanOptions* options);
+// Whether a glob pattern of a client fits the name.
+[[nodiscard]] bool Matches(std::string_view pattern, std::string_view name);
+
 // Makes the key the string `value`. A time that has passed deletes it, as in Redis, where it is
 // written and expires at once. Returns the revision of the change, 0 when there was nothing to do.
 uint64_t StoreString(engine::ExecContext& ctx, engine::Key* key, std::string_view value,

@@ -34,7 +34,7 @@ class JoinedTable final : public engine::CommandTable {
  public:
   JoinedTable() {
     for (const std::span<const Command> rows :
-         {StringRows(), KeyRows(), HoldfastRows(), ConnectionRows(), ServerRows(),
+         {StringRows(), HashRows(), KeyRows(), HoldfastRows(), ConnectionRows(), ServerRows(),
           TransactionRows(), ClusterRows()}) {
       for (const Command& row : rows) {
         // Names that are there until their family comes with the next types are not rows.

@@ -1,17 +1,28 @@
 #include "data/dump.h"
 
+#include <absl/container/flat_hash_set.h>
+
 #include <utility>
+#include <vector>
 
 #include "base/bytes.h"
 #include "base/check.h"
 #include "base/hash.h"
 #include "base/numbers.h"
+#include "data/hash_object.h"
+#include "data/listpack.h"
 #include "data/record.h"
 
 namespace holdfast::data {
 namespace {
 
-enum DumpType : uint8_t { kDumpString = 0, kDumpLock = 240, kDumpSequence = 241 };
+enum DumpType : uint8_t {
+  kDumpString = 0,
+  kDumpHash = 4,
+  kDumpHashListpack = 16,
+  kDumpLock = 240,
+  kDumpSequence = 241
+};
 // What stands in the low bits of a first byte 11xxxxxx.
 enum SpecialForm : uint8_t { kInt8 = 0, kInt16 = 1, kInt32 = 2, kLzf = 3 };
 
@@ -28,6 +39,8 @@ uint8_t DumpTypeOf(ObjectType type) {
       return kDumpLock;
     case ObjectType::kSequence:
       return kDumpSequence;
+    case ObjectType::kHash:
+      return kDumpHash;
   }
   CHECK_MSG(false, "an object of an unknown type");
   return kDumpString;
@@ -175,15 +188,83 @@ bool ReadRdbString(ByteReader* in, std::string* value) {
   return true;
 }
 
+void AppendRdbString(std::string* out, std::string_view value) {
+  if (AppendRdbInteger(out, value)) return;
+  AppendRdbLength(out, value.size());
+  out->append(value);
+}
+
+bool ReadFields(ByteReader* in, std::vector<std::string>* fields) {
+  uint64_t count;
+  bool special;
+  // A field and its value take a byte each at least.
+  if (!ReadRdbLength(in, &count, &special) || special || count > in->rest().size() / 2)
+    return false;
+  fields->resize(count * 2);
+  for (std::string& part : *fields) {
+    if (!ReadRdbString(in, &part)) return false;
+  }
+  return true;
+}
+
+// From fields and values in turn. False when a field comes twice, or there is none.
+bool MakeHash(const std::vector<std::string>& fields, DumpedValue* dumped) {
+  if (fields.empty() || fields.size() % 2 != 0) return false;
+  absl::flat_hash_set<std::string_view> names;
+  for (size_t i = 0; i < fields.size(); i += 2) {
+    if (!names.insert(fields[i]).second) return false;
+    dumped->elements.Put(fields[i], fields[i + 1]);
+  }
+  dumped->type = ObjectType::kHash;
+  dumped->value = HashObject::EncodeHead(fields.size() / 2);
+  return true;
+}
+
+bool ReadSingle(uint8_t dump_type, ByteReader* in, DumpedValue* dumped) {
+  LockValue lock;
+  SequenceValue sequence;
+  if (!ReadRdbString(in, &dumped->value)) return false;
+  switch (dump_type) {
+    case kDumpString:
+      dumped->type = ObjectType::kString;
+      return true;
+    case kDumpLock:
+      dumped->type = ObjectType::kLock;
+      return DecodeLock(dumped->value, &lock);
+    case kDumpSequence:
+      dumped->type = ObjectType::kSequence;
+      return DecodeSequence(dumped->value, &sequence);
+    default:
+      return false;
+  }
+}
+
+bool ReadDumped(ByteReader* in, DumpedValue* dumped) {
+  uint8_t dump_type;
+  std::vector<std::string> fields;
+  std::string bytes;
+  if (!in->ReadByte(&dump_type)) return false;
+  if (dump_type == kDumpHash) return ReadFields(in, &fields) && MakeHash(fields, dumped);
+  if (dump_type == kDumpHashListpack) {
+    return ReadRdbString(in, &bytes) && ReadListpack(bytes, &fields) && MakeHash(fields, dumped);
+  }
+  return ReadSingle(dump_type, in, dumped);
+}
+
 }  // namespace
 
-std::string EncodeDump(const Meta& meta, std::string_view value) {
+std::string EncodeDump(const Object& object) {
   std::string out;
-  out.reserve(value.size() + 20);
-  out.push_back(static_cast<char>(DumpTypeOf(meta.type)));
-  if (!AppendRdbInteger(&out, value)) {
-    AppendRdbLength(&out, value.size());
-    out.append(value);
+  out.push_back(static_cast<char>(DumpTypeOf(object.type())));
+  if (const Collection* collection = object.collection()) {
+    AppendRdbLength(&out, collection->size());
+    collection->ForEach([&out](std::string_view field, std::string_view value) {
+      AppendRdbString(&out, field);
+      AppendRdbString(&out, value);
+    });
+  } else {
+    out.reserve(object.value_size() + 20);
+    AppendRdbString(&out, object.value());
   }
   out.push_back(static_cast<char>(kDumpVersion & 0xff));
   out.push_back(static_cast<char>(kDumpVersion >> 8));
@@ -191,7 +272,7 @@ std::string EncodeDump(const Meta& meta, std::string_view value) {
   return out;
 }
 
-Status DecodeDump(std::string_view payload, ObjectType* type, std::string* value) {
+Status DecodeDump(std::string_view payload, DumpedValue* dumped) {
   const Status wrong = Status::InvalidArgument("DUMP payload version or checksum are wrong");
   if (payload.size() < kFooterBytes) return wrong;
   const size_t body = payload.size() - kFooterBytes;
@@ -201,27 +282,9 @@ Status DecodeDump(std::string_view payload, ObjectType* type, std::string* value
   if (LoadFixed64(payload.data() + body + 2) != Crc64(0, payload.substr(0, body + 2))) return wrong;
 
   ByteReader in(payload.substr(0, body));
-  uint8_t dump_type;
-  std::string bytes;
-  if (!in.ReadByte(&dump_type) || !ReadRdbString(&in, &bytes) || !in.empty()) return BadFormat();
-  LockValue lock;
-  SequenceValue sequence;
-  switch (dump_type) {
-    case kDumpString:
-      *type = ObjectType::kString;
-      break;
-    case kDumpLock:
-      if (!DecodeLock(bytes, &lock)) return BadFormat();
-      *type = ObjectType::kLock;
-      break;
-    case kDumpSequence:
-      if (!DecodeSequence(bytes, &sequence)) return BadFormat();
-      *type = ObjectType::kSequence;
-      break;
-    default:
-      return BadFormat();
-  }
-  *value = std::move(bytes);
+  DumpedValue value;
+  if (!ReadDumped(&in, &value) || !in.empty()) return BadFormat();
+  *dumped = std::move(value);
   return Status::Ok();
 }
 

@@ -2,9 +2,12 @@
 //
 //     type(1) | value | RDB version(u16 LE) | CRC64 of everything before(u64 LE)
 //
-// type 0 is a string, with Redis's RDB string encoding as the value. Types 240 (lock) and 241
-// (sequence) are Holdfast's own, far from the numbers that Redis gives out; their value is that of
-// their meta record (record.h), encoded as an RDB string. Redis answers "Bad data format" to them.
+// type 0 is a string, with Redis's RDB string encoding as the value. Type 4 is a hash: the number
+// of fields as an RDB length, then each field and its value as RDB strings; type 16 is one as well,
+// as an RDB string that holds a listpack (listpack.h), which is read but not written. Types 240
+// (lock) and 241 (sequence) are Holdfast's own, far from the numbers that Redis gives out; their
+// value is that of their meta record (record.h), encoded as an RDB string. Redis answers "Bad data
+// format" to them.
 //
 // An RDB string is a length and the bytes, or one of the special forms:
 //     00xxxxxx                 length, 6 bits        11000000 i8       an integer in decimal
@@ -19,6 +22,7 @@
 #include <string_view>
 
 #include "base/status.h"
+#include "data/collection.h"
 #include "data/object.h"
 
 namespace holdfast::data {
@@ -30,11 +34,17 @@ inline constexpr uint16_t kMaxDumpVersion = 12;
 // The longest value that DecodeDump makes, in bytes.
 inline constexpr uint64_t kMaxDumpValue = uint64_t{512} << 20;
 
-// The payload of a value. Only the type of `meta` counts: expiry, revision and fence stay behind.
-std::string EncodeDump(const Meta& meta, std::string_view value);
+// The payload of an object's value: expiry, revision and fence stay behind.
+std::string EncodeDump(const Object& object);
+
+struct DumpedValue {
+  ObjectType type = ObjectType::kString;
+  std::string value;        // as in the meta record; of a collection, its head
+  ElementChanges elements;  // of a collection
+};
 
 // Reads a payload. InvalidArgument with one of Redis's two texts, to be replied after "ERR ":
 // "DUMP payload version or checksum are wrong" or "Bad data format".
-Status DecodeDump(std::string_view payload, ObjectType* type, std::string* value);
+Status DecodeDump(std::string_view payload, DumpedValue* dumped);
 
 }  // namespace holdfast::data

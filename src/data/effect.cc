@@ -1,6 +1,7 @@
 #include "data/effect.h"
 
 #include "base/bytes.h"
+#include "data/collection.h"
 
 namespace holdfast::data {
 namespace {
@@ -94,6 +95,19 @@ Status ReadEffect(ByteReader* in, Effect* effect) {
       return ReadPatch(in, effect);
     case EffectKind::kMeta:
       return ReadPrefixedMeta(in, &effect->meta);
+    case EffectKind::kElements:
+      RETURN_IF_ERROR(ReadPrefixedMeta(in, &effect->meta));
+      if (!in->ReadLengthPrefixed(&effect->value) || !in->ReadLengthPrefixed(&effect->changes)) {
+        return Status::Corruption("elements effect is cut short");
+      }
+      return ForEachChange(effect->changes, [effect](const ElementChange& change) {
+        return CheckElement(effect->meta.type, change.element, change.value);
+      });
+    case EffectKind::kRemove:
+      if (!in->ReadVarint(&effect->meta.revision) || !in->ReadVarint(&effect->meta.created)) {
+        return Status::Corruption("remove effect is cut short");
+      }
+      return Status::Ok();
     default:
       return Status::Unsupported("effect of an unknown kind " + std::to_string(kind));
   }
@@ -126,6 +140,15 @@ void AppendEffect(std::string* payload, const Effect& effect) {
       break;
     case EffectKind::kMeta:
       AppendPrefixedMeta(payload, effect.meta);
+      break;
+    case EffectKind::kElements:
+      AppendPrefixedMeta(payload, effect.meta);
+      AppendLengthPrefixed(payload, effect.value);
+      AppendLengthPrefixed(payload, effect.changes);
+      break;
+    case EffectKind::kRemove:
+      AppendVarint(payload, effect.meta.revision);
+      AppendVarint(payload, effect.meta.created);
       break;
     case EffectKind::kDatabases:
       break;

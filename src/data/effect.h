@@ -7,8 +7,12 @@
 //   patch      'W' length record-key length meta offset(varint) new-size(varint) length bytes
 //   meta       'M' length record-key length meta
 //   databases  'B' length map revision(varint)
+//   elements   'C' length record-key length meta length head length changes (collection.h)
+//   remove     'R' length record-key revision(varint) generation(varint)
 // A patch rewrites a part of a value (the rest is kept, zero bytes where it grows) and a meta
-// effect keeps the whole value: APPEND or EXPIRE on a large value log a few bytes.
+// effect keeps the whole value: APPEND or EXPIRE on a large value log a few bytes. An elements
+// effect creates the collection when there is none, and changes some of its elements; a remove
+// effect deletes a collection, whose elements are records of its generation (its created revision).
 #pragma once
 
 #include <cstdint>
@@ -27,6 +31,8 @@ enum class EffectKind : char {
   kPatch = 'W',
   kMeta = 'M',
   kDatabases = 'B',
+  kElements = 'C',
+  kRemove = 'R',
 };
 
 struct Effect {
@@ -34,10 +40,12 @@ struct Effect {
   uint16_t slot = 0;
   uint32_t database = 0;  // physical
   std::string_view key;
-  Meta meta;               // put, patch, meta; for delete and databases only `revision` is used
-  std::string_view value;  // put: the whole value; patch: the bytes written; databases: the map
-  uint64_t offset = 0;     // patch
-  uint64_t new_size = 0;   // patch
+  Meta meta;  // for delete and databases only `revision`, for remove also `created` is used
+  // put: the whole value; patch: the bytes written; databases: the map; elements: the head
+  std::string_view value;
+  std::string_view changes;  // elements: see ElementChanges
+  uint64_t offset = 0;       // patch
+  uint64_t new_size = 0;     // patch
   // Not part of the payload:
   uint64_t hash = 0;           // of the key, for the table
   bool keep_revision = false;  // the leader gives it no revision of its own (EXTEND)

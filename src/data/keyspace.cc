@@ -15,6 +15,9 @@ size_t GrowthCapacity(size_t size) {
   return size < kMax ? size * 2 : size + kMax;
 }
 
+// A collection with more elements than this is freed elsewhere.
+constexpr uint64_t kFreedAtOnce = 512;
+
 }  // namespace
 
 Keyspace::Keyspace(Options options) : options_(std::move(options)), map_(DatabaseMap::Initial()) {
@@ -85,7 +88,15 @@ void Keyspace::Swap(Database* database, const HashedKey& key, Object* old, Objec
   database->object_bytes += fresh->MemoryBytes();
   database->object_bytes -= old->MemoryBytes();
   fresh->accessed = old->accessed;
-  Object::Free(old);
+  Discard(old);
+}
+
+void Keyspace::Discard(Object* object) {
+  const Collection* collection = object->collection();
+  if (collection != nullptr && collection->size() > kFreedAtOnce && options_.retire_collection) {
+    options_.retire_collection(object->TakeCollection());
+  }
+  Object::Free(object);
 }
 
 Object* Keyspace::ApplyPut(Database* database, const Effect& effect, Object* existing) {
@@ -115,7 +126,7 @@ void Keyspace::ApplyDelete(Database* database, const Effect& effect, Object* exi
   DropDeadline(database, existing);
   database->table.Erase({effect.key, effect.hash, effect.slot}, existing);
   database->object_bytes -= existing->MemoryBytes();
-  Object::Free(existing);
+  Discard(existing);
 }
 
 // Patch and meta effects: the value, or most of it, stays.
@@ -124,7 +135,13 @@ Object* Keyspace::ApplyInPlace(Database* database, const Effect& effect, Object*
   const bool patch = effect.kind == EffectKind::kPatch;
   const size_t size = patch ? effect.new_size : existing->value_size();
   Object* object = existing;
-  if (!existing->CanHoldMeta(effect.meta) || (patch && !existing->CanHoldValue(size))) {
+  if (existing->collection() != nullptr && !existing->CanHoldMeta(effect.meta)) {
+    // The elements stay where they are.
+    database->object_bytes -= existing->MemoryBytes();
+    object = Object::CreateCollection(existing->key(), effect.meta, existing->TakeCollection());
+    database->object_bytes += existing->MemoryBytes();
+    Swap(database, {effect.key, effect.hash, effect.slot}, existing, object);
+  } else if (!existing->CanHoldMeta(effect.meta) || (patch && !existing->CanHoldValue(size))) {
     const size_t capacity = patch && size > existing->value_size() ? GrowthCapacity(size) : size;
     object = Object::Create(existing->key(), effect.meta,
                             existing->value().substr(0, std::min(size, existing->value_size())),
@@ -142,6 +159,31 @@ Object* Keyspace::ApplyInPlace(Database* database, const Effect& effect, Object*
     object->SetMeta(effect.meta);
   }
   if (patch) object->Patch(effect.offset, effect.value, size);
+  SetDeadline(database, object, effect.meta);
+  return object;
+}
+
+Object* Keyspace::ApplyElements(Database* database, const Effect& effect, Object* existing) {
+  Object* object = existing;
+  if (object == nullptr) {
+    object = Object::CreateCollection(effect.key, effect.meta,
+                                      NewCollection(effect.meta.type, collection_options()));
+    database->table.Insert({effect.key, effect.hash, effect.slot}, object);
+  } else {
+    CHECK(object->type() == effect.meta.type);
+    database->object_bytes -= object->MemoryBytes();
+    object->SetMeta(effect.meta);
+  }
+  Collection* collection = object->collection();
+  CHECK(ForEachChange(effect.changes, [collection](const ElementChange& change) {
+          if (change.is_delete) {
+            collection->Delete(change.element);
+          } else {
+            collection->Put(change.element, change.value);
+          }
+          return Status::Ok();
+        }).ok());
+  database->object_bytes += object->MemoryBytes();
   SetDeadline(database, object, effect.meta);
   return object;
 }
@@ -190,8 +232,11 @@ Object* Keyspace::Apply(const Effect& effect, Object* existing) {
     case EffectKind::kPut:
       return ApplyPut(database, effect, existing);
     case EffectKind::kDelete:
+    case EffectKind::kRemove:
       ApplyDelete(database, effect, existing);
       return nullptr;
+    case EffectKind::kElements:
+      return ApplyElements(database, effect, existing);
     case EffectKind::kPatch:
     case EffectKind::kMeta:
       return ApplyInPlace(database, effect, existing);
@@ -226,6 +271,24 @@ Status Keyspace::CheckEffect(const Effect& effect, const Object* existing) {
       return Status::Corruption("a change of a part of a value that is not a string");
     }
   }
+  if (effect.kind == EffectKind::kElements && existing != nullptr &&
+      (existing->type() != effect.meta.type || existing->created() != effect.meta.created ||
+       !existing->CanHoldMeta(effect.meta))) {
+    return Status::Corruption("a change of elements of another collection");
+  }
+  if (effect.kind == EffectKind::kPut && HasElements(effect.meta.type)) {
+    return Status::Corruption("a collection as the value of a key");
+  }
+  if (effect.kind == EffectKind::kRemove &&
+      (existing == nullptr || existing->collection() == nullptr ||
+       existing->created() != effect.meta.created)) {
+    return Status::Corruption("the end of a collection that does not exist");
+  }
+  // The elements of a collection would stay behind.
+  if ((effect.kind == EffectKind::kPut || effect.kind == EffectKind::kDelete) &&
+      existing != nullptr && existing->collection() != nullptr) {
+    return Status::Corruption("a collection that ends like a single value");
+  }
   if (effect.kind == EffectKind::kPut && effect.value.size() > UINT32_MAX) {
     return Status::Corruption("a value of 4 GiB or more");
   }
@@ -252,7 +315,10 @@ Status Keyspace::ApplyPayload(std::string_view payload) {
     RETURN_IF_ERROR(CheckPlace(effect));
     Object* existing = database->table.Find({effect.key, effect.hash, effect.slot});
     RETURN_IF_ERROR(CheckEffect(effect, existing));
-    Apply(effect, existing);
+    const Object* object = Apply(effect, existing);
+    if (effect.kind == EffectKind::kElements && object->collection()->Head() != effect.value) {
+      return Status::Corruption("a collection is another one than was changed");
+    }
     return Status::Ok();
   });
 }
@@ -281,14 +347,54 @@ Status Keyspace::Load(std::string_view record_key, std::string_view record_value
     found_dead_records_ = true;
     return Status::Ok();
   }
-  RETURN_IF_ERROR(CheckEffect(effect, nullptr));
   effect.hash = Hash64(effect.key, options_.hash_seed);
   max_revision_ = std::max(max_revision_, effect.meta.revision);
+  if (HasElements(effect.meta.type)) {
+    effect.kind = EffectKind::kElements;
+    Object* object = Apply(effect, nullptr);
+    loading_[{effect.slot, effect.database, effect.meta.created}] = {database, object,
+                                                                     std::string(effect.value)};
+    return Status::Ok();
+  }
+  RETURN_IF_ERROR(CheckEffect(effect, nullptr));
   ApplyPut(database, effect, nullptr);
   return Status::Ok();
 }
 
-Status Keyspace::Restore(std::string_view record_key, const std::string* record_value) {
+Status Keyspace::LoadElement(std::string_view record_key, std::string_view record_value) {
+  uint16_t slot;
+  uint32_t physical;
+  uint64_t generation;
+  std::string_view element;
+  if (!ParseElementKey(record_key, &slot, &physical, &generation, &element)) {
+    return Status::Corruption("store holds an element with a damaged key");
+  }
+  const auto it = loading_.find({slot, physical, generation});
+  if (it == loading_.end()) {
+    (Physical(physical) == nullptr ? found_dead_records_ : found_garbage_) = true;
+    return Status::Ok();
+  }
+  Object* object = it->second.object;
+  RETURN_IF_ERROR(CheckElement(object->type(), element, record_value));
+  Database* database = it->second.database;
+  database->object_bytes -= object->MemoryBytes();
+  object->collection()->Put(element, record_value);
+  database->object_bytes += object->MemoryBytes();
+  return Status::Ok();
+}
+
+Status Keyspace::FinishLoad() {
+  for (const auto& [place, loading] : loading_) {
+    if (loading.object->collection()->Head() != loading.head) {
+      return Status::Corruption("a collection's elements are not those that it had");
+    }
+  }
+  loading_.clear();
+  return Status::Ok();
+}
+
+Status Keyspace::Restore(std::string_view record_key, const std::string* record_value,
+                         std::unique_ptr<Collection> collection) {
   Effect effect;
   effect.kind = record_value == nullptr ? EffectKind::kDelete : EffectKind::kPut;
   if (!ParseMetaKey(record_key, &effect.slot, &effect.database, &effect.key)) {
@@ -297,12 +403,30 @@ Status Keyspace::Restore(std::string_view record_key, const std::string* record_
   RETURN_IF_ERROR(CheckPlace(effect));
   if (record_value != nullptr) {
     RETURN_IF_ERROR(ParseMeta(*record_value, &effect.meta, &effect.value));
-    RETURN_IF_ERROR(CheckEffect(effect, nullptr));
+    if (HasElements(effect.meta.type) != (collection != nullptr)) {
+      return Status::Corruption("a key without its elements, or elements without their key");
+    }
+    if (collection == nullptr) RETURN_IF_ERROR(CheckEffect(effect, nullptr));
   }
-  const Database* database = Physical(effect.database);
+  Database* database = Physical(effect.database);
   if (database == nullptr) return Status::Ok();
   effect.hash = Hash64(effect.key, options_.hash_seed);
-  Apply(effect, database->table.Find({effect.key, effect.hash, effect.slot}));
+  Object* existing = database->table.Find({effect.key, effect.hash, effect.slot});
+  const bool replaced = existing != nullptr && existing->collection() != nullptr;
+  if (collection == nullptr && !replaced) {
+    Apply(effect, existing);
+    return Status::Ok();
+  }
+  ApplyDelete(database, effect, existing);
+  if (collection == nullptr) {
+    if (record_value != nullptr) Apply(effect, nullptr);
+    return Status::Ok();
+  }
+  max_revision_ = std::max(max_revision_, effect.meta.revision);
+  Object* object = Object::CreateCollection(effect.key, effect.meta, std::move(collection));
+  database->table.Insert({effect.key, effect.hash, effect.slot}, object);
+  database->object_bytes += object->MemoryBytes();
+  SetDeadline(database, object, effect.meta);
   return Status::Ok();
 }
 

@@ -7,13 +7,16 @@
 #include <algorithm>
 #include <array>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/status.h"
+#include "data/collection.h"
 #include "data/deadline_heap.h"
 #include "data/effect.h"
 #include "data/table.h"
@@ -42,6 +45,9 @@ class Keyspace {
     const Clock* clock = nullptr;
     // Takes a database that was flushed, to free it where it stalls nobody. Unset: freed at once.
     std::function<void(std::unique_ptr<Database>)> retire;
+    // The same for a large collection that was deleted.
+    std::function<void(std::unique_ptr<Collection>)> retire_collection;
+    const EncodingLimits* limits = nullptr;  // nullptr: the defaults
   };
   explicit Keyspace(Options options);
 
@@ -72,13 +78,23 @@ class Keyspace {
   // found_dead_records() and are ignored; `dead`, unless null, says whether this is one.
   // REQUIRES: no record with this key was loaded before.
   Status Load(std::string_view record_key, std::string_view record_value, bool* dead = nullptr);
+  // The same for an element record. Those of collections that are no more set found_garbage(), as
+  // do garbage records, and are ignored. REQUIRES: all meta records are loaded.
+  Status LoadElement(std::string_view record_key, std::string_view record_value);
+  // Everything is loaded. Corruption: a collection lacks elements.
+  Status FinishLoad();
   // Makes one key what a record of the store says it is, or removes it (`record_value` null): its
-  // present state was never committed (DESIGN.md §2 rule 4). A record of a dead database is
-  // ignored.
-  Status Restore(std::string_view record_key, const std::string* record_value);
+  // present state was never committed (DESIGN.md §2 rule 4). `collection`: its elements, when it is
+  // one. A record of a dead database is ignored.
+  Status Restore(std::string_view record_key, const std::string* record_value,
+                 std::unique_ptr<Collection> collection);
   // Takes in the "databases" system record; before any Load.
   Status LoadDatabases(std::string_view record_value);
   bool found_dead_records() const { return found_dead_records_; }
+  // When loading: there are elements of deleted collections.
+  void LoadGarbage() { found_garbage_ = true; }
+  bool found_garbage() const { return found_garbage_; }
+  CollectionOptions collection_options() const { return {options_.hash_seed, options_.limits}; }
 
   // The largest revision of any effect applied, also of those before the store was loaded.
   uint64_t max_revision() const { return max_revision_; }
@@ -98,6 +114,9 @@ class Keyspace {
   Object* ApplyPut(Database* database, const Effect& effect, Object* existing);
   void ApplyDelete(Database* database, const Effect& effect, Object* existing);
   Object* ApplyInPlace(Database* database, const Effect& effect, Object* existing);
+  Object* ApplyElements(Database* database, const Effect& effect, Object* existing);
+  // Frees an object that is in no table any more.
+  void Discard(Object* object);
   void ApplyDatabases(const Effect& effect);
   Status CheckPlace(const Effect& effect) const;
   static Status CheckEffect(const Effect& effect, const Object* existing);
@@ -111,6 +130,14 @@ class Keyspace {
   DeadlineHeap leases_;
   uint64_t max_revision_ = 0;
   bool found_dead_records_ = false;
+  bool found_garbage_ = false;
+  // While loading: collections by slot, physical database and generation, and what their heads say.
+  struct Loading {
+    Database* database;
+    Object* object;
+    std::string head;
+  };
+  std::map<std::tuple<uint16_t, uint32_t, uint64_t>, Loading> loading_;
 };
 
 }  // namespace holdfast::data

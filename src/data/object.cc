@@ -7,6 +7,7 @@
 #include <new>
 
 #include "base/check.h"
+#include "data/collection.h"
 
 namespace holdfast::data {
 namespace {
@@ -26,24 +27,32 @@ std::string_view TypeName(ObjectType type) {
       return "lock";
     case ObjectType::kSequence:
       return "sequence";
+    case ObjectType::kHash:
+      return "hash";
   }
   return "none";
 }
 
-Object* Object::Create(std::string_view key, const Meta& meta, std::string_view value,
-                       size_t value_capacity) {
-  const bool is_large = value.size() > kInlineLimit || value_capacity > kInlineLimit;
+Object* Object::Allocate(std::string_view key, const Meta& meta, size_t tail, uint8_t flags) {
   const size_t fence_bytes = meta.fence != 0 ? 8 : 0;
-  const size_t tail = is_large ? sizeof(Large) : value.size();
   void* memory = std::malloc(sizeof(Object) + fence_bytes + key.size() + tail);
   CHECK_MSG(memory != nullptr, "out of memory");
   auto* object = new (memory) Object();
   object->key_size_ = static_cast<uint32_t>(key.size());
-  object->value_size_ = static_cast<uint32_t>(value.size());
-  object->flags_ =
-      static_cast<uint8_t>((is_large ? kLarge : 0) | (fence_bytes != 0 ? kHasFence : 0));
+  object->value_size_ = 0;
+  object->flags_ = static_cast<uint8_t>(flags | (fence_bytes != 0 ? kHasFence : 0));
   object->SetMeta(meta);
   CopyBytes(object->base() + object->key_offset(), key);
+  return object;
+}
+
+Object* Object::Create(std::string_view key, const Meta& meta, std::string_view value,
+                       size_t value_capacity) {
+  CHECK(!HasElements(meta.type));
+  const bool is_large = value.size() > kInlineLimit || value_capacity > kInlineLimit;
+  Object* object = Allocate(key, meta, is_large ? sizeof(Large) : value.size(),
+                            is_large ? static_cast<uint8_t>(kLarge) : uint8_t{0});
+  object->value_size_ = static_cast<uint32_t>(value.size());
   if (is_large) {
     Large large;
     large.capacity = value.size() > value_capacity ? value.size() : value_capacity;
@@ -57,9 +66,36 @@ Object* Object::Create(std::string_view key, const Meta& meta, std::string_view 
   return object;
 }
 
+Object* Object::CreateCollection(std::string_view key, const Meta& meta,
+                                 std::unique_ptr<Collection> collection) {
+  CHECK(HasElements(meta.type) && collection != nullptr);
+  Object* object = Allocate(key, meta, sizeof(Collection*), 0);
+  object->set_collection(collection.release());
+  return object;
+}
+
 void Object::Free(Object* object) {
   if ((object->flags_ & kLarge) != 0) std::free(object->large().data);
+  delete object->collection();
   std::free(object);
+}
+
+Collection* Object::collection() const {
+  if (!HasElements(type_)) return nullptr;
+  Collection* collection;
+  std::memcpy(&collection, inline_value(), sizeof collection);
+  return collection;
+}
+
+void Object::set_collection(Collection* collection) {
+  std::memcpy(inline_value(), &collection, sizeof collection);
+}
+
+std::unique_ptr<Collection> Object::TakeCollection() {
+  std::unique_ptr<Collection> collection(this->collection());
+  CHECK(collection != nullptr);
+  set_collection(nullptr);
+  return collection;
 }
 
 uint64_t Object::fence() const {
@@ -80,6 +116,7 @@ void Object::set_large(Large large) { std::memcpy(inline_value(), &large, sizeof
 size_t Object::MemoryBytes() const {
   size_t bytes = malloc_usable_size(const_cast<Object*>(this));
   if ((flags_ & kLarge) != 0) bytes += malloc_usable_size(large().data);
+  if (const Collection* elements = collection()) bytes += elements->MemoryBytes();
   return bytes;
 }
 
@@ -105,6 +142,7 @@ size_t Object::value_capacity() const {
 }
 
 bool Object::CanHoldValue(size_t size) const {
+  if (HasElements(type_)) return false;
   // What is here now fits, and asking the allocator takes a while.
   if (size == value_size_) return true;
   const size_t capacity = value_capacity();

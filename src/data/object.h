@@ -1,18 +1,23 @@
 // One key in memory: its meta, its key bytes and, for small values, its value bytes in a single
-// allocation.
+// allocation. The elements of a collection are apart (collection.h).
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string_view>
 
 namespace holdfast::data {
 
 // Stored on disk; never renumber.
-enum class ObjectType : uint8_t { kString = 0, kLock = 1, kSequence = 2 };
+enum class ObjectType : uint8_t { kString = 0, kLock = 1, kSequence = 2, kHash = 3 };
 
 // The name that TYPE answers.
 std::string_view TypeName(ObjectType type);
+// Whether values of this type are collections.
+constexpr bool HasElements(ObjectType type) { return type == ObjectType::kHash; }
+
+class Collection;
 
 // What is known of a key besides its value.
 struct Meta {
@@ -30,8 +35,9 @@ struct Meta {
 inline constexpr uint32_t kNotInHeap = UINT32_MAX;
 
 // Layout: this header, [fence u64], key bytes, then the value bytes or, for a large value, a
-// pointer and a capacity. Objects are made, changed and freed only by data::Database, which keeps
-// the table, the expiry heap and the memory account in step. Loop thread of the owning core only.
+// pointer and a capacity, or, for a collection, a pointer. Objects are made, changed and freed only
+// by data::Database, which keeps the table, the expiry heap and the memory account in step. Loop
+// thread of the owning core only.
 class Object {
  public:
   // Values above this live in their own buffer, which can grow in place.
@@ -40,7 +46,15 @@ class Object {
   // Allocates. `value_capacity` > value.size() leaves room to grow (large values only).
   static Object* Create(std::string_view key, const Meta& meta, std::string_view value,
                         size_t value_capacity = 0);
+  // The same for a collection. REQUIRES: HasElements(meta.type).
+  static Object* CreateCollection(std::string_view key, const Meta& meta,
+                                  std::unique_ptr<Collection> collection);
   static void Free(Object* object);
+
+  // nullptr when the value is none.
+  Collection* collection() const;
+  // Leaves the object without one; only Free may follow. REQUIRES: collection() != nullptr.
+  std::unique_ptr<Collection> TakeCollection();
 
   ObjectType type() const { return type_; }
   uint64_t revision() const { return revision_; }
@@ -86,8 +100,10 @@ class Object {
   const char* key_data() const { return base() + key_offset(); }
   char* inline_value() { return base() + key_offset() + key_size_; }
   const char* inline_value() const { return base() + key_offset() + key_size_; }
+  static Object* Allocate(std::string_view key, const Meta& meta, size_t tail, uint8_t flags);
   Large large() const;
   void set_large(Large large);
+  void set_collection(Collection* collection);
   const char* value_data() const { return (flags_ & kLarge) != 0 ? large().data : inline_value(); }
   size_t value_capacity() const;
 

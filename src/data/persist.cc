@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <deque>
 #include <span>
 #include <tuple>
 #include <utility>
@@ -17,6 +18,11 @@ namespace {
 // Every meta record's key is in [kMetaBegin, kMetaEnd).
 constexpr std::string_view kMetaBegin = "m";
 constexpr std::string_view kMetaEnd = "n";
+// And those of elements and of garbage.
+constexpr std::string_view kElementsBegin = "e";
+constexpr std::string_view kElementsEnd = "f";
+constexpr std::string_view kGarbageBegin = "g";
+constexpr std::string_view kGarbageEnd = "h";
 
 // Reads a system record into `*value`; false when there is none.
 Result<bool> GetSystem(storage::Store* store, std::string_view name, std::string* value) {
@@ -25,6 +31,10 @@ Result<bool> GetSystem(storage::Store* store, std::string_view name, std::string
   if (status.code() == Code::kNotFound) return false;
   return status;
 }
+
+// The value of a garbage record.
+constexpr std::string_view kGarbageValue("\x01", 1);
+static_assert(kGarbageValue[0] == kRecordFormat);
 
 std::string EncodeRevision(uint64_t revision) {
   std::string out(1, static_cast<char>(kRecordFormat));
@@ -153,8 +163,8 @@ class Coalescer {
     uint32_t hash;
     bool deleted;
   };
-  // A record and its key in the order of keys: the first sixteen bytes behind the 'm', as numbers,
-  // settle nearly every comparison without touching the key.
+  // A record and its key in the order of keys: its first sixteen bytes, as numbers, settle nearly
+  // every comparison without touching the key.
   struct Ordered {
     uint64_t head;
     uint64_t next;
@@ -162,6 +172,11 @@ class Coalescer {
   };
 
   void Settle();
+  void Add(std::string_view record_key, std::string_view record, uint32_t database, bool deleted);
+  Status AddElements(const Effect& effect);
+  void AddRemoved(const Effect& effect);
+  // A copy that lives as long as the batch that is being made.
+  std::string_view Keep(std::string bytes);
   Pending* Touch(uint32_t hash, std::string_view record_key, uint32_t database, bool* fresh);
   Status Merge(const Effect& effect, Pending* pending, bool fresh);
   Status ReadBase(Pending* pending, Merged* merged);
@@ -173,6 +188,8 @@ class Coalescer {
   PlaceByKey places_;
   std::array<Change, 16> waiting_{};
   size_t waiting_count_ = 0;
+  // Keys and values that no payload contains as they are.
+  std::deque<std::string> kept_;
   std::string_view databases_;  // the last "databases" effect's map; empty without one
   uint64_t revision_ = 0;       // the largest of any effect
   size_t merged_bytes_ = 0;
@@ -223,19 +240,62 @@ Status Coalescer::Add(const Effect& effect) {
     databases_ = effect.value;
     return Status::Ok();
   }
-  const uint32_t hash = places_.Hash(effect.record_key);
-  if (effect.kind == EffectKind::kPut || effect.kind == EffectKind::kDelete) {
-    places_.Prefetch(hash);
-    // Of a deletion, `record` is empty.
-    waiting_[waiting_count_++] = {effect.record_key, effect.record, effect.database, hash,
-                                  effect.kind == EffectKind::kDelete};
-    if (waiting_count_ == waiting_.size()) Settle();
-    return Status::Ok();
+  switch (effect.kind) {
+    case EffectKind::kPut:
+    case EffectKind::kDelete:
+      // Of a deletion, `record` is empty.
+      Add(effect.record_key, effect.record, effect.database, effect.kind == EffectKind::kDelete);
+      return Status::Ok();
+    case EffectKind::kElements:
+      return AddElements(effect);
+    case EffectKind::kRemove:
+      AddRemoved(effect);
+      return Status::Ok();
+    default:
+      break;
   }
   Settle();
   bool fresh;
-  Pending* pending = Touch(hash, effect.record_key, effect.database, &fresh);
+  Pending* pending =
+      Touch(places_.Hash(effect.record_key), effect.record_key, effect.database, &fresh);
   return Merge(effect, pending, fresh);
+}
+
+void Coalescer::Add(std::string_view record_key, std::string_view record, uint32_t database,
+                    bool deleted) {
+  const uint32_t hash = places_.Hash(record_key);
+  places_.Prefetch(hash);
+  waiting_[waiting_count_++] = {record_key, record, database, hash, deleted};
+  if (waiting_count_ == waiting_.size()) Settle();
+}
+
+std::string_view Coalescer::Keep(std::string bytes) {
+  kept_.push_back(std::move(bytes));
+  merged_bytes_ += kept_.back().size();
+  return kept_.back();
+}
+
+Status Coalescer::AddElements(const Effect& effect) {
+  std::string record;
+  AppendMeta(&record, effect.meta);
+  record.append(effect.value);
+  Add(effect.record_key, Keep(std::move(record)), effect.database, /*deleted=*/false);
+  std::string prefix;
+  AppendElementPrefix(&prefix, effect.slot, effect.database, effect.meta.created);
+  return ForEachChange(effect.changes, [&](const ElementChange& change) {
+    std::string key = prefix;
+    key.append(change.element);
+    Add(Keep(std::move(key)), change.value, effect.database, change.is_delete);
+    return Status::Ok();
+  });
+}
+
+void Coalescer::AddRemoved(const Effect& effect) {
+  ++stats_.removed;
+  Add(effect.record_key, {}, effect.database, /*deleted=*/true);
+  std::string key;
+  AppendGarbageKey(&key, effect.slot, effect.database, effect.meta.created);
+  Add(Keep(std::move(key)), kGarbageValue, effect.database, /*deleted=*/false);
 }
 
 Status Coalescer::ReadBase(Pending* pending, Merged* merged) {
@@ -303,6 +363,7 @@ Status Coalescer::Write(const AppliedState& position, const std::string* members
   batch.Put(kAppliedRecord, EncodeApplied(position));
   records_.clear();
   places_.Clear();
+  kept_.clear();
   databases_ = {};
   merged_bytes_ = 0;
   ++stats_.batches;
@@ -314,9 +375,8 @@ std::vector<Coalescer::Ordered> Coalescer::InKeyOrder() const {
   std::vector<Ordered> order;
   order.reserve(records_.size());
   for (const Pending& pending : records_) {
-    CHECK(pending.record_key.starts_with(kMetaBegin));
     char head[16] = {};
-    pending.record_key.copy(head, sizeof head, kMetaBegin.size());
+    pending.record_key.copy(head, sizeof head);
     order.push_back({LoadFixed64BE(head), LoadFixed64BE(head + 8), &pending});
   }
   std::sort(order.begin(), order.end(), [](const Ordered& a, const Ordered& b) {
@@ -371,16 +431,6 @@ void Coalescer::Build(storage::StoreBatch* batch) {
   }
 }
 
-// What sorts before every record of the slot, and behind those of the slots below it.
-std::string SlotBegin(uint32_t slot) {
-  if (slot >= kSlots) return std::string(kMetaEnd);
-  std::string key;
-  AppendMetaKey(&key, static_cast<uint16_t>(slot), 0, "");
-  // Without the database's number, which every record has.
-  key.resize(kMetaBegin.size() + sizeof(uint16_t));
-  return key;
-}
-
 }  // namespace
 
 void AppendJob(PersistJob* job, PersistJob next) {
@@ -416,6 +466,7 @@ Status PersistEntries(storage::Store* store, const PersistJob& job, bool sync,
     stats->records_written += added.records_written;
     stats->records_deleted += added.records_deleted;
     stats->records_skipped += added.records_skipped;
+    stats->removed += added.removed;
     stats->base_reads += added.base_reads;
     stats->bytes_written += added.bytes_written;
   }
@@ -458,15 +509,52 @@ Result<std::string> ReadMembership(storage::Store* store) {
   return found.value() ? value : std::string();
 }
 
+namespace {
+
+// The elements of the collection whose meta record this is; nothing when it is another value.
+Status ReadElements(storage::Store* store, const StoredRecord& record,
+                    const CollectionOptions& options, std::unique_ptr<Collection>* collection) {
+  uint16_t slot;
+  uint32_t database;
+  std::string_view name;
+  Meta meta;
+  std::string_view head;
+  if (!ParseMetaKey(record.key, &slot, &database, &name)) {
+    return Status::Corruption("a record with a damaged key");
+  }
+  RETURN_IF_ERROR(ParseMeta(*record.value, &meta, &head));
+  if (!HasElements(meta.type)) return Status::Ok();
+  *collection = NewCollection(meta.type, options);
+  std::string prefix;
+  AppendElementPrefix(&prefix, slot, database, meta.created);
+  Status status;
+  const std::unique_ptr<storage::StoreIterator> records = store->NewIterator();
+  for (records->Seek(prefix); records->Valid() && records->key().starts_with(prefix);
+       records->Next()) {
+    const std::string_view element = records->key().substr(prefix.size());
+    RETURN_IF_ERROR(CheckElement(meta.type, element, records->value()));
+    (*collection)->Put(element, records->value());
+  }
+  RETURN_IF_ERROR(records->status());
+  if ((*collection)->Head() != head) {
+    return Status::Corruption("a collection's elements are not those that it had");
+  }
+  return Status::Ok();
+}
+
+}  // namespace
+
 Status ReadRecords(storage::Store* store, const std::vector<std::string>& keys,
-                   std::vector<StoredRecord>* records) {
+                   const CollectionOptions& options, std::vector<StoredRecord>* records) {
   for (const std::string& key : keys) {
-    StoredRecord record{key, std::string()};
+    StoredRecord record{key, std::string(), nullptr};
     const Status status = store->Get(key, &*record.value);
     if (status.code() == Code::kNotFound) {
       record.value.reset();
     } else if (!status.ok()) {
       return status;
+    } else {
+      RETURN_IF_ERROR(ReadElements(store, record, options, &record.collection));
     }
     records->push_back(std::move(record));
   }
@@ -532,6 +620,28 @@ Result<DatabaseMap> ReadDatabases(storage::Store* store) {
   return map;
 }
 
+namespace {
+
+Status LoadElements(storage::Store* store, Keyspace* keyspace, LoadStats* loaded) {
+  Status element_status;
+  RETURN_IF_ERROR(store->Scan(kElementsBegin, kElementsEnd,
+                              [&](std::string_view record_key, std::string_view record_value) {
+                                ++loaded->records;
+                                loaded->bytes += record_key.size() + record_value.size();
+                                element_status = keyspace->LoadElement(record_key, record_value);
+                                return element_status.ok();
+                              }));
+  RETURN_IF_ERROR(element_status);
+  RETURN_IF_ERROR(
+      store->Scan(kGarbageBegin, kGarbageEnd, [keyspace](std::string_view, std::string_view) {
+        keyspace->LoadGarbage();
+        return false;
+      }));
+  return keyspace->FinishLoad();
+}
+
+}  // namespace
+
 Status LoadKeyspace(storage::Store* store, Keyspace* keyspace, LoadStats* stats) {
   std::string databases;
   Result<bool> found = GetSystem(store, kDatabasesRecord, &databases);
@@ -552,95 +662,13 @@ Status LoadKeyspace(storage::Store* store, Keyspace* keyspace, LoadStats* stats)
                                 return record_status.ok();
                               }));
   RETURN_IF_ERROR(record_status);
+  RETURN_IF_ERROR(LoadElements(store, keyspace, &loaded));
   if (stats != nullptr) {
     stats->records += loaded.records;
     stats->dead_records += loaded.dead_records;
     stats->bytes += loaded.bytes;
   }
   return Status::Ok();
-}
-
-DeadRecordCollector::DeadRecordCollector(uint16_t first_slot, uint16_t last_slot,
-                                         const DatabaseMap& live)
-    : last_slot_(last_slot), live_(live) {
-  CHECK(first_slot <= last_slot);
-  AppendMetaKey(&position_, first_slot, 0, "");
-}
-
-bool DeadRecordCollector::IsLive(uint32_t database) const {
-  return database >= live_.next || live_.IsLive(database);
-}
-
-Result<bool> DeadRecordCollector::Step(storage::Store* store, size_t max_records) {
-  CHECK(max_records > 0 && !done_);
-  storage::StoreBatch batch;
-  const std::unique_ptr<storage::StoreIterator> records = store->NewIterator();
-  records->Seek(position_);
-  for (size_t looked_at = 0; records->Valid() && looked_at < max_records; ++looked_at) {
-    uint16_t slot;
-    uint32_t database;
-    std::string_view key;
-    if (records->key() >= kMetaEnd) break;
-    if (!ParseMetaKey(records->key(), &slot, &database, &key)) {
-      return Status::Corruption("store holds a record with a damaged key");
-    }
-    if (slot > last_slot_) break;
-    if (!IsLive(database)) {
-      batch.Delete(records->key());
-      records->Next();
-      continue;
-    }
-    // Over the whole database, to the next one of the slot or to the next slot.
-    position_.clear();
-    if (database < UINT32_MAX) {
-      AppendMetaKey(&position_, slot, database + 1, "");
-    } else {
-      AppendMetaKey(&position_, static_cast<uint16_t>(slot + 1), 0, "");
-    }
-    records->Seek(position_);
-  }
-  done_ = true;
-  if (records->Valid()) {
-    uint16_t slot;
-    uint32_t database;
-    std::string_view key;
-    position_ = records->key();
-    done_ = !ParseMetaKey(position_, &slot, &database, &key) || slot > last_slot_;
-  }
-  Status status = records->status();
-  if (status.ok() && batch.changes() > 0) status = store->Write(batch, /*sync=*/false);
-  if (!status.ok()) return status;
-  deleted_ += batch.changes();
-  return done_;
-}
-
-StoreCompactor::StoreCompactor(uint16_t first_slot, uint16_t last_slot)
-    : next_slot_(first_slot), end_slot_(uint32_t{last_slot} + 1) {
-  CHECK(first_slot <= last_slot);
-}
-
-uint32_t StoreCompactor::EndOfPiece(storage::Store* store, uint64_t max_bytes) const {
-  const std::string begin = SlotBegin(next_slot_);
-  uint32_t fits = next_slot_ + 1;
-  uint32_t too_many = end_slot_ + 1;
-  while (too_many - fits > 1) {
-    const uint32_t middle = fits + (too_many - fits) / 2;
-    if (store->ApproximateBytes(begin, SlotBegin(middle)) <= max_bytes) {
-      fits = middle;
-    } else {
-      too_many = middle;
-    }
-  }
-  return fits;
-}
-
-Result<bool> StoreCompactor::Step(storage::Store* store, uint64_t max_bytes) {
-  CHECK(max_bytes > 0 && next_slot_ < end_slot_);
-  const uint32_t end = EndOfPiece(store, max_bytes);
-  const Status status = store->CompactRange(SlotBegin(next_slot_), SlotBegin(end));
-  if (!status.ok()) return status;
-  next_slot_ = end;
-  return next_slot_ == end_slot_;
 }
 
 }  // namespace holdfast::data

@@ -60,6 +60,7 @@ struct PersistStats {
   uint64_t records_written = 0;
   uint64_t records_deleted = 0;
   uint64_t records_skipped = 0;  // of databases that were flushed later in the same job
+  uint64_t removed = 0;          // collections whose elements are garbage now
   uint64_t base_reads = 0;       // records read because only a part of them changed
   uint64_t bytes_written = 0;    // keys and values
 };
@@ -102,7 +103,7 @@ Status DecodeStoreIdentity(std::string_view bytes, uint64_t* node_id, uint32_t* 
 
 struct LoadStats {
   uint64_t records = 0;       // read, dead ones included
-  uint64_t dead_records = 0;  // of databases that were flushed; see DeadRecordCollector
+  uint64_t dead_records = 0;  // of databases that were flushed; see collect.h
   uint64_t bytes = 0;         // keys and values
 };
 
@@ -110,64 +111,17 @@ struct LoadStats {
 // The keyspace's owner must not use it meanwhile.
 Status LoadKeyspace(storage::Store* store, Keyspace* keyspace, LoadStats* stats);
 
-// A record as the store holds it, or that there is none.
+// A meta record as the store holds it, or that there is none; with its elements when it is that of
+// a collection.
 struct StoredRecord {
   std::string key;
   std::optional<std::string> value;
+  std::unique_ptr<Collection> collection;
 };
 
 // Looks the keys up, in order. Whatever Store::Get returns, except that a missing record is an
-// answer.
+// answer; Corruption for a collection that lacks elements.
 Status ReadRecords(storage::Store* store, const std::vector<std::string>& keys,
-                   std::vector<StoredRecord>* records);
-
-// Deletes the records of physical databases that no SELECT number means any more, in small steps
-// (P35). Runs on the thread that persists, between jobs. The deletions need no applied index and no
-// sync: a crash brings back at most records that nobody can see.
-//
-// One collector makes one pass. `live` is what ReadDatabases says when the pass begins (the mapping
-// in memory runs ahead of the store, whose records are still needed then); databases that
-// are created while it runs (numbers from live.next on) are left alone, databases that die while it
-// runs are for the next pass.
-class DeadRecordCollector {
- public:
-  DeadRecordCollector(uint16_t first_slot, uint16_t last_slot, const DatabaseMap& live);
-
-  // Deletes up to `max_records` records, in one batch; a live database that is skipped counts as
-  // one record, so that a step's length is bounded by `max_records` (> 0). True when the pass is
-  // complete; then Step must not be called again. After an error the pass may be repeated by a new
-  // collector.
-  Result<bool> Step(storage::Store* store, size_t max_records);
-
-  uint64_t deleted() const { return deleted_; }
-
- private:
-  bool IsLive(uint32_t database) const;
-
-  uint16_t last_slot_;
-  DatabaseMap live_;
-  uint64_t deleted_ = 0;
-  // Where the pass goes on: the first record key not yet looked at.
-  std::string position_;
-  bool done_ = false;
-};
-
-// Gives the bytes of deleted records back to the disk (P35), piece by piece, so that the thread
-// that persists can do its work in between. One compactor makes one pass over a partition.
-class StoreCompactor {
- public:
-  StoreCompactor(uint16_t first_slot, uint16_t last_slot);
-
-  // Compacts the next slots that hold some `max_bytes` (> 0) together, but at least one slot. True
-  // when the pass is complete; then Step must not be called again.
-  Result<bool> Step(storage::Store* store, uint64_t max_bytes);
-
- private:
-  // One past the last slot that goes into a piece of `max_bytes`.
-  uint32_t EndOfPiece(storage::Store* store, uint64_t max_bytes) const;
-
-  uint32_t next_slot_;
-  const uint32_t end_slot_;  // one past the last
-};
+                   const CollectionOptions& options, std::vector<StoredRecord>* records);
 
 }  // namespace holdfast::data

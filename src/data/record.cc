@@ -29,6 +29,51 @@ bool ParseMetaKey(std::string_view record_key, uint16_t* slot, uint32_t* databas
   return *slot < kSlots;
 }
 
+namespace {
+
+// type slot database generation
+constexpr size_t kGenerationPrefix = kMetaKeyPrefix + 8;
+
+void AppendGeneration(std::string* out, char type, uint16_t slot, uint32_t database,
+                      uint64_t generation) {
+  out->push_back(type);
+  AppendFixed16BE(out, slot);
+  AppendFixed32BE(out, database);
+  AppendFixed64BE(out, generation);
+}
+
+bool ParseGeneration(std::string_view record_key, char type, uint16_t* slot, uint32_t* database,
+                     uint64_t* generation) {
+  if (record_key.size() < kGenerationPrefix || record_key[0] != type) return false;
+  *slot = LoadFixed16BE(record_key.data() + 1);
+  *database = LoadFixed32BE(record_key.data() + 3);
+  *generation = LoadFixed64BE(record_key.data() + kMetaKeyPrefix);
+  return *slot < kSlots;
+}
+
+}  // namespace
+
+void AppendElementPrefix(std::string* out, uint16_t slot, uint32_t database, uint64_t generation) {
+  AppendGeneration(out, 'e', slot, database, generation);
+}
+
+bool ParseElementKey(std::string_view record_key, uint16_t* slot, uint32_t* database,
+                     uint64_t* generation, std::string_view* element) {
+  if (!ParseGeneration(record_key, 'e', slot, database, generation)) return false;
+  *element = record_key.substr(kGenerationPrefix);
+  return true;
+}
+
+void AppendGarbageKey(std::string* out, uint16_t slot, uint32_t database, uint64_t generation) {
+  AppendGeneration(out, 'g', slot, database, generation);
+}
+
+bool ParseGarbageKey(std::string_view record_key, uint16_t* slot, uint32_t* database,
+                     uint64_t* generation) {
+  return record_key.size() == kGenerationPrefix &&
+         ParseGeneration(record_key, 'g', slot, database, generation);
+}
+
 void AppendMeta(std::string* out, const Meta& meta) {
   // What ParseMeta would refuse must not reach a log or a store.
   CHECK(meta.version > 0 && meta.created <= meta.revision && meta.expire_at_ms >= 0);
@@ -62,7 +107,7 @@ Status ParseMeta(std::string_view record, Meta* meta, std::string_view* value) {
       !in.ReadVarint(&age) || !in.ReadVarint(&version)) {
     return Status::Corruption("meta record is cut short");
   }
-  if (type > static_cast<uint8_t>(ObjectType::kSequence) || (flags & ~kKnownFlags) != 0 ||
+  if (type > static_cast<uint8_t>(ObjectType::kHash) || (flags & ~kKnownFlags) != 0 ||
       age > meta->revision || version == 0 || version > UINT32_MAX) {
     return Status::Corruption("meta record has impossible fields");
   }

@@ -3,12 +3,21 @@
 //   meta record    key    'm' slot(u16 BE) database(u32 BE) key-bytes
 //                  value  format(1) type flags revision(u64 LE) age(varint) version(varint)
 //                         [expire-at ms(varint)] [fence(varint)] value-bytes
+//   element record key    'e' slot(u16 BE) database(u32 BE) generation(u64 BE) element-bytes
+//                  value  value-bytes
+//   garbage record key    'g' slot(u16 BE) database(u32 BE) generation(u64 BE)
+//                  value  format(1)
 //   system record  key    's' name
 //
 // `age` is revision - created revision. `database` is a physical database number: SELECT's 16
 // numbers are mapped to physical ones by the system record "databases", so that FLUSHDB and
 // SWAPDB are one small record, and the dead database's records are collected later.
 // flags: 1 = expire-at follows, 2 = fence follows, 4 = raw.
+//
+// The value-bytes of a collection are its head (Collection::Head). Its elements have records of
+// their own, found by its generation: its created revision, which no other key of the partition
+// ever has. The key's name isn't repeated in each of them. When a collection is deleted, a garbage
+// record says that the elements of this generation are to be collected.
 #pragma once
 
 #include <array>
@@ -40,6 +49,14 @@ void AppendMetaKey(std::string* out, uint16_t slot, uint32_t database, std::stri
 // False when `record_key` is not a meta record's key.
 [[nodiscard]] bool ParseMetaKey(std::string_view record_key, uint16_t* slot, uint32_t* database,
                                 std::string_view* key);
+
+// Appends 'e' slot database generation: what the keys of all elements of a collection begin with.
+void AppendElementPrefix(std::string* out, uint16_t slot, uint32_t database, uint64_t generation);
+[[nodiscard]] bool ParseElementKey(std::string_view record_key, uint16_t* slot, uint32_t* database,
+                                   uint64_t* generation, std::string_view* element);
+void AppendGarbageKey(std::string* out, uint16_t slot, uint32_t database, uint64_t generation);
+[[nodiscard]] bool ParseGarbageKey(std::string_view record_key, uint16_t* slot, uint32_t* database,
+                                   uint64_t* generation);
 
 // Appends everything of a meta record's value but the value bytes.
 // REQUIRES: version > 0, created <= revision, expire_at_ms >= 0, and 0 for a lock.

@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "base/hash.h"
+#include "data/element.h"
 
 namespace holdfast::data {
 namespace {
@@ -19,10 +20,13 @@ constexpr uint32_t kMinCapacity = 4;
 constexpr uint8_t kMaxDepth = 28;
 
 // A word of a segment: the low 16 bits of the hash above a 48-bit pointer; 0 = empty.
-uint64_t MakeWord(uint64_t hash, const Object* object) {
-  return (hash << 48) | reinterpret_cast<uint64_t>(object);
+uint64_t MakeWord(uint64_t hash, const void* node) {
+  return (hash << 48) | reinterpret_cast<uint64_t>(node);
 }
-Object* WordObject(uint64_t word) { return reinterpret_cast<Object*>(word & kPointerMask); }
+template <typename Node>
+Node* WordNode(uint64_t word) {
+  return reinterpret_cast<Node*>(word & kPointerMask);
+}
 uint32_t WordTag(uint64_t word) { return static_cast<uint32_t>(word >> 48); }
 
 // The top `depth` bits.
@@ -39,7 +43,8 @@ bool IsFull(uint32_t count, uint32_t capacity) { return count * 8 >= capacity * 
 
 // Open addressing with linear probing. The bucket of a word comes from its tag, so that a segment
 // can be resized and compacted without touching the objects.
-struct alignas(8) Table::Segment {
+template <typename Node>
+struct alignas(8) BasicTable<Node>::Segment {
   uint32_t capacity;  // power of two
   uint32_t count;
   uint8_t depth;  // how many top bits of the hash all objects here share
@@ -47,33 +52,37 @@ struct alignas(8) Table::Segment {
   const uint64_t* words() const { return reinterpret_cast<const uint64_t*>(this + 1); }
 };
 
-struct Table::Directory {
+template <typename Node>
+struct BasicTable<Node>::Directory {
   uint8_t depth;
   uint32_t deepest = 0;  // segments whose depth is the directory's: 0 means that it can halve
   std::vector<Segment*> segments;
 };
 
-Table::Table(uint16_t first_slot, uint16_t last_slot, uint64_t seed)
+template <typename Node>
+BasicTable<Node>::BasicTable(uint16_t first_slot, uint16_t last_slot, uint64_t seed)
     : first_slot_(first_slot), last_slot_(last_slot), seed_(seed) {
   CHECK(first_slot <= last_slot && last_slot < kSlots);
 }
 
 // Most of SELECT's databases stay empty, and FLUSHALL replaces all of them at once: an empty table
 // must cost nothing to make.
-void Table::MakeSlots() {
+template <typename Node>
+void BasicTable<Node>::MakeSlots() {
   slots_.resize(last_slot_ - first_slot_ + 1u);
   groups_.resize((slots_.size() + kGroup - 1) / kGroup);
   memory_bytes_ = slots_.size() * sizeof(SlotTable) + groups_.size() * sizeof(uint64_t);
 }
 
-Table::~Table() {
+template <typename Node>
+BasicTable<Node>::~BasicTable() {
   for (SlotTable& slot : slots_) {
     Segment* last = nullptr;
     const auto free_all = [&last, this](Segment* segment) {
       if (segment == nullptr || segment == last) return;
       last = segment;
       for (uint32_t i = 0; i < segment->capacity; ++i) {
-        if (segment->words()[i] != 0) Object::Free(WordObject(segment->words()[i]));
+        if (segment->words()[i] != 0) Node::Free(WordNode<Node>(segment->words()[i]));
       }
       FreeSegment(segment);
     };
@@ -86,7 +95,8 @@ Table::~Table() {
   }
 }
 
-Table::Segment* Table::NewSegment(uint32_t capacity, uint8_t depth) {
+template <typename Node>
+typename BasicTable<Node>::Segment* BasicTable<Node>::NewSegment(uint32_t capacity, uint8_t depth) {
   const size_t bytes = sizeof(Segment) + capacity * sizeof(uint64_t);
   auto* segment = static_cast<Segment*>(std::calloc(1, bytes));
   CHECK_MSG(segment != nullptr, "out of memory");
@@ -96,19 +106,26 @@ Table::Segment* Table::NewSegment(uint32_t capacity, uint8_t depth) {
   return segment;
 }
 
-void Table::FreeSegment(Segment* segment) {
+template <typename Node>
+void BasicTable<Node>::FreeSegment(Segment* segment) {
   memory_bytes_ -= sizeof(Segment) + segment->capacity * sizeof(uint64_t);
   std::free(segment);
 }
 
-uint64_t Table::HashOf(const Object* object) const { return Hash64(object->key(), seed_); }
+template <typename Node>
+uint64_t BasicTable<Node>::HashOf(const Node* object) const {
+  return Hash64(object->key(), seed_);
+}
 
-Table::Segment* Table::FindSegment(const SlotTable& slot, uint64_t hash) const {
+template <typename Node>
+typename BasicTable<Node>::Segment* BasicTable<Node>::FindSegment(const SlotTable& slot,
+                                                                  uint64_t hash) const {
   if (slot.directory == nullptr) return slot.only;
   return slot.directory->segments[TopBits(hash, slot.directory->depth)];
 }
 
-Object* Table::Find(const HashedKey& key) const {
+template <typename Node>
+Node* BasicTable<Node>::Find(const HashedKey& key) const {
   CHECK(key.slot >= first_slot_ && key.slot <= last_slot_);
   if (size_ == 0) return nullptr;
   const Segment* segment = FindSegment(slots_[key.slot - first_slot_], key.hash);
@@ -119,14 +136,15 @@ Object* Table::Find(const HashedKey& key) const {
     const uint64_t word = segment->words()[i];
     if (word == 0) return nullptr;
     if (WordTag(word) == tag) {
-      Object* object = WordObject(word);
+      Node* object = WordNode<Node>(word);
       if (object->key() == key.key) return object;
     }
   }
 }
 
 // Step by step over all keys, so that what a step reads has been asked for in the step before.
-void Table::Prefetch(std::span<const HashedKey> keys) const {
+template <typename Node>
+void BasicTable<Node>::Prefetch(std::span<const HashedKey> keys) const {
   if (size_ == 0) return;
   constexpr size_t kAtOnce = 16;
   while (!keys.empty()) {
@@ -156,14 +174,15 @@ void Table::Prefetch(std::span<const HashedKey> keys) const {
       }
       if (word == 0) continue;
       // A small object spans two lines.
-      const char* object = reinterpret_cast<const char*>(WordObject(word));
+      const char* object = reinterpret_cast<const char*>(WordNode<Node>(word));
       __builtin_prefetch(object);
       __builtin_prefetch(object + 64);
     }
   }
 }
 
-void Table::PutWord(Segment* segment, uint64_t word) const {
+template <typename Node>
+void BasicTable<Node>::PutWord(Segment* segment, uint64_t word) const {
   const uint32_t mask = segment->capacity - 1;
   uint32_t i = WordTag(word) & mask;
   while (segment->words()[i] != 0) i = (i + 1) & mask;
@@ -171,7 +190,8 @@ void Table::PutWord(Segment* segment, uint64_t word) const {
   ++segment->count;
 }
 
-Table::Segment* Table::Resized(Segment* segment, uint32_t capacity) {
+template <typename Node>
+typename BasicTable<Node>::Segment* BasicTable<Node>::Resized(Segment* segment, uint32_t capacity) {
   Segment* fresh = NewSegment(capacity, segment->depth);
   for (uint32_t i = 0; i < segment->capacity; ++i) {
     if (segment->words()[i] != 0) PutWord(fresh, segment->words()[i]);
@@ -181,7 +201,9 @@ Table::Segment* Table::Resized(Segment* segment, uint32_t capacity) {
 }
 
 // Points every directory entry of `old` (which covers `hash`) to `fresh`.
-void Table::ReplaceSegment(SlotTable* slot, Segment* old, Segment* fresh, uint64_t hash) {
+template <typename Node>
+void BasicTable<Node>::ReplaceSegment(SlotTable* slot, Segment* old, Segment* fresh,
+                                      uint64_t hash) {
   if (slot->directory == nullptr) {
     slot->only = fresh;
     return;
@@ -197,7 +219,8 @@ void Table::ReplaceSegment(SlotTable* slot, Segment* old, Segment* fresh, uint64
 }
 
 // Splits the full segment that covers `hash` into two of one more bit.
-void Table::Split(SlotTable* slot, uint64_t hash) {
+template <typename Node>
+void BasicTable<Node>::Split(SlotTable* slot, uint64_t hash) {
   if (slot->directory == nullptr) {
     slot->directory = new Directory{0, 1, {slot->only}};
     memory_bytes_ += sizeof(Directory) + sizeof(Segment*);
@@ -220,7 +243,7 @@ void Table::Split(SlotTable* slot, uint64_t hash) {
   for (uint32_t i = 0; i < old->capacity; ++i) {
     const uint64_t word = old->words()[i];
     if (word == 0) continue;
-    PutWord(halves[TopBits(HashOf(WordObject(word)), depth) & 1], word);
+    PutWord(halves[TopBits(HashOf(WordNode<Node>(word)), depth) & 1], word);
   }
   const auto spare = static_cast<uint8_t>(directory->depth - old->depth);
   const uint32_t first = (TopBits(hash, directory->depth) >> spare) << spare;
@@ -230,14 +253,16 @@ void Table::Split(SlotTable* slot, uint64_t hash) {
   FreeSegment(old);
 }
 
-void Table::Count(uint16_t slot, int delta) {
+template <typename Node>
+void BasicTable<Node>::Count(uint16_t slot, int delta) {
   const uint32_t index = slot - first_slot_;
   slots_[index].count += static_cast<uint32_t>(delta);
   groups_[index / kGroup] += static_cast<uint64_t>(static_cast<int64_t>(delta));
   size_ += static_cast<uint64_t>(static_cast<int64_t>(delta));
 }
 
-void Table::Insert(const HashedKey& key, Object* object) {
+template <typename Node>
+void BasicTable<Node>::Insert(const HashedKey& key, Node* object) {
   CHECK((reinterpret_cast<uint64_t>(object) & ~kPointerMask) == 0);
   CHECK(key.slot >= first_slot_ && key.slot <= last_slot_);
   if (slots_.empty()) MakeSlots();
@@ -258,7 +283,8 @@ void Table::Insert(const HashedKey& key, Object* object) {
   Count(key.slot, 1);
 }
 
-void Table::Replace(const HashedKey& key, Object* old, Object* object) {
+template <typename Node>
+void BasicTable<Node>::Replace(const HashedKey& key, Node* old, Node* object) {
   CHECK(size_ > 0 && key.slot >= first_slot_ && key.slot <= last_slot_);
   Segment* segment = FindSegment(slots_[key.slot - first_slot_], key.hash);
   CHECK(segment != nullptr);
@@ -273,7 +299,8 @@ void Table::Replace(const HashedKey& key, Object* old, Object* object) {
   }
 }
 
-void Table::Erase(const HashedKey& key, Object* object) {
+template <typename Node>
+void BasicTable<Node>::Erase(const HashedKey& key, Node* object) {
   CHECK(size_ > 0 && key.slot >= first_slot_ && key.slot <= last_slot_);
   SlotTable* slot = &slots_[key.slot - first_slot_];
   Segment* segment = FindSegment(*slot, key.hash);
@@ -301,7 +328,8 @@ void Table::Erase(const HashedKey& key, Object* object) {
 
 // Gives memory back after an erase: an empty slot keeps nothing, a sparse segment merges with its
 // buddy or gets a smaller array.
-void Table::MaybeShrink(SlotTable* slot, uint64_t hash) {
+template <typename Node>
+void BasicTable<Node>::MaybeShrink(SlotTable* slot, uint64_t hash) {
   Segment* segment = FindSegment(*slot, hash);
   // On and on: an empty segment whose buddy was split until now has nobody else to merge it, and
   // once the last object is gone no erase comes by any more.
@@ -323,7 +351,8 @@ void Table::MaybeShrink(SlotTable* slot, uint64_t hash) {
 
 // Merges the segment that covers `hash` with its buddy; false when it has none or both are too
 // full.
-bool Table::TryMerge(SlotTable* slot, uint64_t hash) {
+template <typename Node>
+bool BasicTable<Node>::TryMerge(SlotTable* slot, uint64_t hash) {
   Directory* directory = slot->directory;
   if (directory == nullptr) return false;
   Segment* segment = FindSegment(*slot, hash);
@@ -369,17 +398,19 @@ bool Table::TryMerge(SlotTable* slot, uint64_t hash) {
   return true;
 }
 
-uint64_t Table::SlotSize(uint16_t slot) const {
+template <typename Node>
+uint64_t BasicTable<Node>::SlotSize(uint16_t slot) const {
   CHECK(slot >= first_slot_ && slot <= last_slot_);
   return slots_.empty() ? 0 : slots_[slot - first_slot_].count;
 }
 
 // Visits the objects of one slot from *position on, in position order; sets *position to where to
 // go on (kPositionEnd when the slot is done); returns how many were visited.
-size_t Table::ScanSlot(const SlotTable& slot, uint64_t* position, size_t count,
-                       const std::function<void(Object*)>& visit) const {
+template <typename Node>
+size_t BasicTable<Node>::ScanSlot(const SlotTable& slot, uint64_t* position, size_t count,
+                                  const std::function<void(Node*)>& visit) const {
   size_t visited = 0;
-  std::vector<std::pair<uint64_t, Object*>> found;
+  std::vector<std::pair<uint64_t, Node*>> found;
   while (*position < kPositionEnd && visited < count) {
     const Segment* segment = FindSegment(slot, *position << (64 - kPositionBits));
     // One segment covers the positions that share its top bits.
@@ -388,7 +419,7 @@ size_t Table::ScanSlot(const SlotTable& slot, uint64_t* position, size_t count,
     found.clear();
     for (uint32_t i = 0; i < segment->capacity; ++i) {
       if (segment->words()[i] == 0) continue;
-      Object* object = WordObject(segment->words()[i]);
+      Node* object = WordNode<Node>(segment->words()[i]);
       const uint64_t at = PositionOf(HashOf(object));
       if (at >= *position) found.emplace_back(at, object);
     }
@@ -407,8 +438,9 @@ size_t Table::ScanSlot(const SlotTable& slot, uint64_t* position, size_t count,
   return visited;
 }
 
-uint64_t Table::Scan(uint64_t cursor, size_t count,
-                     const std::function<void(Object*)>& visit) const {
+template <typename Node>
+uint64_t BasicTable<Node>::Scan(uint64_t cursor, size_t count,
+                                const std::function<void(Node*)>& visit) const {
   uint32_t slot = CursorSlot(cursor);
   uint64_t position = cursor & (kPositionEnd - 1);
   if (slot < first_slot_) {
@@ -434,7 +466,8 @@ uint64_t Table::Scan(uint64_t cursor, size_t count,
   return 0;
 }
 
-Object* Table::Random(Rng* rng) const {
+template <typename Node>
+Node* BasicTable<Node>::Random(Rng* rng) const {
   if (size_ == 0) return nullptr;
   // The slot by rank, exactly; inside the slot by a random point of the hash range.
   uint64_t rank = rng->Below(size_);
@@ -449,14 +482,17 @@ Object* Table::Random(Rng* rng) const {
     const Segment* segment = FindSegment(slot, rng->Next());
     while (segment->count > 0) {
       const uint64_t word = segment->words()[rng->Below(segment->capacity)];
-      if (word != 0) return WordObject(word);
+      if (word != 0) return WordNode<Node>(word);
     }
   }
   // A slot full of nearly empty segments: take its first object.
-  Object* found = nullptr;
+  Node* found = nullptr;
   uint64_t position = 0;
-  ScanSlot(slot, &position, 1, [&found](Object* object) { found = object; });
+  ScanSlot(slot, &position, 1, [&found](Node* object) { found = object; });
   return found;
 }
+
+template class BasicTable<Object>;
+template class BasicTable<Element>;
 
 }  // namespace holdfast::data

@@ -1,4 +1,4 @@
-// The hash table of one database of one partition.
+// The hash table of one database of one partition; with one slot only, that of a large collection.
 //
 // It is split by slot, and inside a slot it is an extendible hash table (Fagin et al., 1979): a
 // directory indexed by the top bits of the hash points to segments of at most kSegmentCapacity
@@ -10,7 +10,8 @@
 // order and its cursor is the next position, so cursors need no state, survive growing, shrinking
 // and restarts, and an object that is present all along is returned exactly once.
 //
-// Loop thread of the owning core only.
+// Its nodes are objects, or the elements of a collection: they have a key(), and Node::Free frees
+// them. Loop thread of the owning core only.
 #pragma once
 
 #include <cstdint>
@@ -32,24 +33,25 @@ struct HashedKey {
   uint16_t slot;
 };
 
-class Table {
+template <typename Node>
+class BasicTable {
  public:
   // Objects of slots [first_slot, last_slot]; `seed` is the hash seed behind HashedKey::hash.
-  Table(uint16_t first_slot, uint16_t last_slot, uint64_t seed);
-  ~Table();
-  Table(const Table&) = delete;
-  Table& operator=(const Table&) = delete;
+  BasicTable(uint16_t first_slot, uint16_t last_slot, uint64_t seed);
+  ~BasicTable();
+  BasicTable(const BasicTable&) = delete;
+  BasicTable& operator=(const BasicTable&) = delete;
 
-  Object* Find(const HashedKey& key) const;
+  Node* Find(const HashedKey& key) const;
   // Has the memory that Find of these keys will read brought into the cache, for all of them at the
   // same time: one after the other, lookups wait for memory most of their time.
   void Prefetch(std::span<const HashedKey> keys) const;
   // REQUIRES: no object with this key is in the table; object->key() == key.key.
-  void Insert(const HashedKey& key, Object* object);
+  void Insert(const HashedKey& key, Node* object);
   // Puts `object` in the place of `old`, which has the same key.
-  void Replace(const HashedKey& key, Object* old, Object* object);
+  void Replace(const HashedKey& key, Node* old, Node* object);
   // Takes `object` out; does not free it. REQUIRES: it is in the table.
-  void Erase(const HashedKey& key, Object* object);
+  void Erase(const HashedKey& key, Node* object);
 
   uint64_t size() const { return size_; }
   uint64_t SlotSize(uint16_t slot) const;
@@ -59,13 +61,13 @@ class Table {
   // Visits objects in position order from `cursor` (0 = the first position) until about `count`
   // were visited; returns the cursor to go on from, or 0 at the end. Objects must not be inserted
   // or erased by `visit`.
-  uint64_t Scan(uint64_t cursor, size_t count, const std::function<void(Object*)>& visit) const;
+  uint64_t Scan(uint64_t cursor, size_t count, const std::function<void(Node*)>& visit) const;
   // The smallest cursor inside `slot`.
   static uint64_t SlotCursor(uint16_t slot) { return static_cast<uint64_t>(slot) << 48; }
   static uint16_t CursorSlot(uint64_t cursor) { return static_cast<uint16_t>(cursor >> 48); }
 
   // An object chosen at random, each with nearly the same probability; nullptr when empty.
-  Object* Random(Rng* rng) const;
+  Node* Random(Rng* rng) const;
 
   // Largest number of objects in one segment; for tests and statistics.
   static constexpr uint32_t kSegmentCapacity = 128;
@@ -93,8 +95,8 @@ class Table {
   bool TryMerge(SlotTable* slot, uint64_t hash);
   void Count(uint16_t slot, int delta);
   size_t ScanSlot(const SlotTable& slot, uint64_t* position, size_t count,
-                  const std::function<void(Object*)>& visit) const;
-  uint64_t HashOf(const Object* object) const;
+                  const std::function<void(Node*)>& visit) const;
+  uint64_t HashOf(const Node* object) const;
 
   uint16_t first_slot_;
   uint16_t last_slot_;
@@ -106,5 +108,8 @@ class Table {
   static constexpr uint32_t kGroup = 128;
   std::vector<uint64_t> groups_;
 };
+
+// The keys of a database.
+using Table = BasicTable<Object>;
 
 }  // namespace holdfast::data

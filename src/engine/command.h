@@ -61,6 +61,7 @@ enum AclCategory : uint32_t {
   kAclPubsub = 1u << 13,
   kAclLock = 1u << 14,      // Holdfast's own: locks
   kAclSequence = 1u << 15,  // Holdfast's own: sequences
+  kAclHash = 1u << 16,
 };
 
 // What a command does to its keys, as COMMAND INFO's key specifications say.

@@ -103,6 +103,8 @@ struct Config {
   uint64_t maxmemory_bytes = 0;  // 0: no limit
   MaxmemoryPolicy maxmemory_policy = MaxmemoryPolicy::kNoEviction;
   int64_t maxmemory_samples = 0;
+  int64_t hash_max_listpack_entries = 0;
+  int64_t hash_max_listpack_value = 0;
   int64_t maxmemory_clients = 0;  // bytes; negative: percent of maxmemory; 0: no limit
   int64_t hz = 0;
   int64_t active_expire_effort = 0;

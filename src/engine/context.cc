@@ -109,6 +109,7 @@ data::Effect EffectOn(data::EffectKind kind, const Key& key) {
 
 uint64_t ExecContext::Put(Key* key, data::ObjectType type, std::string_view value, Expiry expiry,
                           bool raw, uint64_t fence, bool keep_revision) {
+  if (key->object != nullptr && data::HasElements(key->object->type())) Delete(key);
   data::Effect effect = EffectOn(data::EffectKind::kPut, *key);
   // A new type is a new object: its created revision is the lock's token, the collection's
   // generation.
@@ -124,6 +125,18 @@ uint64_t ExecContext::Put(Key* key, data::ObjectType type, std::string_view valu
   }
   if (fence > effect.meta.fence) effect.meta.fence = fence;
   effect.value = value;
+  Emit(&effect, key, partition_->keyspace_->LogicalOf(key->database->physical));
+  return effect.meta.revision;
+}
+
+uint64_t ExecContext::Change(Key* key, data::ObjectType type, const data::ElementChanges& changes,
+                             std::string_view head) {
+  CHECK((key->object == nullptr || key->Is(type)) && !changes.empty());
+  data::Effect effect = EffectOn(data::EffectKind::kElements, *key);
+  if (key->object != nullptr) effect.meta = data::Keyspace::MetaOf(*key->database, key->object);
+  effect.meta.type = type;
+  effect.value = head;
+  effect.changes = changes.bytes();
   Emit(&effect, key, partition_->keyspace_->LogicalOf(key->database->physical));
   return effect.meta.revision;
 }
@@ -187,8 +200,8 @@ void ExecContext::ErrorArity() {
   reply.Error("ERR wrong number of arguments for '" + FullName(command) + "' command");
 }
 
-bool ExecContext::IsStringOrMissing(const Key& key) {
-  if (key.object == nullptr || key.object->type() == data::ObjectType::kString) return true;
+bool ExecContext::IsOrMissing(const Key& key, data::ObjectType type) {
+  if (key.object == nullptr || key.object->type() == type) return true;
   Error(kWrongType);
   return false;
 }

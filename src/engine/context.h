@@ -108,6 +108,11 @@ class ExecContext {
   // existing key of this type stay.
   uint64_t Put(Key* key, data::ObjectType type, std::string_view value, Expiry expiry,
                bool raw = false, uint64_t fence = 0, bool keep_revision = false);
+  // Changes elements of a collection, and creates it when the key is missing. `head`: of the
+  // collection as it is afterwards. Keeps expiry. REQUIRES: the key is missing or of this type;
+  // `changes` is not empty and leaves an element.
+  uint64_t Change(Key* key, data::ObjectType type, const data::ElementChanges& changes,
+                  std::string_view head);
   // Rewrites a part of an existing string and marks it raw: the value becomes `new_size` bytes long
   // (cut, or zero bytes added), then `bytes` are written at `offset`. Keeps expiry.
   uint64_t Patch(Key* key, size_t offset, std::string_view bytes, size_t new_size);
@@ -141,8 +146,11 @@ class ExecContext {
   // ---- Replies.
   void Error(std::string_view text) { reply.Error(text); }
   void ErrorArity();
-  // False, with WRONGTYPE replied, when the key exists and is not a string.
-  [[nodiscard]] bool IsStringOrMissing(const Key& key);
+  // False, with WRONGTYPE replied, when the key exists and is not of this type.
+  [[nodiscard]] bool IsOrMissing(const Key& key, data::ObjectType type);
+  [[nodiscard]] bool IsStringOrMissing(const Key& key) {
+    return IsOrMissing(key, data::ObjectType::kString);
+  }
   // Reads args[i] as an integer; on failure replies `error` and returns false.
   [[nodiscard]] bool ParseInt(size_t i, int64_t* value, std::string_view error = kNotInteger);
 

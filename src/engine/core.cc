@@ -471,6 +471,7 @@ void Core::Retire(uint32_t number, std::unique_ptr<data::Database> database) {
 
 void Core::SetConfig(const Config& config) {
   config_ = config;
+  engine_->SetEncodingLimits(config);
   evictor_.ConfigChanged();
   slowlog_.Trim(static_cast<size_t>(config.slowlog_max_len));
 }

@@ -36,7 +36,14 @@ raft::GroupConfig GroupConfigFor(const storage::Identity& identity, uint32_t par
 }  // namespace
 
 Engine::Engine(const Config& config, const CommandTable* table)
-    : config_(config), table_(table), start_monotonic_ms_(SystemClock()->MonotonicMs()) {}
+    : config_(config), table_(table), start_monotonic_ms_(SystemClock()->MonotonicMs()) {
+  SetEncodingLimits(config);
+}
+
+void Engine::SetEncodingLimits(const Config& config) {
+  encoding_limits_.hash_entries = static_cast<uint64_t>(config.hash_max_listpack_entries);
+  encoding_limits_.hash_bytes = static_cast<uint64_t>(config.hash_max_listpack_value);
+}
 
 Engine::~Engine() {
   if (started_ && !stopped_) {
@@ -216,6 +223,10 @@ Status Engine::LoadPartition(Core* core, uint32_t number, std::unique_ptr<storag
   keyspace.retire = [core, number](std::unique_ptr<data::Database> database) {
     core->Retire(number, std::move(database));
   };
+  keyspace.retire_collection = [core](std::unique_ptr<data::Collection> collection) {
+    core->persister().FreeLater(std::move(collection));
+  };
+  keyspace.limits = &encoding_limits_;
   options.new_keyspace = [keyspace] { return std::make_unique<data::Keyspace>(keyspace); };
   options.keyspace = options.new_keyspace();
   data::LoadStats stats;

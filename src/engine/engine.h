@@ -91,6 +91,8 @@ class Engine {
   uint32_t partitions() const { return identity_.partitions; }
   bool in_cluster() const { return identity_.cluster_id != 0; }
   // The partition of the meta group comes behind those of the keyspace; it is there in a cluster.
+  // Has new objects, on every core, keep to the limits of this configuration. Any thread.
+  void SetEncodingLimits(const Config& config);
   uint32_t meta_partition() const { return identity_.partitions; }
   // With it.
   uint32_t all_partitions() const { return partitions() + (in_cluster() ? 1 : 0); }
@@ -170,6 +172,7 @@ class Engine {
   };
 
   const Config config_;
+  data::EncodingLimits encoding_limits_;
   const CommandTable* const table_;
   std::vector<PartitionStanding> standings_;  // by partition; made before any core runs
   storage::Identity identity_;

@@ -13,6 +13,11 @@ constexpr size_t kMaxExpiredPerTick = 500;
 // Keys that one write evicts at most before it gives up.
 constexpr size_t kMaxEvictedPerWrite = 1000;
 
+// A lock would be given to a second owner, and a sequence would give out its numbers again.
+bool MayBeEvicted(const data::Object& object) {
+  return object.type() != data::ObjectType::kLock && object.type() != data::ObjectType::kSequence;
+}
+
 }  // namespace
 
 bool Partition::ExpireKeys() {
@@ -89,7 +94,7 @@ data::Object* Partition::Candidate(uint32_t logical, int64_t* score) {
   for (int64_t i = 0; i < config.maxmemory_samples; ++i) {
     data::Object* object = only_volatile ? database->expiries.at(rng_.Below(keys)).object
                                          : database->table.Random(&rng_);
-    if (object->type() != data::ObjectType::kString) continue;
+    if (!MayBeEvicted(*object)) continue;
     // The access clock wraps after 13 years; the distance to now does not care.
     const int64_t idle = static_cast<int64_t>(now - object->accessed);
     if (best != nullptr && -idle >= *score) continue;
@@ -107,9 +112,7 @@ bool Partition::EvictOne() {
   for (uint32_t db = 0; db < data::kLogicalDatabases; ++db) {
     int64_t score = 0;
     data::Object* object = Candidate(db, &score);
-    // Only strings are evicted: a lock would be given to a second owner, and a sequence would give
-    // out its numbers again.
-    if (object == nullptr || object->type() != data::ObjectType::kString) continue;
+    if (object == nullptr || !MayBeEvicted(*object)) continue;
     if (victim == nullptr || score < victim_score) {
       victim = object;
       victim_db = db;

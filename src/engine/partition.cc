@@ -297,6 +297,10 @@ void Partition::Emit(data::Effect* effect, Key* key, uint32_t logical, int64_t n
   const uint64_t fresh = revisions_.NextAt(now_ms);
   if (effect->kind == data::EffectKind::kDelete) {
     effect->meta.revision = fresh;
+    if (data::HasElements(key->object->type())) {
+      effect->kind = data::EffectKind::kRemove;
+      effect->meta.created = key->object->created();
+    }
   } else if (!effect->keep_revision) {
     if (effect->meta.created == 0) effect->meta.created = fresh;
     effect->meta.revision = fresh;
@@ -606,9 +610,10 @@ RebuildRequest Partition::UncommittedKeys() const {
 void Partition::TakeRebuilt(Rebuilt* rebuilt) {
   CHECK(rebuilding_ && !ready_);
   if (rebuilt->keyspace != nullptr) keyspace_.swap(rebuilt->keyspace);
-  for (const data::StoredRecord& record : rebuilt->records) {
+  for (data::StoredRecord& record : rebuilt->records) {
     const Status status =
-        keyspace_->Restore(record.key, record.value.has_value() ? &*record.value : nullptr);
+        keyspace_->Restore(record.key, record.value.has_value() ? &*record.value : nullptr,
+                           std::move(record.collection));
     if (!status.ok()) Fatal("a record of the store can't be read: " + status.message());
   }
   rebuilding_ = false;

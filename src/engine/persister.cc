@@ -34,6 +34,7 @@ void Persister::AddPartition(Partition* partition, std::unique_ptr<storage::Stor
   slot->stored_index = applied_index;
   slot->pending.applied_index = applied_index;
   if (collect_dead) slot->collect_at = 0;
+  slot->has_garbage = partition->keyspace().found_garbage();
   slot->gauge.Opened(slot->store->ApproximateBytes("", ""));
   slots_.push_back(std::move(slot));
 }
@@ -88,6 +89,7 @@ void Persister::Written(Slot* slot, uint64_t index, size_t bytes, const data::Pe
   stats_.records_deleted += stats.records_deleted;
   stats_.records_skipped += stats.records_skipped;
   stats_.base_reads += stats.base_reads;
+  if (stats.removed > 0) slot->has_garbage = true;
   stats_.bytes_written += stats.bytes_written;
   last_flush_unix_s_ = core_->clock().WallMs() / 1000;
   core_->engine().last_save_s.store(last_flush_unix_s_, std::memory_order_relaxed);
@@ -104,6 +106,8 @@ void Persister::Tidy(Slot* slot) {
   ContinueRebuild(slot);
   if (CollectIsDue(*slot)) {
     Collect(slot);
+  } else if (slot->has_garbage && !slot->writing) {
+    CollectGarbage(slot);
   } else if (CompactIsDue(slot)) {
     Compact(slot);
   }
@@ -119,7 +123,8 @@ Rebuilt ReadForRebuild(const Partition& partition, storage::Store* store,
     rebuilt.keyspace = partition.NewKeyspace();
     status = data::LoadKeyspace(store, rebuilt.keyspace.get(), nullptr);
   } else {
-    status = data::ReadRecords(store, request.keys, &rebuilt.records);
+    status = data::ReadRecords(store, request.keys, partition.keyspace().collection_options(),
+                               &rebuilt.records);
   }
   if (!status.ok()) Fatal("LevelDB read failed, ending: " + status.message());
   return rebuilt;
@@ -202,6 +207,23 @@ void Persister::Collect(Slot* slot) {
   CHECK_MSG(posted, "the persister's queue is bounded by its partitions");
 }
 
+void Persister::CollectGarbage(Slot* slot) {
+  slot->writing = true;
+  ++writing_;
+  const bool posted = thread_.TryPost([this, slot] {
+    Result<bool> step = data::CollectGarbage(slot->store.get(), kCollectStep);
+    if (!step.ok()) Fatal("LevelDB collection failed, ending: " + step.status().message());
+    core_->PostFromAnyThread([this, slot, finished = step.value()] {
+      slot->writing = false;
+      --writing_;
+      if (finished) slot->has_garbage = false;
+      ContinueRebuild(slot);
+      CheckWaiters();
+    });
+  });
+  CHECK_MSG(posted, "the persister's queue is bounded by its partitions");
+}
+
 bool Persister::CompactIsDue(Slot* slot) {
   if (slot->writing || compacting_ || core_->draining()) return false;
   // A piece needs room for its new files before the old ones go, and a disk that is full for
@@ -223,7 +245,7 @@ bool Persister::CompactIsDue(Slot* slot) {
     if (slot->pending.payloads.empty()) Write(slot);
     return false;
   }
-  if (slot->collect_at.has_value()) return false;
+  if (slot->collect_at.has_value() || slot->has_garbage) return false;
   slot->gauge.PassBegins(std::max(slot->shrunk->live_bytes, live));
   slot->shrunk.reset();
   slot->compactor =
@@ -313,6 +335,7 @@ void Persister::Return(Partition* partition, std::shared_ptr<storage::Store> sto
   slot->store = std::move(store);
   slot->collect_at.reset();
   if (partition->keyspace().found_dead_records()) slot->collect_at = 0;
+  slot->has_garbage = partition->keyspace().found_garbage();
   slot->in_pass = false;
   slot->shrunk.reset();
   slot->gauge = ShrinkGauge();

@@ -12,6 +12,7 @@
 #include <optional>
 #include <vector>
 
+#include "data/collect.h"
 #include "data/persist.h"
 #include "engine/partition.h"
 #include "engine/shrink_gauge.h"
@@ -81,7 +82,8 @@ class Persister {
     bool writing = false;
     // Dead records are to be looked for once the store has reached this index.
     std::optional<uint64_t> collect_at;
-    bool in_pass = false;  // a pass has begun and goes on
+    bool in_pass = false;      // a pass has begun and goes on
+    bool has_garbage = false;  // the store holds elements of deleted collections
     std::optional<RebuildRequest> rebuild;
     // Of the pass that is under way. Persister thread while `writing`, else the loop's.
     std::unique_ptr<data::DeadRecordCollector> collector;
@@ -104,6 +106,7 @@ class Persister {
   void Write(Slot* slot);
   void Written(Slot* slot, uint64_t index, size_t bytes, const data::PersistStats& stats);
   void Collect(Slot* slot);
+  void CollectGarbage(Slot* slot);
   void ContinueRebuild(Slot* slot);
   Slot* Find(const Partition* partition);
   bool CollectIsDue(const Slot& slot) const;

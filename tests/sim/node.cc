@@ -415,7 +415,9 @@ void Node::ReadForRebuild(Slot* slot) {
     slot->rebuilt->keyspace = slot->partition->NewKeyspace();
     status = data::LoadKeyspace(slot->store.get(), slot->rebuilt->keyspace.get(), nullptr);
   } else {
-    status = data::ReadRecords(slot->store.get(), slot->rebuild->keys, &slot->rebuilt->records);
+    status = data::ReadRecords(slot->store.get(), slot->rebuild->keys,
+                               slot->partition->keyspace().collection_options(),
+                               &slot->rebuilt->records);
   }
   slot->rebuild.reset();
   if (!status.ok()) dead_ = true;
@@ -435,7 +437,7 @@ void Node::CollectStep(Rng* rng) {
         slot.partition->first_slot(), slot.partition->last_slot(), live.value());
   }
   const Result<bool> done = slot.collector->Step(slot.store.get(), 1 + rng->Below(50));
-  if (!done.ok()) dead_ = true;
+  if (!done.ok() || !data::CollectGarbage(slot.store.get(), 1 + rng->Below(50)).ok()) dead_ = true;
   if (!done.ok() || done.value()) slot.collector = nullptr;
 }
 

@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "base/rng.h"
+#include "data/collect.h"
 #include "data/persist.h"
 #include "engine/config.h"
 #include "engine/partition.h"

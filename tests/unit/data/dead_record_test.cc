@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/rng.h"
+#include "data/collect.h"
 #include "data/persist.h"
 
 // Last, because of doctest.

@@ -1,4 +1,5 @@
 #include "data/persist.h"
+#include "data/collect.h"
 
 #include <map>
 #include <memory>

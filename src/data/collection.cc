@@ -1,0 +1,51 @@
+#include "data/collection.h"
+
+#include "base/bytes.h"
+#include "base/check.h"
+#include "data/hash_object.h"
+
+namespace holdfast::data {
+
+std::unique_ptr<Collection> NewCollection(ObjectType type, const CollectionOptions& options) {
+  CHECK(type == ObjectType::kHash);
+  return std::make_unique<HashObject>(options);
+}
+
+Status CheckElement(ObjectType type, std::string_view element, std::string_view value) {
+  if (!HasElements(type)) return Status::Corruption("an element of a value that has none");
+  if (element.size() > UINT32_MAX || value.size() > UINT32_MAX) {
+    return Status::Corruption("an element of 4 GiB or more");
+  }
+  return Status::Ok();
+}
+
+void ElementChanges::Put(std::string_view element, std::string_view value) {
+  bytes_.push_back('+');
+  AppendLengthPrefixed(&bytes_, element);
+  AppendLengthPrefixed(&bytes_, value);
+}
+
+void ElementChanges::Delete(std::string_view element) {
+  bytes_.push_back('-');
+  AppendLengthPrefixed(&bytes_, element);
+}
+
+Status ForEachChange(std::string_view changes,
+                     const std::function<Status(const ElementChange&)>& visit) {
+  ByteReader in(changes);
+  while (!in.empty()) {
+    uint8_t kind;
+    ElementChange change;
+    if (!in.ReadByte(&kind) || !in.ReadLengthPrefixed(&change.element)) {
+      return Status::Corruption("a change of an element is cut short");
+    }
+    change.is_delete = kind == '-';
+    if (!change.is_delete && (kind != '+' || !in.ReadLengthPrefixed(&change.value))) {
+      return Status::Corruption("a damaged change of an element");
+    }
+    RETURN_IF_ERROR(visit(change));
+  }
+  return Status::Ok();
+}
+
+}  // namespace holdfast::data

@@ -1,0 +1,70 @@
+// A hash: fields and their values.
+//
+// A small one is a single run of bytes in the order in which fields came, which is searched from
+// the front; a large one is a hash table (table.h), which grows and shrinks without a stall and has
+// positions for HSCAN. As in Redis a hash becomes large when it has more fields, or a longer one,
+// than EncodingLimits say, and stays so.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/rng.h"
+#include "data/collection.h"
+#include "data/element.h"
+#include "data/table.h"
+
+namespace holdfast::data {
+
+class HashObject final : public Collection {
+ public:
+  explicit HashObject(const CollectionOptions& options);
+
+  uint64_t size() const override { return table_ != nullptr ? table_->size() : count_; }
+  size_t MemoryBytes() const override;
+  std::string_view encoding() const override;
+  std::string Head() const override { return EncodeHead(size()); }
+  void Put(std::string_view field, std::string_view value) override;
+  bool Delete(std::string_view field) override;
+  void ForEach(const std::function<void(std::string_view field, std::string_view value)>& visit)
+      const override;
+
+  // The value, or nothing. Valid until the next change.
+  std::optional<std::string_view> Find(std::string_view field) const;
+  // Visits fields from `cursor` (0 = the beginning), about `count` of them; returns the cursor to
+  // go on from, 0 at the end. A small hash is visited as a whole.
+  uint64_t Scan(
+      uint64_t cursor, size_t count,
+      const std::function<void(std::string_view field, std::string_view value)>& visit) const;
+  // One of the fields. REQUIRES: size() > 0.
+  std::pair<std::string_view, std::string_view> Random(Rng* rng) const;
+
+  // The head of a hash with so many fields. False when `head` is not that of a hash.
+  static std::string EncodeHead(uint64_t size);
+  [[nodiscard]] static bool DecodeHead(std::string_view head, uint64_t* size);
+
+ private:
+  struct Place {
+    size_t begin = 0;  // of the field's length
+    size_t end = 0;
+    std::string_view field;
+    std::string_view value;
+  };
+  // The field that begins at `begin` of the small form.
+  Place At(size_t begin) const;
+  bool FindSmall(std::string_view field, Place* place) const;
+  bool FitsSmall(std::string_view field, std::string_view value, bool is_new) const;
+  void PutSmall(std::string_view field, std::string_view value);
+  void BecomeLarge();
+  void PutLarge(std::string_view field, std::string_view value);
+  HashedKey HashOf(std::string_view field) const;
+
+  const CollectionOptions options_;
+  std::string small_;                           // length field length value, again and again
+  uint64_t count_ = 0;                          // of fields in small_
+  std::unique_ptr<BasicTable<Element>> table_;  // the large form
+  size_t element_bytes_ = 0;                    // of what the table holds
+};
+
+}  // namespace holdfast::data
