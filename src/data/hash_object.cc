@@ -1,7 +1,5 @@
 #include "data/hash_object.h"
 
-#include <malloc.h>
-
 #include "base/bytes.h"
 #include "base/check.h"
 #include "base/hash.h"
@@ -23,7 +21,7 @@ std::string_view HashObject::encoding() const {
 }
 
 size_t HashObject::MemoryBytes() const {
-  size_t bytes = malloc_usable_size(const_cast<HashObject*>(this)) + element_bytes_;
+  size_t bytes = sizeof *this + element_bytes_;
   if (small_.capacity() > std::string().capacity()) bytes += small_.capacity() + 1;
   if (table_ != nullptr) bytes += sizeof *table_ + table_->MemoryBytes();
   return bytes;

@@ -14,6 +14,23 @@
 namespace holdfast::data {
 namespace {
 
+// The payload of a value that is none of a collection.
+std::string EncodeDump(const Meta& meta, std::string_view value) {
+  Object* object = Object::Create("key", meta, value);
+  std::string payload = EncodeDump(*object);
+  Object::Free(object);
+  return payload;
+}
+
+// `type` and `value` stay as they are when it fails.
+Status DecodeDump(std::string_view payload, ObjectType* type, std::string* value) {
+  DumpedValue dumped;
+  RETURN_IF_ERROR(DecodeDump(payload, &dumped));
+  *type = dumped.type;
+  *value = std::move(dumped.value);
+  return Status::Ok();
+}
+
 std::string FromHex(std::string_view hex) {
   const auto digit = [](char c) { return c <= '9' ? c - '0' : c - 'a' + 10; };
   std::string out;

@@ -85,7 +85,8 @@ TEST_CASE("leader, follower and a dumb model agree after every entry") {
         AppendEffect(&payload, effect);
         Object* after = ApplyAsLeader(&leader, effect);
         last_revision = effect.meta.revision;
-        if (effect.kind == EffectKind::kDatabases || effect.kind == EffectKind::kDelete) {
+        if (effect.kind == EffectKind::kDatabases || effect.kind == EffectKind::kDelete ||
+            effect.kind == EffectKind::kRemove) {
           REQUIRE(after == nullptr);
         } else {
           REQUIRE(after != nullptr);

@@ -1,5 +1,4 @@
 #include "data/persist.h"
-#include "data/collect.h"
 
 #include <map>
 #include <memory>
@@ -9,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/rng.h"
+#include "data/collect.h"
 #include "storage/mem_store.h"
 #include "world.h"
 
@@ -67,6 +67,7 @@ TEST_CASE("P30 whatever the chunks, the store holds the state as of its applied 
       const Result<bool> done = collector->Step(&store, 1 + rng->Below(60));
       REQUIRE(done.ok());
       if (done.value()) collector.reset();
+      REQUIRE(CollectGarbage(&store, 1 + rng->Below(60)).ok());
       REQUIRE(Reload(&store, &map) == world.state());
     }
     CHECK(stats.jobs == 40);
@@ -79,9 +80,17 @@ TEST_CASE("P30 whatever the chunks, the store holds the state as of its applied 
       REQUIRE(done.ok());
       if (done.value()) break;
     }
-    size_t records = 0;
-    for (const auto& item : ReadAll(&store)) records += item.first[0] == 'm';
-    CHECK(records == world.state().size());
+    while (!CollectGarbage(&store, 7).value()) {
+    }
+    size_t elements = 0;
+    for (const auto& item : world.state()) elements += item.second.elements.size();
+    std::map<char, size_t> kinds;
+    for (const auto& item : ReadAll(&store)) ++kinds[item.first[0]];
+    CHECK(kinds['m'] == world.state().size());
+    CHECK(kinds['e'] == elements);
+    CHECK(kinds['g'] == 0);
+    CHECK(elements > 0);
+    const size_t records = kinds['m'] + kinds['e'];
     DatabaseMap map;
     LoadStats load;
     CHECK(Reload(&store, &map, &load) == world.state());

@@ -10,6 +10,7 @@
 
 #include "base/rng.h"
 #include "data/effect.h"
+#include "data/hash_object.h"
 #include "data/keyspace.h"
 #include "data/record.h"
 
@@ -19,12 +20,13 @@ namespace holdfast::data {
 struct Seen {
   Meta meta;
   std::string value;
+  std::map<std::string, std::string> elements;
 
   bool operator==(const Seen& other) const {
     const auto fields = [](const Meta& m) {
       return std::tuple(m.type, m.raw, m.version, m.revision, m.created, m.expire_at_ms, m.fence);
     };
-    return fields(meta) == fields(other.meta) && value == other.value;
+    return fields(meta) == fields(other.meta) && value == other.value && elements == other.elements;
   }
 };
 // By physical database and key.
@@ -44,7 +46,13 @@ inline State ReadOut(const Keyspace& keyspace, bool* consistent) {
       cursor = database->table.Scan(cursor, 100, [&](Object* object) {
         bytes += object->MemoryBytes();
         ++count;
-        Seen seen{Keyspace::MetaOf(*database, object), std::string(object->value())};
+        Seen seen{Keyspace::MetaOf(*database, object), std::string(object->value()), {}};
+        if (const Collection* collection = object->collection()) {
+          collection->ForEach([&seen](std::string_view element, std::string_view value) {
+            seen.elements.emplace(element, value);
+          });
+          *consistent = *consistent && seen.elements.size() == collection->size();
+        }
         if (seen.meta.expire_at_ms != 0) ++expiring;
         const bool fresh =
             state.emplace(std::pair(database->physical, std::string(object->key())), seen).second;
@@ -79,7 +87,9 @@ class World {
     effect_.key = key_;
     const auto at = state_.find({effect_.database, key_});
     const uint64_t kind = rng_.Below(10);
-    if (kind < 4 || (at == state_.end() && kind < 9)) {
+    if (at == state_.end() ? rng_.Chance(1, 3) : at->second.meta.type == ObjectType::kHash) {
+      ChangeHash(at, kind);
+    } else if (kind < 4 || (at == state_.end() && kind < 9)) {
       Put(at);
     } else if (kind == 9 || at == state_.end()) {
       effect_.kind = EffectKind::kDelete;
@@ -135,7 +145,7 @@ class World {
       meta->expire_at_ms = static_cast<int64_t>(1 + rng_.Below(1'000'000));
     }
     effect_.value = value_;
-    state_[{effect_.database, key_}] = {*meta, value_};
+    state_[{effect_.database, key_}] = {*meta, value_, {}};
   }
 
   void Patch(Seen* seen) {
@@ -178,6 +188,53 @@ class World {
     seen->meta = effect_.meta;
   }
 
+  void ChangeHash(State::iterator at, uint64_t kind) {
+    if (kind == 9 && at != state_.end()) {
+      Remove(at);
+      return;
+    }
+    if (kind >= 7 && at != state_.end()) {
+      ChangeMeta(&at->second);
+      return;
+    }
+    effect_.kind = EffectKind::kElements;
+    effect_.meta.type = ObjectType::kHash;
+    effect_.meta.created = revision_;
+    effect_.meta.version = 1;
+    Seen seen;
+    if (at != state_.end()) {
+      seen = at->second;
+      Advance(&seen);
+    }
+    changes_ = ElementChanges();
+    for (uint64_t n = 1 + rng_.Below(10); n > 0; --n) {
+      const std::string field = rng_.Chance(1, 50) ? "" : "field:" + std::to_string(rng_.Below(40));
+      if (seen.elements.size() > 1 && rng_.Chance(1, 3)) {
+        if (seen.elements.erase(field) > 0) changes_.Delete(field);
+        continue;
+      }
+      // Some are too long for the small form.
+      const std::string value(rng_.Below(rng_.Chance(1, 30) ? 500 : 20), 'v');
+      seen.elements[field] = value;
+      changes_.Put(field, value);
+    }
+    if (changes_.empty()) {
+      seen.elements["one"] = "more";
+      changes_.Put("one", "more");
+    }
+    value_ = HashObject::EncodeHead(seen.elements.size());
+    effect_.value = value_;
+    effect_.changes = changes_.bytes();
+    seen.meta = effect_.meta;
+    state_[{effect_.database, key_}] = seen;
+  }
+
+  void Remove(State::iterator at) {
+    effect_.kind = EffectKind::kRemove;
+    effect_.meta.created = at->second.meta.created;
+    state_.erase(at);
+  }
+
   void Advance(const Seen* seen) {
     effect_.meta = seen->meta;
     effect_.meta.revision = revision_;
@@ -210,6 +267,7 @@ class World {
   Effect effect_;
   std::string key_;
   std::string value_;
+  ElementChanges changes_;
 };
 
 }  // namespace holdfast::data
