@@ -194,7 +194,7 @@ void Bitop(ExecContext& ctx) {
     if (i > 3 || operation == BitOperation::kNot) CombineBits(operation, value, &result);
   }
   Key target = ctx.FindForWrite(ctx.args[2]);
-  if (!ctx.IsStringOrMissing(target)) return;
+  if (!MayBeReplaced(ctx, target)) return;
   if (!result.empty()) {
     ctx.Put(&target, ObjectType::kString, result, Expiry::Clear(), true);
   } else if (target) {

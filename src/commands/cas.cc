@@ -212,7 +212,7 @@ void Msetex(ExecContext& ctx) {
   bool holds = true;
   for (size_t i = 2; i < end; i += 2) {
     const Key key = ctx.FindForWrite(ctx.args[i]);
-    if (!ctx.IsStringOrMissing(key)) return;
+    if (!MayBeReplaced(ctx, key)) return;
     holds = holds && Holds(options.condition, key.object);
   }
   // A key may be named twice: each is looked up when its turn comes.

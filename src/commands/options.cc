@@ -224,6 +224,11 @@ bool IsNotLock(ExecContext& ctx, const Key& key) {
   return false;
 }
 
+bool MayBeReplaced(ExecContext& ctx, const Key& key) {
+  return !key.Is(data::ObjectType::kSequence) ? IsNotLock(ctx, key)
+                                              : ctx.IsOrMissing(key, data::ObjectType::kString);
+}
+
 bool ParseScanOptions(ExecContext& ctx, size_t first, bool has_type, ScanOptions* options) {
   for (size_t i = first; i < ctx.args.size(); i += 2) {
     const bool has_value = i + 1 < ctx.args.size();

@@ -73,6 +73,10 @@ uint64_t ValueDigest(std::string_view value);
 std::string FormatDigest(uint64_t digest);
 [[nodiscard]] std::optional<uint64_t> ParseDigest(std::string_view text);
 
+// False, with WRONGTYPE replied, when the key holds what a SET must not end: a lock, or a sequence,
+// which would give out its numbers again.
+[[nodiscard]] bool MayBeReplaced(engine::ExecContext& ctx, const engine::Key& key);
+
 // MATCH pattern, COUNT n and TYPE name of SCAN and its like.
 struct ScanOptions {
   int64_t count = 10;

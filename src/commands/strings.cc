@@ -56,12 +56,11 @@ bool ParseSetOptions(ExecContext& ctx, SetOptions* options) {
   return true;
 }
 
-// Whether two keys of one request hold strings or nothing, all of them; the request changes nothing
-// otherwise.
-bool AreStringsOrMissing(ExecContext& ctx, size_t first, size_t step) {
+// Whether all keys of one request may be written over; the request changes nothing otherwise.
+bool MayAllBeReplaced(ExecContext& ctx, size_t first, size_t step) {
   for (size_t i = first; i < ctx.args.size(); i += step) {
     ctx.LookAhead(first, i, step);
-    if (!ctx.IsStringOrMissing(ctx.FindForWrite(ctx.args[i]))) return false;
+    if (!MayBeReplaced(ctx, ctx.FindForWrite(ctx.args[i]))) return false;
   }
   return true;
 }
@@ -78,7 +77,7 @@ void SetWithTime(ExecContext& ctx, bool seconds) {
   int64_t at_ms;
   if (!ResolveTime(ctx, ctx.args[2], seconds, true, &at_ms)) return;
   Key key = ctx.FindForWrite(ctx.args[1]);
-  if (!ctx.IsStringOrMissing(key)) return;
+  if (!MayBeReplaced(ctx, key)) return;
   StoreString(ctx, &key, ctx.args[3], Expiry::At(at_ms));
   ctx.reply.Ok();
 }
@@ -115,7 +114,8 @@ void Set(ExecContext& ctx) {
   if (!ResolveExpiry(ctx, options.expiry, &expiry)) return;
   // With GET it is a read as well, which the statistics count.
   Key key = options.get ? ctx.FindForRead(ctx.args[1]) : ctx.FindForWrite(ctx.args[1]);
-  if (!ctx.IsStringOrMissing(key)) return;
+  if ((options.get || options.condition.compares_value()) && !ctx.IsStringOrMissing(key)) return;
+  if (!MayBeReplaced(ctx, key)) return;
   // Before the condition: whoever is fenced off has to learn it, whatever the value is by now.
   if (options.fence != 0 && key && key.object->fence() > options.fence) {
     ctx.Error(engine::kFenced);
@@ -132,7 +132,7 @@ void Set(ExecContext& ctx) {
 
 void Setnx(ExecContext& ctx) {
   Key key = ctx.FindForWrite(ctx.args[1]);
-  if (!ctx.IsStringOrMissing(key)) return;
+  if (!MayBeReplaced(ctx, key)) return;
   if (key) {
     ctx.reply.Integer(0);
     return;
@@ -200,7 +200,7 @@ void Mset(ExecContext& ctx) {
     ctx.ErrorArity();
     return;
   }
-  if (!AreStringsOrMissing(ctx, 1, 2)) return;
+  if (!MayAllBeReplaced(ctx, 1, 2)) return;
   StorePairs(ctx);
   ctx.reply.Ok();
 }
@@ -210,7 +210,7 @@ void Msetnx(ExecContext& ctx) {
     ctx.ErrorArity();
     return;
   }
-  if (!AreStringsOrMissing(ctx, 1, 2)) return;
+  if (!MayAllBeReplaced(ctx, 1, 2)) return;
   for (size_t i = 1; i < ctx.args.size(); i += 2) {
     if (ctx.FindForWrite(ctx.args[i])) {
       ctx.reply.Integer(0);

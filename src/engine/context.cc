@@ -1,5 +1,6 @@
 #include "engine/context.h"
 
+#include <algorithm>
 #include <array>
 #include <string>
 
@@ -109,7 +110,15 @@ data::Effect EffectOn(data::EffectKind kind, const Key& key) {
 
 uint64_t ExecContext::Put(Key* key, data::ObjectType type, std::string_view value, Expiry expiry,
                           bool raw, uint64_t fence, bool keep_revision) {
-  if (key->object != nullptr && data::HasElements(key->object->type())) Delete(key);
+  if (key->object != nullptr && data::HasElements(key->object->type())) {
+    // Its elements end with it; what is said of the key goes on.
+    if (expiry.kind == Expiry::Kind::kKeep) {
+      const int64_t at_ms = ExpireAt(*key);
+      expiry = at_ms == 0 ? Expiry::Clear() : Expiry::At(at_ms);
+    }
+    fence = std::max(fence, key->object->fence());
+    Delete(key);
+  }
   data::Effect effect = EffectOn(data::EffectKind::kPut, *key);
   // A new type is a new object: its created revision is the lock's token, the collection's
   // generation.

@@ -1,0 +1,295 @@
+#!/usr/bin/env python3
+"""Hashes: every command against a dictionary, with restarts and failovers in between."""
+
+# also under: asan tsan
+
+import random
+import time
+
+import nodes
+from harness import Client, Server, equal, main, scaled, test, wait_for
+from resp import Closed, ReplyError
+
+WRONG_TYPE = "WRONGTYPE Operation against a key holding the wrong kind of value"
+
+
+def pairs(reply: list) -> dict:
+    return dict(zip(reply[::2], reply[1::2]))
+
+
+def refusal(client: Client, *words) -> str:
+    try:
+        reply = client(*words)
+    except ReplyError as error:
+        return str(error)
+    raise AssertionError(f"{words} answered {reply!r}")
+
+
+class Model:
+    """What a few hashes ought to hold, and random commands that check it."""
+
+    def __init__(self, seed: int, keys: int = 8):
+        self.random = random.Random(seed)
+        self.keys = [f"hash:{i}" for i in range(keys)]
+        self.hashes: dict[str, dict[bytes, bytes]] = {}
+
+    def field(self) -> bytes:
+        # Enough fields to leave the small form (tests set its limit to 32), not so many as to miss.
+        return b"f%d" % self.random.randrange(60)
+
+    def value(self) -> bytes:
+        return self.random.randbytes(self.random.choice((0, 5, 20, 70, 300)))
+
+    def step(self, client: Client) -> None:
+        key = self.random.choice(self.keys)
+        name = self.random.choice(("hset", "hset", "hset", "hsetnx", "hdel", "hdel", "hincrby", "reads", "del", "copy"))
+        getattr(self, name)(client, key, self.hashes.get(key, {}))
+
+    def keep(self, key: str, hash: dict) -> None:
+        if hash:
+            self.hashes[key] = hash
+        else:
+            self.hashes.pop(key, None)
+
+    def hset(self, client, key, hash):
+        given = [(self.field(), self.value()) for _ in range(self.random.randint(1, 6))]
+        new = len({field for field, _ in given} - hash.keys())
+        equal(client("HSET", key, *[word for pair in given for word in pair]), new)
+        self.keep(key, {**hash, **dict(given)})
+
+    def hsetnx(self, client, key, hash):
+        field, value = self.field(), self.value()
+        equal(client("HSETNX", key, field, value), 0 if field in hash else 1)
+        self.keep(key, {field: value, **hash})
+
+    def hdel(self, client, key, hash):
+        fields = [self.field() for _ in range(self.random.randint(1, 12))]
+        equal(client("HDEL", key, *fields), len(set(fields) & hash.keys()))
+        self.keep(key, {field: value for field, value in hash.items() if field not in fields})
+
+    def hincrby(self, client, key, hash):
+        field, by = b"number", self.random.randint(-1000, 1000)
+        value = int(hash.get(field, b"0")) + by
+        equal(client("HINCRBY", key, field, by), value)
+        self.keep(key, {**hash, field: b"%d" % value})
+
+    def reads(self, client, key, hash):
+        fields = [self.field() for _ in range(5)]
+        equal(client("HMGET", key, *fields), [hash.get(field) for field in fields])
+        equal(client("HLEN", key), len(hash))
+        equal(client("HEXISTS", key, fields[0]), int(fields[0] in hash))
+        equal(client("HSTRLEN", key, fields[1]), len(hash.get(fields[1], b"")))
+        picked = client("HRANDFIELD", key, 4) if hash else []
+        equal(len(picked), min(4, len(hash)))
+        assert set(picked) <= hash.keys(), picked
+
+    def copy(self, client, key, hash):
+        other = self.random.choice(self.keys)
+        if other == key:
+            return
+        if self.random.random() < 0.5:
+            equal(client("COPY", key, other, "REPLACE"), int(bool(hash)))
+        elif hash:
+            equal(client("RENAME", key, other), "OK")
+            del self.hashes[key]
+        if hash:
+            self.hashes[other] = dict(hash)
+
+    def check(self, client: Client) -> None:
+        for key in self.keys:
+            hash = self.hashes.get(key, {})
+            equal(pairs(client("HGETALL", key)), hash, key)
+            equal(sorted(client("HKEYS", key)), sorted(hash))
+            equal(sorted(client("HVALS", key)), sorted(hash.values()))
+        equal(client("DBSIZE"), len(self.hashes))
+
+    # "del" is a word of the language.
+    def delete(self, client, key, hash):
+        equal(client(self.random.choice(("DEL", "UNLINK")), key), int(bool(hash)))
+        self.keep(key, {})
+
+
+setattr(Model, "del", Model.delete)
+
+
+@test
+def every_command_against_a_dictionary_with_kills_in_between():
+    options = {"hash-max-listpack-entries": 32, "flush-interval-ms": 50}
+    for seed, partitions in ((1, 1), (2, 8)):
+        server = Server(partitions=partitions, **options)
+        model = Model(seed)
+        # Keys that share a slot, so that RENAME and COPY work over several partitions.
+        model.keys = [f"{{same}}{key}" for key in model.keys]
+        for round in range(scaled(6)):
+            with server.client() as client:
+                for _ in range(scaled(400)):
+                    model.step(client)
+                model.check(client)
+            if round % 2:
+                server.kill()
+                server.launch()
+                server.wait_ready()
+            else:
+                server.restart()
+            with server.client() as client:
+                model.check(client)
+
+
+@test
+def uncommitted_changes_are_forgotten_and_committed_ones_are_not():
+    """The leader dies or hands over again and again; one writer, so that each answer is known."""
+    servers = nodes.cluster(3, **{"hash-max-listpack-entries": 32})
+    model = Model(3, keys=4)
+    for round in range(4):
+        leader = nodes.leader_of(servers)
+        follower = nodes.others(servers, leader)[0]
+        with follower.client() as client:
+            for _ in range(scaled(200)):
+                model.step(client)
+            model.check(client)
+        if round % 2:
+            with leader.client() as client:
+                client("CLUSTER", "TRANSFER", 0, nodes.node_id(follower))
+        else:
+            leader.kill()
+            nodes.leader_of(nodes.others(servers, leader))
+            leader.launch()
+            leader.wait_ready()
+        nodes.leader_of(servers)
+    with nodes.others(servers, nodes.leader_of(servers))[1].client() as client:
+        client("READONLY")
+        for key, hash in model.hashes.items():
+            equal(pairs(client("HGETALL", key)), hash)
+
+
+@test
+def a_transaction_is_all_or_nothing():
+    server = Server()
+    with server.client() as client:
+        equal(client("HSET", "h", "a", "1", "b", "2"), 2)
+        client("MULTI")
+        client("HDEL", "h", "a", "b")
+        client("HSET", "h", "c", "3")
+        client("SET", "h", "string")
+        client("DEL", "h")
+        client("HSET", "h", "d", "4")
+        equal(client("EXEC"), [2, 1, "OK", 1, 1])
+        equal(client("HGETALL", "h"), [b"d", b"4"])
+    server.kill()
+    server.launch()
+    server.wait_ready()
+    with server.client() as client:
+        equal(client("HGETALL", "h"), [b"d", b"4"])
+        client("WATCH", "h")
+        with server.client() as other:
+            other("HSET", "h", "d", "5")
+        client("MULTI")
+        client("HSET", "h", "d", "6")
+        equal(client("EXEC"), None)
+
+
+@test
+def errors_change_nothing():
+    server = Server()
+    with server.client() as client:
+        client("SET", "string", "x")
+        client("HSET", "h", "text", "abc", "most", str(2**63 - 1))
+        for words in (
+            ("HSET", "string", "f", "v"), ("HGET", "string", "f"), ("HGETALL", "string"), ("HDEL", "string", "f"),
+            ("HINCRBY", "string", "f", "1"), ("HSCAN", "string", "0"), ("HRANDFIELD", "string", "1"),
+            ("HLEN", "string"), ("HSETNX", "string", "f", "v"), ("HVALS", "string"), ("GET", "h"), ("APPEND", "h", "x"),
+            ("INCR", "h"), ("SETRANGE", "h", "1", "x"), ("LOCK", "h", "me", "1000"), ("SEQNEXT", "h"),
+        ):  # fmt: skip
+            equal(refusal(client, *words), WRONG_TYPE, words)
+        equal(refusal(client, "HSET", "h", "f"), "ERR wrong number of arguments for 'hset' command")
+        equal(refusal(client, "HSET", "h", "f", "v", "g"), "ERR wrong number of arguments for 'hset' command")
+        equal(refusal(client, "HMSET", "h", "f", "v", "g"), "ERR wrong number of arguments for 'hmset' command")
+        equal(refusal(client, "HINCRBY", "h", "text", "1"), "ERR hash value is not an integer")
+        equal(refusal(client, "HINCRBY", "h", "most", "1"), "ERR increment or decrement would overflow")
+        equal(refusal(client, "HINCRBY", "h", "most", "x"), "ERR value is not an integer or out of range")
+        equal(refusal(client, "HINCRBYFLOAT", "h", "text", "1"), "ERR hash value is not a float")
+        equal(refusal(client, "HINCRBYFLOAT", "h", "most", "x"), "ERR value is not a valid float")
+        equal(refusal(client, "HSCAN", "h", "x"), "ERR invalid cursor")
+        equal(refusal(client, "HSCAN", "h", "0", "COUNT", "0"), "ERR syntax error")
+        equal(refusal(client, "HRANDFIELD", "h", "1", "VALUES"), "ERR syntax error")
+        equal(pairs(client("HGETALL", "h")), {b"text": b"abc", b"most": b"%d" % (2**63 - 1)})
+        equal(client("GET", "string"), b"x")
+
+
+@test
+def replies_of_both_protocols():
+    server = Server()
+    with server.client() as two, server.client(resp=3) as three:
+        two("HSET", "h", "f", "v")
+        equal(two("HGETALL", "h"), [b"f", b"v"])
+        equal(three("HGETALL", "h"), {b"f": b"v"})
+        equal(three("HGETALL", "none"), {})
+        equal(two("HRANDFIELD", "h", -2, "WITHVALUES"), [b"f", b"v", b"f", b"v"])
+        equal(three("HRANDFIELD", "h", -2, "WITHVALUES"), [[b"f", b"v"], [b"f", b"v"]])
+        equal(three("HSCAN", "h", 0), [b"0", [b"f", b"v"]])
+        equal(three("HGET", "h", "none"), None)
+
+
+@test
+def expiry_and_replacement_leave_no_elements_behind():
+    """Disk use returns: the elements of what was deleted, replaced or expired are collected."""
+    server = Server(**{"flush-interval-ms": 50})
+    with server.client() as client:
+        for round in range(3):
+            client("DEL", *[f"h{i}" for i in range(20)])
+            for i in range(20):
+                fields = [word for n in range(500) for word in (f"f{n}", "x" * 200)]
+                client("HSET", f"h{i}", *fields)
+            for i in range(0, 20, 4):
+                client("DEL", f"h{i}")
+                client("SET", f"h{i + 1}", "string")
+                client("PEXPIRE", f"h{i + 2}", 1)
+                client("RENAME", f"h{i + 3}", "other")
+            client("FLUSHDB" if round == 1 else "DEL", *([] if round == 1 else ["other"]))
+            wait_for("the expired are gone", lambda: client("DBSIZE") == (0 if round == 1 else 5))
+        client("SAVE")
+        records = lambda: server.restart() and int(server.log_text().split(" I loaded ")[-1].split()[0])  # noqa: E731
+    wait_for("the elements are collected", lambda: records() == 5, timeout=60)
+
+
+@test
+def a_large_hash_stalls_nobody():
+    """Made, copied, scanned and deleted while others wait no longer than a moment."""
+    server = Server()
+    fields = scaled(200_000)
+    with server.client(timeout=60) as client, server.client() as other:
+        for begin in range(0, fields, 10_000):
+            words = [word for n in range(begin, begin + 10_000) for word in (f"field:{n}", "value")]
+            client("HSET", "large", *words)
+        equal(client("HLEN", "large"), fields)
+        equal(client("OBJECT", "ENCODING", "large"), b"hashtable")
+        before = time.monotonic()
+        equal(client("UNLINK", "large"), 1)
+        other("PING")
+        taken = time.monotonic() - before
+        # Freeing it takes much longer than this, and so would deleting its records.
+        assert taken < 1, f"deleting took {taken:.3f} s"
+
+
+@test
+def unknown_outcomes_are_told():
+    """A leader that is cut off from its followers can't say what became of an HSET."""
+    servers = nodes.cluster(3)
+    leader = nodes.leader_of(servers)
+    with leader.client(timeout=30) as client:
+        equal(client("HSET", "h", "f", "1"), 1)
+        for server in nodes.others(servers, leader):
+            server.kill()
+        try:
+            reply = client("HSET", "h", "f", "2")
+            raise AssertionError(f"acknowledged by one node of three: {reply!r}")
+        except (ReplyError, Closed) as error:
+            assert str(error).startswith("INDOUBT"), error
+    for server in nodes.others(servers, leader):
+        server.launch()
+        server.wait_ready()
+    with nodes.leader_of(servers).client(timeout=30) as client:
+        assert client("HGET", "h", "f") in (b"1", b"2")
+
+
+main()
