@@ -16,8 +16,8 @@ namespace {
 // A node that has this much to read already gets no messages: it is behind, and the entries of
 // partitions go by the same link.
 constexpr size_t kMaxPeerPendingBytes = size_t{8} << 20;
-// A client with so much in its queue is written to at once, so that its buffer shows what it
-// doesn't read and not what one turn brought.
+// A client is written to at once each time its queue has grown by this much, so that its buffer
+// shows what it doesn't read and not what one turn brought.
 constexpr size_t kWriteEarlyBytes = size_t{256} << 10;
 // What a message on its way takes besides its bytes, roughly.
 constexpr size_t kFlightOverhead = 256;
@@ -185,13 +185,16 @@ void PubSub::Push(Client* client, std::string_view bytes) {
 // CLIENT REPLY doesn't mute messages, as in Redis.
 void PubSub::PutBefore(Client* client, std::string_view bytes) {
   if (client->closing) return;
+  const size_t before = client->replies.bytes();
   // Whoever waits in a blocking command hears its messages meanwhile.
   if (!client->blocked || !client->replies.PutBefore(client->blocked_slot, bytes)) {
     client->replies.Begin(nullptr)->append(bytes);
     client->replies.CommitReady();
   }
   client->MarkDirty();
-  if (client->replies.bytes() > kWriteEarlyBytes) core_->FlushEarly(client);
+  if (client->replies.bytes() / kWriteEarlyBytes > before / kWriteEarlyBytes) {
+    core_->FlushEarly(client);
+  }
 }
 
 PubSub::AfterReply::AfterReply(Client* client)

@@ -9,9 +9,9 @@
 // message, as in Redis Cluster: that keeps subscribing a matter of one core.
 //
 // Delivery is at most once. The messages of one publisher arrive in their order; when nodes or
-// links fail, or don't keep up, some of them don't arrive. A message is put before a client of this
-// node by the time its publisher is answered, and leaves before that answer does: whoever acts on
-// an answer comes after the message.
+// links fail, or don't keep up, some of them don't arrive. By the time a publisher is answered, the
+// message is in the queue of each receiver on this node, before whatever that one is answered
+// later, and on its way to the other nodes.
 //
 // Nothing here is logged or waits for a commit, with one exception: what a transaction publishes
 // waits until the transaction is committed (PublishBehind). Whatever else is to be announced only
