@@ -380,6 +380,20 @@ def the_soft_limit_gives_time():
 
 
 @test
+def a_pause_of_writes_holds_publishers_up():
+    # As in Redis, whose replicas would get the message.
+    for s in both():
+        admin, publisher, listener = s.client(), s.client(), s.client()
+        subscribed(listener, "c")
+        equal(admin("CLIENT", "PAUSE", "60000", "WRITE"), "OK")
+        publisher.send("PUBLISH", "c", "x")
+        assert publisher.is_silent(0.1)
+        equal(admin("CLIENT", "UNPAUSE"), "OK")
+        equal(publisher.read(), 1)
+        equal(listener.read(), message("c", "x"))
+
+
+@test
 def an_idle_listener_is_not_timed_out():
     s = server(CORES, timeout=1)
     listener, idle = s.client(), s.client()
@@ -451,7 +465,7 @@ def heard(listener: Client, expected: list) -> None:
 @test
 def a_message_reaches_the_subscribers_of_every_node():
     for cores in (1, CORES):
-        nodes = cluster(cores=cores)
+        nodes = cluster(cores=cores, partitions=cores)
         listeners = []
         for each in nodes:
             for resp in (2, 3):
@@ -478,7 +492,7 @@ def a_message_reaches_the_subscribers_of_every_node():
 
 @test
 def order_holds_between_nodes():
-    nodes = cluster(cores=CORES)
+    nodes = cluster(cores=CORES, partitions=CORES)
     count = scaled(5000)
     listeners = [each.client() for each in nodes for _ in range(2)]
     for listener in listeners:
@@ -498,7 +512,7 @@ def order_holds_between_nodes():
 
 @test
 def transactions_publish_from_every_node():
-    nodes = cluster(cores=CORES)
+    nodes = cluster(cores=CORES, partitions=CORES)
     listeners = [each.client() for each in nodes]
     for listener in listeners:
         subscribed(listener, "c")
@@ -525,7 +539,7 @@ def a_cluster_wants_shard_channels_of_one_slot():
 
 @test
 def a_node_that_is_gone_costs_its_messages_only():
-    nodes = cluster(cores=CORES)
+    nodes = cluster(cores=CORES, partitions=CORES)
     leader = leader_of(nodes)
     first, second = others(nodes, leader)
     listener, publisher = first.client(), second.client()
