@@ -3,12 +3,14 @@
 the nodes of a cluster.
 """
 
+# also under: asan tsan
+
 import os
 import random
 import signal
 import time
 
-from harness import Client, Closed, ReplyError, Server, equal, main, scaled, test, wait_for
+from harness import SANITIZER, Client, ReplyError, Server, equal, main, scaled, test, wait_for
 from nodes import cluster, leader_of, node, others
 from resp import Push, encode
 
@@ -357,7 +359,8 @@ def a_slow_listener_is_disconnected_and_memory_stays_bounded():
             assert sent < 200_000_000, "it is still there"
         equal(quick.read(), message("c", text))
         assert int(publisher.info()["client_output_buffer_limit_disconnections"]) >= 1
-        assert s.memory_kb() - before_kb < 100_000, (before_kb, s.memory_kb())
+        grown_kb = s.memory_kb() - before_kb
+        assert grown_kb < 100_000 or SANITIZER, grown_kb
         # One that reads may get more in one go than is allowed to wait for it.
         for _ in range(5):
             equal(publisher.pipeline([("PUBLISH", "c", text)] * 50), [1] * 50)
@@ -527,6 +530,24 @@ def transactions_publish_from_every_node():
 
 
 @test
+def what_is_not_committed_is_not_published():
+    nodes = cluster()
+    leader = leader_of(nodes)
+    with leader.client() as c, leader.client(resp=3) as listener, leader.client() as publisher:
+        subscribed(listener, "c")
+        for each in others(nodes, leader):
+            each.kill()
+        replies = c.pipeline([("MULTI",), ("SET", "k", "v"), ("PUBLISH", "c", "lost"), ("EXEC",), ("PUBLISH", "c", "next")])
+        in_doubt = "INDOUBT the write was proposed but its outcome is not known"
+        equal([str(reply) for reply in replies[3]], [in_doubt, in_doubt])
+        equal(replies[4], 1)
+        heard(listener, message("c", "next"))
+        # Without a majority messages still travel.
+        equal(publisher("PUBLISH", "c", "last"), 1)
+        heard(listener, message("c", "last"))
+
+
+@test
 def a_cluster_wants_shard_channels_of_one_slot():
     single = node()
     with single.client() as c:
@@ -580,7 +601,8 @@ def a_node_that_stands_still_costs_no_memory():
         for _ in range(scaled(100)):
             equal(publisher("PUBLISH", "c", text), 0)
             heard(listener, message("c", text))
-        assert second.memory_kb() - before_kb < 60_000, (before_kb, second.memory_kb())
+        grown_kb = second.memory_kb() - before_kb
+        assert grown_kb < 60_000 or SANITIZER, grown_kb
     finally:
         os.kill(stopped.pid, signal.SIGCONT)
     equal(publisher("SET", "k", "v"), "OK")
