@@ -82,6 +82,12 @@ PATCHES = [
         "its counters need a server that nobody else uses, and ours is one",
     ),
     Patch(
+        "tests/unit/pubsubshard.tcl",
+        'start_server {tags {"pubsubshard external:skip"}} {\n    test "SPUBLISH/SSUBSCRIBE basics"',
+        'start_server {tags {"pubsubshard"}} {\n    test "SPUBLISH/SSUBSCRIBE basics"',
+        "counts the subscribers of a server that nobody else uses, and ours is one",
+    ),
+    Patch(
         "tests/unit/keyspace.tcl",
         "    test {MOVE basic usage} {\n",
         "    r flushdb\n    test {MOVE basic usage} {\n",

@@ -8,6 +8,8 @@
 namespace holdfast::commands {
 namespace {
 
+using engine::SubscriptionKind;
+
 // Length of "<prefix><n>\r\n".
 size_t HeaderBytes(size_t n) { return std::to_string(n).size() + 3; }
 
@@ -19,6 +21,7 @@ size_t NameBytes(const engine::Client& client) {
 std::string Flags(const engine::Client& client) {
   std::string flags;
   if (client.monitor) flags += 'O';
+  if (client.subscribed()) flags += 'P';
   if (client.in_multi) flags += 'x';
   if (client.blocked) flags += 'b';
   if (client.close_after_reply) flags += 'c';
@@ -38,7 +41,7 @@ size_t RequestBytes(engine::Args args) {
 
 size_t ClientMemory(const engine::Client& client) {
   return sizeof(client) + NameBytes(client) + client.queued_bytes + client.input_bytes() +
-         client.output_bytes();
+         client.output_bytes() + client.subscription_bytes();
 }
 
 void AppendClientLine(const engine::Client& client, size_t request_bytes, int64_t now_ms,
@@ -48,12 +51,15 @@ void AppendClientLine(const engine::Client& client, size_t request_bytes, int64_
   const size_t total_output = client.output_bytes();
   const size_t unsent = total_output > queued_output ? total_output - queued_output : 0;
   out->append(fmt::format(
-      "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub=0 psub=0 ssub=0 "
+      "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} ssub={} "
       "multi={} qbuf={} qbuf-free=0 argv-mem={} multi-mem={} rbs={} rbp={} obl={} oll={} omem={} "
       "tot-mem={} events={} cmd={} user=default redir=-1 resp={} lib-name={} lib-ver={}\n",
       client.id, client.address, client.local_address, client.fd, client.name,
       (now_ms - client.created_ms) / 1000, (now_ms - client.last_interaction_ms) / 1000,
-      Flags(client), client.db, client.in_multi ? static_cast<int64_t>(client.queued.size()) : -1,
+      Flags(client), client.db, client.subscription_count(SubscriptionKind::kChannel),
+      client.subscription_count(SubscriptionKind::kPattern),
+      client.subscription_count(SubscriptionKind::kShardChannel),
+      client.in_multi ? static_cast<int64_t>(client.queued.size()) : -1,
       std::max(request_bytes, client.input_bytes()), request_bytes, client.queued_bytes,
       queued_output, queued_output, queued_output, unsent > 0 ? 1 : 0, unsent, ClientMemory(client),
       unsent > 0 ? "rw" : "r",
@@ -72,7 +78,8 @@ std::optional<ClientType> ParseClientType(std::string_view name) {
 
 ClientType TypeOf(const engine::Client& client) {
   // A monitor counts as a replica, as in Redis: for its buffer limits too.
-  return client.monitor ? ClientType::kReplica : ClientType::kNormal;
+  if (client.monitor) return ClientType::kReplica;
+  return client.subscribed() ? ClientType::kPubsub : ClientType::kNormal;
 }
 
 bool ClientFilter::Matches(const engine::Client& client) const {

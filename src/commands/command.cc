@@ -154,7 +154,8 @@ void WriteKeys(SessionContext& ctx, bool with_flags) {
     ctx.Error("ERR Invalid command specified");
     return;
   }
-  if (command->keys.kind == KeySpec::Kind::kNone) {
+  if (command->keys.kind == KeySpec::Kind::kNone ||
+      (command->keys.flags & engine::kKeyNotKey) != 0) {
     ctx.Error("ERR The command has no key arguments");
     return;
   }

@@ -35,15 +35,11 @@ constexpr NamedBit kFlags[] = {
 };
 
 constexpr NamedBit kKeyFlags[] = {
-    {engine::kKeyRo, "RO"},
-    {engine::kKeyRw, "RW"},
-    {engine::kKeyOw, "OW"},
-    {engine::kKeyRm, "RM"},
-    {engine::kKeyAccess, "access"},
-    {engine::kKeyUpdate, "update"},
-    {engine::kKeyInsert, "insert"},
-    {engine::kKeyDelete, "delete"},
-    {engine::kKeyVariable, "variable_flags"},
+    {engine::kKeyRo, "RO"},          {engine::kKeyRw, "RW"},
+    {engine::kKeyOw, "OW"},          {engine::kKeyRm, "RM"},
+    {engine::kKeyAccess, "access"},  {engine::kKeyUpdate, "update"},
+    {engine::kKeyInsert, "insert"},  {engine::kKeyDelete, "delete"},
+    {engine::kKeyNotKey, "not_key"}, {engine::kKeyVariable, "variable_flags"},
 };
 
 constexpr NamedBit kCategories[] = {

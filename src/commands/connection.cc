@@ -75,6 +75,11 @@ bool ParseHello(SessionContext& ctx, HelloOptions* options) {
 void Ping(SessionContext& ctx) {
   if (ctx.args.size() > 2) {
     ctx.ErrorArity();
+  } else if (ctx.client.subscribed() && ctx.client.protocol == 2) {
+    // In the form of a message, which is all that a listening client expects.
+    ctx.reply.Array(2);
+    ctx.reply.Bulk("pong");
+    ctx.reply.Bulk(ctx.args.size() == 2 ? ctx.args[1] : std::string_view());
   } else if (ctx.args.size() == 2) {
     ctx.reply.Bulk(ctx.args[1]);
   } else {
@@ -164,6 +169,7 @@ void Reset(SessionContext& ctx) {
   Client& client = ctx.client;
   engine::ResetTransaction(&client);
   engine::UnwatchAll(&client);
+  ctx.core.pubsub().UnsubscribeAll(&client);
   if (client.monitor) {
     client.monitor = false;
     ctx.core.engine().monitors.fetch_sub(1);

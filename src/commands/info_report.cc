@@ -1,8 +1,10 @@
 #include "commands/info_report.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
+#include "base/hash.h"
 #include "cluster/cluster.h"
 #include "commands/client_list.h"
 
@@ -75,6 +77,7 @@ void ReadClients(const Core& core, CoreReport* report) {
     report->client_memory_bytes += ClientMemory(*client);
     report->watched_keys += client->watched.size();
     if (!client->watched.empty()) ++report->watching_clients;
+    if (client->subscribed()) ++report->subscribed_clients;
   }
 }
 
@@ -86,6 +89,21 @@ void AddPersisted(const data::PersistStats& from, data::PersistStats* to) {
   to->records_skipped += from.records_skipped;
   to->base_reads += from.base_reads;
   to->bytes_written += from.bytes_written;
+}
+
+void ReadSubscriptions(Core& core, CoreReport* report) {
+  for (size_t i = 0; i < report->listened.size(); ++i) {
+    const auto kind = static_cast<engine::SubscriptionKind>(i);
+    std::vector<uint64_t>& hashes = report->listened[i];
+    if (core.engine().cores() == 1) {
+      // Nothing to compare with: their number is enough.
+      hashes.resize(core.pubsub().names(kind));
+      continue;
+    }
+    core.pubsub().ForEachName(kind,
+                              [&hashes](std::string_view name) { hashes.push_back(Hash64(name)); });
+    std::sort(hashes.begin(), hashes.end());
+  }
 }
 
 }  // namespace
@@ -113,6 +131,7 @@ CoreReport ReadCore(Core& core, bool with_commands) {
         [&report](uint32_t, std::string_view) { ++report.blocking_keys; });
   }
   ReadClients(core, &report);
+  ReadSubscriptions(core, &report);
   report.log_pending_bytes = core.log().pending_bytes();
   report.log_segment_bytes = core.log().segment_bytes();
   report.log_frames = core.log().frames();
@@ -146,6 +165,13 @@ void CoreReport::Merge(CoreReport&& other) {
   blocking_keys += other.blocking_keys;
   blocked_with_deadline += other.blocked_with_deadline;
   watching_clients += other.watching_clients;
+  subscribed_clients += other.subscribed_clients;
+  for (size_t kind = 0; kind < listened.size(); ++kind) {
+    std::vector<uint64_t> both;
+    std::set_union(listened[kind].begin(), listened[kind].end(), other.listened[kind].begin(),
+                   other.listened[kind].end(), std::back_inserter(both));
+    listened[kind] = std::move(both);
+  }
   log_pending_bytes += other.log_pending_bytes;
   log_segment_bytes += other.log_segment_bytes;
   log_frames += other.log_frames;

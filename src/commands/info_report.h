@@ -63,6 +63,9 @@ struct CoreReport {
   uint64_t blocking_keys = 0;
   uint64_t blocked_with_deadline = 0;
   uint64_t watching_clients = 0;
+  uint64_t subscribed_clients = 0;
+  // Hashes of the names that are listened to, by kind: a name may be on several cores.
+  std::array<std::vector<uint64_t>, engine::kSubscriptionKinds> listened;
 
   uint64_t log_pending_bytes = 0;  // submitted and not durable
   uint64_t log_segment_bytes = 0;
@@ -74,6 +77,10 @@ struct CoreReport {
   std::vector<uint64_t> max_turn_ns;
 
   void Merge(CoreReport&& other);
+  // How many different names of a kind clients listen to.
+  size_t Listened(engine::SubscriptionKind kind) const {
+    return listened[static_cast<size_t>(kind)].size();
+  }
 };
 
 // Reads this core. `with_commands`: also the statistics of every command, which take more to copy.

@@ -101,7 +101,7 @@ void WriteClients(const InfoContext& info, std::string* out) {
   Add(out, "blocked_clients:{}", info.engine.blocked_clients.load());
   Add(out, "tracking_clients:0");
   Add(out, "clients_in_timeout_table:{}", info.report.blocked_with_deadline);
-  Add(out, "pubsub_clients:0");
+  Add(out, "pubsub_clients:{}", info.report.subscribed_clients);
   Add(out, "watching_clients:{}", info.report.watching_clients);
   Add(out, "total_watched_keys:{}", info.report.watched_keys);
   Add(out, "total_blocking_keys:{}", info.report.blocking_keys);

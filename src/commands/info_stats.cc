@@ -4,6 +4,8 @@
 namespace holdfast::commands {
 namespace {
 
+using engine::SubscriptionKind;
+
 double Kbps(uint64_t bytes) { return static_cast<double>(bytes) / 1024; }
 
 }  // namespace
@@ -33,9 +35,9 @@ void WriteStats(const InfoContext& info, std::string* out) {
   Add(out, "evicted_clients:{}", stats.evicted_clients);
   Add(out, "keyspace_hits:{}", stats.keyspace_hits);
   Add(out, "keyspace_misses:{}", stats.keyspace_misses);
-  Add(out, "pubsub_channels:0");
-  Add(out, "pubsub_patterns:0");
-  Add(out, "pubsubshard_channels:0");
+  Add(out, "pubsub_channels:{}", info.report.Listened(SubscriptionKind::kChannel));
+  Add(out, "pubsub_patterns:{}", info.report.Listened(SubscriptionKind::kPattern));
+  Add(out, "pubsubshard_channels:{}", info.report.Listened(SubscriptionKind::kShardChannel));
   Add(out, "latest_fork_usec:0");
   Add(out, "total_forks:0");
   Add(out, "migrate_cached_sockets:0");
@@ -55,6 +57,9 @@ void WriteStats(const InfoContext& info, std::string* out) {
   Add(out, "forwarded_requests_in_doubt:{}", stats.forwarded_in_doubt);
   Add(out, "forwarded_requests_waiting:{}", stats.forwarded_waiting);
   Add(out, "follower_reads:{}", stats.follower_reads);
+  Add(out, "publications_sent:{}", stats.publications_sent);
+  Add(out, "publications_received:{}", stats.publications_received);
+  Add(out, "publications_dropped:{}", stats.publications_dropped);
   Add(out, "unexpected_error_replies:{}", stats.unexpected_errors);
   Add(out, "total_error_replies:{}", errors);
   Add(out, "dump_payload_sanitizations:0");

@@ -83,6 +83,21 @@ void MemoryStats(engine::SessionContext& ctx);
 // monitor.cc
 void Monitor(engine::SessionContext& ctx);
 
+// pubsub.cc
+void Psubscribe(engine::SessionContext& ctx);
+void Publish(engine::SessionContext& ctx);
+void PubsubChannels(engine::SessionContext& ctx);
+void PubsubNumpat(engine::SessionContext& ctx);
+void PubsubNumsub(engine::SessionContext& ctx);
+void PubsubShardchannels(engine::SessionContext& ctx);
+void PubsubShardnumsub(engine::SessionContext& ctx);
+void Punsubscribe(engine::SessionContext& ctx);
+void Spublish(engine::SessionContext& ctx);
+void Ssubscribe(engine::SessionContext& ctx);
+void Subscribe(engine::SessionContext& ctx);
+void Sunsubscribe(engine::SessionContext& ctx);
+void Unsubscribe(engine::SessionContext& ctx);
+
 // replication.cc
 void Readonly(engine::SessionContext& ctx);
 void Readwrite(engine::SessionContext& ctx);

@@ -210,6 +210,7 @@ class Parser {
 };
 
 bool Covers(const engine::KeySpec& spec, int position) {
+  if ((spec.flags & engine::kKeyNotKey) != 0) return false;
   switch (spec.kind) {
     case engine::KeySpec::Kind::kNone:
       return false;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "engine/command.h"
 #include "engine/owned_args.h"
 #include "engine/reply_queue.h"
+#include "engine/subscriptions.h"
 
 namespace holdfast::engine {
 
@@ -56,6 +58,7 @@ class Client {
   bool no_touch = false;
   bool readonly = false;  // READONLY: this node may answer reads
   bool monitor = false;
+  std::unique_ptr<Subscriptions> subscriptions;  // null: none. Changed by PubSub only
   ReplyMode reply_mode = ReplyMode::kOn;
 
   // ---- Transaction.
@@ -113,7 +116,17 @@ class Client {
   virtual size_t output_bytes() const = 0;
   // What the client holds in buffers, queues and names.
   size_t memory_bytes() const {
-    return sizeof(Client) + input_bytes() + output_bytes() + queued_bytes + name.size();
+    return sizeof(Client) + input_bytes() + output_bytes() + queued_bytes + name.size() +
+           subscription_bytes();
+  }
+
+  // ---- Publish and subscribe.
+  bool subscribed() const { return subscriptions != nullptr; }
+  size_t subscription_count(SubscriptionKind kind) const {
+    return subscriptions == nullptr ? 0 : subscriptions->count(kind);
+  }
+  size_t subscription_bytes() const {
+    return subscriptions == nullptr ? 0 : subscriptions->bytes();
   }
 };
 

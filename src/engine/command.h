@@ -75,6 +75,7 @@ enum KeyFlag : uint32_t {
   kKeyInsert = 1u << 6,
   kKeyDelete = 1u << 7,
   kKeyVariable = 1u << 8,
+  kKeyNotKey = 1u << 9,  // decides the slot like a key, and is none: a shard channel
 };
 
 // Where a command's keys are among its arguments. A command has at most two specifications.

@@ -126,6 +126,12 @@ void Core::FlushClients() {
   flushing_.clear();
 }
 
+void Core::FlushEarly(Client* client) {
+  if (transport_ != nullptr) transport_->Flush();
+  for (auto& outbox : outboxes_) outbox->Flush();
+  client->Flush();
+}
+
 void Core::ArmTick(int64_t at_ms) {
   if (tick_at_ms_ != 0 && tick_at_ms_ <= at_ms && tick_.active()) return;
   tick_at_ms_ = at_ms;
@@ -257,6 +263,8 @@ void Core::OnItem(replica::PeerLink& link, replica::ItemKind kind, std::string_v
     OnSnapshotItem(link, bytes);
   } else if (kind == replica::ItemKind::kSnapshotAck) {
     OnSnapshotAck(link, bytes);
+  } else if (kind == replica::ItemKind::kPublish) {
+    pubsub_.OnPeerItem(link, bytes);
   } else if (peer_events.on_item) {
     peer_events.on_item(link, kind, bytes);
   }

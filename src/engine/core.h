@@ -26,6 +26,7 @@
 #include "engine/forwarding.h"
 #include "engine/partition.h"
 #include "engine/persister.h"
+#include "engine/pubsub.h"
 #include "engine/rates.h"
 #include "engine/slowlog.h"
 #include "engine/snapshots.h"
@@ -93,6 +94,9 @@ class Core final : public PartitionHost, public replica::MessageSink, public rep
   void WaitUntilCalm(Client* client);
   // The lane of the client's next request is full; see Router. It is resumed when there is room.
   void WaitForRoom(Client* client);
+  // Writes the client's replies that may leave before the turn ends, behind the messages to other
+  // cores and nodes, as at the turn's end.
+  void FlushEarly(Client* client);
 
   // ---- CLIENT PAUSE.
   struct Pause {
@@ -113,6 +117,8 @@ class Core final : public PartitionHost, public replica::MessageSink, public rep
   Persister& persister() { return *persister_; }
   Snapshots& snapshots() { return *snapshots_; }
   Evictor& evictor() { return evictor_; }
+  PubSub& pubsub() { return pubsub_; }
+  const PubSub& pubsub() const { return pubsub_; }
   // The way of requests to and from other cores and nodes.
   Forwarding& forwarding() { return *forwarding_; }
   const Router& router() const { return forwarding_->router(); }
@@ -215,6 +221,7 @@ class Core final : public PartitionHost, public replica::MessageSink, public rep
   std::vector<uint64_t> waiting_for_room_;
   std::vector<uint64_t> waiting_for_pause_;
   Evictor evictor_{this};
+  PubSub pubsub_{this};
   Pause pause_;
   net::Timer tick_;
   int64_t tick_at_ms_ = 0;

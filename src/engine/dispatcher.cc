@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -58,16 +59,35 @@ bool RunsInsideMulti(const Command& command) {
                                     name == "watch" || name == "quit" || name == "reset");
 }
 
-void RunSession(Client* client, const Command& command, Args args) {
+// What a client may still do in RESP2 once it listens, where a message can't be told from a reply.
+bool AllowedWhileSubscribed(const Command& command) {
+  const std::string_view name = command.name;
+  return command.parent.empty() &&
+         (name == "ping" || name == "subscribe" || name == "unsubscribe" || name == "psubscribe" ||
+          name == "punsubscribe" || name == "ssubscribe" || name == "sunsubscribe" ||
+          name == "quit" || name == "reset");
+}
+
+// `in_transaction`, `behind`: see SessionContext.
+void RunSession(Client* client, const Command& command, Args args, bool in_transaction = false,
+                const TransactionGate* behind = nullptr) {
   const int64_t begin_ns = client->core->clock().MonotonicNs();
+  std::optional<PubSub::AfterReply> after_reply;
+  if (client->subscribed()) after_reply.emplace(client);
   // The handler writes into a string of its own: it may reserve places in the queue meanwhile.
   std::string reply;
   resp::Writer writer(&reply, client->protocol);
   SessionContext context(client, command, args, &writer);
+  context.in_transaction = in_transaction;
+  context.behind = behind;
   command.session(context);
   if (!reply.empty()) {
     client->replies.Begin(nullptr)->append(reply);
-    FinishReply(client);
+    if (context.replies_messages) {
+      client->replies.CommitReady();
+    } else {
+      FinishReply(client);
+    }
   }
   if (context.accounts_itself) return;
   client->core->CommandDone({&command, args, client->db}, CallerOf(*client),
@@ -269,6 +289,14 @@ Dispatched Dispatch(Client* client, Args args) {
     AfterRequest(client);
     return Dispatched::kDone;
   }
+  if (client->subscribed() && client->protocol == 2 && !AllowedWhileSubscribed(*command)) {
+    Reject(client, command,
+           "ERR Can't execute '" + FullName(*command) +
+               "': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in "
+               "this context");
+    AfterRequest(client);
+    return Dispatched::kDone;
+  }
   client->last_command = command;
   ++client->commands;
   const bool queued = client->in_multi && !RunsInsideMulti(*command);
@@ -330,12 +358,17 @@ std::vector<uint32_t> DatabasesOf(const Client& client, const std::vector<Queued
 // command its bytes from the partition, or whatever its session handler answers.
 void ReplyTransaction(Client* client, const TransactionRequest& transaction, Partition* partition,
                       const ExecResult* result, std::vector<std::string> replies) {
+  // Among them may be subscribing, and publishing to itself.
+  const PubSub::AfterReply after_reply(client);
+  TransactionGate gate;
+  if (partition != nullptr) gate = {partition, result->gate, result->is_write};
   resp::Writer(client->replies.Begin(nullptr), client->protocol).Array(transaction.queued.size());
   FinishReply(client);
   size_t next = 0;
   for (const QueuedCommand& queued : transaction.queued) {
     if (queued.command->route == Route::kSession) {
-      RunSession(client, *queued.command, queued.args.args());
+      RunSession(client, *queued.command, queued.args.args(), /*in_transaction=*/true,
+                 partition != nullptr ? &gate : nullptr);
       continue;
     }
     client->replies.Begin(partition)->append(replies[next++]);

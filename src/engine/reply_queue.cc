@@ -101,6 +101,17 @@ bool ReplyQueue::Fill(uint64_t slot, std::string_view bytes) {
   return true;
 }
 
+bool ReplyQueue::PutBefore(uint64_t slot, std::string_view bytes) {
+  Node* last = Last();
+  if (last == nullptr || slot + 1 != next_number_ || last->state != State::kSlot) return false;
+  // Only one place at a time: what waits for another slot keeps it.
+  if (!before_.empty() && before_slot_ != slot) return false;
+  before_slot_ = slot;
+  before_.append(bytes);
+  bytes_ += bytes.size();
+  return true;
+}
+
 ReplyQueue::Node* ReplyQueue::Append() {
   nodes_.emplace_back();
   ++next_number_;
@@ -124,8 +135,14 @@ void ReplyQueue::Pop() {
 }
 
 void ReplyQueue::TakeReady(std::string* out) {
-  while (!empty() && IsOpen(nodes_[head_])) {
+  while (!empty()) {
+    if (!before_.empty() && before_slot_ + (nodes_.size() - head_) == next_number_) {
+      bytes_ -= before_.size();
+      out->append(before_);
+      before_ = std::string();
+    }
     Node& node = nodes_[head_];
+    if (!IsOpen(node)) return;
     bytes_ -= node.bytes.size();
     if (out->empty()) {
       *out = std::move(node.bytes);

@@ -36,6 +36,10 @@ class ReplyQueue {
   // The reserved place stays without a reply (CLIENT REPLY OFF).
   bool FillNothing(uint64_t slot) { return Fill(slot, {}); }
 
+  // Puts bytes before the reply of `slot`, behind everything else. False, with nothing done, when
+  // it isn't the last place and unfilled.
+  [[nodiscard]] bool PutBefore(uint64_t slot, std::string_view bytes);
+
   // Moves all replies that may leave to `out`.
   void TakeReady(std::string* out);
   // What the first reply that may not leave waits for; nullptr when it is a slot or there is none.
@@ -74,6 +78,8 @@ class ReplyQueue {
   uint64_t next_number_ = 1;  // every node has a number; a slot is known by it
   size_t bytes_ = 0;
   size_t open_slots_ = 0;
+  std::string before_;  // leaves before the reply of before_slot_
+  uint64_t before_slot_ = 0;
 };
 
 }  // namespace holdfast::engine

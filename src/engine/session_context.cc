@@ -23,10 +23,15 @@ bool SessionContext::ParseInt(size_t i, int64_t* value, std::string_view error) 
 }
 
 ReplyAddress SessionContext::Defer() {
+  const ReplyAddress address = DeferReplyOnly();
+  client.deferred_slots.push_back(address.slot);
+  ++client.waiting;
+  return address;
+}
+
+ReplyAddress SessionContext::DeferReplyOnly() {
   const uint64_t slot = client.replies.Reserve();
   NoteReserved(&client, slot);
-  client.deferred_slots.push_back(slot);
-  ++client.waiting;
   return {core.number(), client.id, slot};
 }
 

@@ -11,6 +11,13 @@
 
 namespace holdfast::engine {
 
+// What the commands on keys of an EXEC wait for, on the client's own core.
+struct TransactionGate {
+  Partition* partition = nullptr;
+  Gate gate;
+  bool is_write = false;
+};
+
 class SessionContext {
  public:
   SessionContext(Client* the_client, const Command& the_command, Args the_args,
@@ -36,10 +43,20 @@ class SessionContext {
   // The reply comes later: nothing may be written to `reply`. No further request of this client
   // runs before core.Deliver(address, bytes) was called, on any core.
   ReplyAddress Defer();
+  // The same, but further requests run meanwhile; their replies wait behind this one.
+  ReplyAddress DeferReplyOnly();
 
   // Set by a handler whose command isn't over when it returns: it calls core.CommandDone itself
   // when it is, so that statistics and slow log see the whole of it.
   bool accounts_itself = false;
+  // Set by a handler whose reply is one of messages, which CLIENT REPLY doesn't mute.
+  bool replies_messages = false;
+
+  // ---- Inside EXEC.
+  bool in_transaction = false;
+  // What nobody may hear of before the transaction is committed waits for this; null: nothing has
+  // to wait.
+  const TransactionGate* behind = nullptr;
 };
 
 }  // namespace holdfast::engine

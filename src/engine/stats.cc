@@ -95,6 +95,9 @@ void CoreStats::Merge(const CoreStats& other) {
   forwarded_refused += other.forwarded_refused;
   forwarded_in_doubt += other.forwarded_in_doubt;
   follower_reads += other.follower_reads;
+  publications_sent += other.publications_sent;
+  publications_received += other.publications_received;
+  publications_dropped += other.publications_dropped;
   forwarded_waiting += other.forwarded_waiting;
   max_turn_ns = std::max(max_turn_ns, other.max_turn_ns);
 }

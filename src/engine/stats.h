@@ -60,13 +60,16 @@ struct CoreStats {
   uint64_t query_buffer_limit_disconnections = 0;
   uint64_t output_buffer_limit_disconnections = 0;
   uint64_t unexpected_errors = 0;
-  uint64_t forwarded_sent = 0;      // requests to other nodes
-  uint64_t forwarded_received = 0;  // requests of other nodes
-  uint64_t forwarded_refused = 0;   // own requests that came back, to be sent elsewhere
-  uint64_t forwarded_in_doubt = 0;  // own writes whose answer was lost
-  uint64_t follower_reads = 0;      // answered here although another node leads
-  uint64_t forwarded_waiting = 0;   // own requests that are held or not answered, at present
-  uint64_t max_turn_ns = 0;         // longest turn of the loop since CONFIG RESETSTAT
+  uint64_t forwarded_sent = 0;         // requests to other nodes
+  uint64_t forwarded_received = 0;     // requests of other nodes
+  uint64_t forwarded_refused = 0;      // own requests that came back, to be sent elsewhere
+  uint64_t forwarded_in_doubt = 0;     // own writes whose answer was lost
+  uint64_t publications_sent = 0;      // own messages for the other nodes
+  uint64_t publications_received = 0;  // other nodes' messages
+  uint64_t publications_dropped = 0;   // missed by a node that was gone or behind, each time
+  uint64_t follower_reads = 0;         // answered here although another node leads
+  uint64_t forwarded_waiting = 0;      // own requests that are held or not answered, at present
+  uint64_t max_turn_ns = 0;            // longest turn of the loop since CONFIG RESETSTAT
 
   // Counts an error reply by the word it begins with; at most 128 different words are kept.
   void CountError(std::string_view text);

@@ -29,8 +29,9 @@ enum class ItemKind : uint8_t {
   kSnapshotAck = 6,  // it arrived
   kJoin = 7,         // a node asks to become part of the cluster
   kJoinReply = 8,
+  kPublish = 9,  // a message for subscribers (publication.h); protocol kProtocolWithPublications
 };
-inline constexpr uint8_t kMaxItemKind = 8;
+inline constexpr uint8_t kMaxItemKind = 9;
 
 // "HFF1": also the version of the format.
 inline constexpr uint32_t kFrameMagic = 0x31464648;

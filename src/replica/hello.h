@@ -38,7 +38,9 @@ namespace holdfast::replica {
 
 // The protocol versions that this program speaks: frames, items and messages.
 inline constexpr uint16_t kProtocolMin = 1;
-inline constexpr uint16_t kProtocolMax = 1;
+inline constexpr uint16_t kProtocolMax = 2;
+// From this version on a peer takes items of kind kPublish.
+inline constexpr uint16_t kProtocolWithPublications = 2;
 
 // The commands that travel between nodes; each has one argument.
 inline constexpr std::string_view kHelloCommand = "RAFT.HELLO";

@@ -231,6 +231,21 @@ bool Transport::Send(raft::NodeId to, ItemKind kind, std::string_view head, std:
   return link != nullptr && link->Send(kind, head, body);
 }
 
+size_t Transport::Broadcast(ItemKind kind, uint16_t protocol, size_t max_pending_bytes,
+                            std::string_view head, std::string_view body) {
+  size_t missed = 0;
+  for (const auto& dial : dials_) {
+    // Seeds are nodes that have a peer's entry of their own as soon as they are known.
+    if (dial->removed || dial->peer.id == raft::kNoNode) continue;
+    PeerLink* const link = dial->link.get();
+    // One item may be larger than the limit when nothing waits, as PeerLink has it.
+    const bool sent = link != nullptr && link->up() && link->protocol() >= protocol &&
+                      link->pending_bytes() <= max_pending_bytes && link->Send(kind, head, body);
+    if (!sent) ++missed;
+  }
+  return missed;
+}
+
 bool Transport::SendMessage(uint32_t partition, const raft::Message& message) {
   PeerLink* const link = Link(message.to);
   return link != nullptr && link->SendMessage(partition, message);

@@ -87,6 +87,12 @@ class Transport {
 
   // As PeerLink's; false also when there is no link.
   bool Send(raft::NodeId to, ItemKind kind, std::string_view head, std::string_view body = {});
+  // Sends an item to every peer that speaks protocol version `protocol`, without waiting for those
+  // that can't be reached or have more than `max_pending_bytes` to read already. Returns how many
+  // peers it was not sent to. Only links that this core dialed are used, since these come one after
+  // the other: what it sends this way to one peer arrives in order even when links break.
+  size_t Broadcast(ItemKind kind, uint16_t protocol, size_t max_pending_bytes,
+                   std::string_view head, std::string_view body);
   // To `message.to`.
   bool SendMessage(uint32_t partition, const raft::Message& message);
   // Writes what was sent in this turn. Call it once, at the turn's end.

@@ -43,6 +43,7 @@ Session::Session(engine::Core* the_core, uint64_t the_id, net::Socket socket, Se
 Session::~Session() {
   engine::CancelBlocked(this);
   engine::UnwatchAll(this);
+  core->pubsub().UnsubscribeAll(this);
   if (monitor) core->engine().monitors.fetch_sub(1);
   core->RemoveClient(this);
   core->engine().ReleaseClient();
@@ -203,7 +204,9 @@ void Session::Flush() {
 }
 
 bool Session::CheckOutputLimit() {
-  const auto kind = monitor ? engine::ClientClass::kReplica : engine::ClientClass::kNormal;
+  const auto kind = monitor        ? engine::ClientClass::kReplica
+                    : subscribed() ? engine::ClientClass::kPubsub
+                                   : engine::ClientClass::kNormal;
   const engine::OutputLimit& limit = core->config().output_limits[static_cast<size_t>(kind)];
   const size_t bytes = output_bytes();
   if (bytes > limit.HardBytes()) {
@@ -241,7 +244,8 @@ void Session::Check(int64_t now_ms) {
   if (closing) return;
   if (!CheckOutputLimit()) return;
   const int64_t timeout_ms = core->config().timeout_s * 1000;
-  if (timeout_ms > 0 && !monitor && waiting == 0 && now_ms - last_interaction_ms > timeout_ms) {
+  if (timeout_ms > 0 && !monitor && !subscribed() && waiting == 0 &&
+      now_ms - last_interaction_ms > timeout_ms) {
     Close("idle for longer than the timeout");
   }
 }

@@ -102,6 +102,37 @@ async function server(redis) {
   db3.disconnect();
 }
 
+async function pubsub(redis) {
+  const listener = connect();
+  const heard = [];
+  listener.on('message', (channel, message) => heard.push([channel, message]));
+  listener.on('pmessage', (pattern, channel, message) => heard.push([pattern, channel, message]));
+  listener.on('smessage', (channel, message) => heard.push(['shard', channel, message]));
+  equal(await listener.subscribe('news', 'weather'), 2);
+  equal(await listener.psubscribe('w*'), 3);
+  equal(await redis.publish('news', 'hello'), 1);
+  equal(await redis.publish('weather', 'rain'), 2);
+  await waitFor('all are heard', () => heard.length === 3);
+  equal(heard, [
+    ['news', 'hello'],
+    ['weather', 'rain'],
+    ['w*', 'weather', 'rain'],
+  ]);
+  equal(await redis.pubsub('NUMSUB', 'news'), ['news', 1]);
+  equal(await listener.ssubscribe('shards'), 1);
+  equal(await redis.spublish('shards', 's'), 1);
+  await waitFor('the shard message is heard', () => heard.length === 4);
+  equal(heard[3], ['shard', 'shards', 's']);
+  await listener.unsubscribe('news');
+  equal(await redis.publish('news', 'nobody'), 0);
+  // It subscribes again by itself when it has lost its connection.
+  const id = (await redis.client('LIST', 'TYPE', 'PUBSUB')).match(/id=(\d+)/)[1];
+  equal(await redis.client('KILL', 'ID', id), 1);
+  await waitFor('it is back', async () => (await redis.publish('weather', 'sun')) === 2);
+  await waitFor('it hears again', () => heard.some((m) => m[1] === 'sun'));
+  listener.disconnect();
+}
+
 async function locks(redis, other) {
   const token = await redis.call('LOCK', 'lock', 'me', 60000);
   isTrue(Number.isSafeInteger(token) && token > 0);
@@ -137,6 +168,7 @@ run(async () => {
   await scans(redis);
   await errors(redis);
   await server(redis);
+  await pubsub(redis);
   if (withLocks) await locks(redis, other);
   await reconnect(redis);
   equal(await redis.quit(), 'OK');

@@ -102,6 +102,32 @@ async function server(client, RESP) {
   await (version >= 5 ? named.close() : named.quit());
 }
 
+async function pubsub(client, RESP) {
+  const listener = await connect(RESP);
+  const heard = [];
+  const hear = (message, channel) => heard.push([channel, message]);
+  await listener.subscribe(['news', 'weather'], hear);
+  await listener.pSubscribe('w*', hear);
+  equal(await client.publish('news', 'hello'), 1);
+  equal(await client.publish('weather', 'rain'), 2);
+  await waitFor('all are heard', () => heard.length === 3);
+  equal(heard, [
+    ['news', 'hello'],
+    ['weather', 'rain'],
+    ['weather', 'rain'],
+  ]);
+  // In RESP3 the connection is good for everything else, too.
+  if (RESP === 3) equal(await listener.ping(), 'PONG');
+  // By name: without one, versions 4 and 5 wait in vain for Redis's answer, too.
+  await listener.unsubscribe('news');
+  await listener.pUnsubscribe('w*');
+  equal(await client.publish('news', 'nobody'), 0);
+  equal(await client.publish('weather', 'sun'), 1);
+  await waitFor('the last one is heard', () => heard.length === 4);
+  await listener.unsubscribe('weather');
+  await (version >= 5 ? listener.close() : listener.quit());
+}
+
 async function locks(client, other) {
   const token = await client.sendCommand(['LOCK', 'lock', 'me', '60000']);
   isTrue(Number.isSafeInteger(token) && token > 0);
@@ -141,6 +167,7 @@ run(async () => {
     await scans(client);
     await errors(client);
     await server(client, RESP);
+    await pubsub(client, RESP);
     if (withLocks) await locks(client, other);
     await reconnect(client);
     for (const each of [client, other]) await (version >= 5 ? each.close() : each.quit());

@@ -131,6 +131,40 @@ def server(r):
     named.close()
 
 
+def pubsub(r):
+    with r.pubsub() as p:
+        p.subscribe("news", "weather")
+        p.psubscribe("w*")
+        kinds = [p.get_message(timeout=30)["type"] for _ in range(3)]
+        equal(kinds, ["subscribe", "subscribe", "psubscribe"])
+        equal(r.publish("news", "hello"), 1)
+        equal(p.get_message(timeout=30), {"type": "message", "pattern": None, "channel": b"news", "data": b"hello"})
+        equal(r.publish("weather", "rain"), 2)
+        got = [p.get_message(timeout=30) for _ in range(2)]
+        equal([m["type"] for m in got], ["message", "pmessage"])
+        equal([m["pattern"] for m in got], [None, b"w*"])
+        p.ping()
+        equal(p.get_message(timeout=30)["type"], "pong")
+        equal(r.pubsub_channels(), [b"news", b"weather"])
+        equal(r.pubsub_numsub("news", "none"), [(b"news", 1), (b"none", 0)])
+        equal(r.pubsub_numpat(), 1)
+        p.unsubscribe()
+        p.punsubscribe()
+        kinds = [p.get_message(timeout=30)["type"] for _ in range(3)]
+        equal(kinds, ["unsubscribe", "unsubscribe", "punsubscribe"])
+        # By a callback, on a thread of the library's.
+        heard = []
+        p.subscribe(**{"called": lambda m: heard.append(m["data"])})
+        thread = p.run_in_thread(sleep_time=0.01)
+        wait_for("it listens", lambda: r.pubsub_numsub("called") == [(b"called", 1)])
+        with r.pipeline() as transaction:
+            equal(transaction.publish("called", "1").set("published", "x").publish("called", "2").execute(), [1, True, 1])
+        wait_for("both are heard", lambda: len(heard) == 2)
+        equal(heard, [b"1", b"2"])
+        thread.stop()
+        thread.join(30)
+
+
 def locks(r, other):
     token = r.execute_command("LOCK", "lock", "me", 60000)
     equal(isinstance(token, int) and token > 0, True)
@@ -166,6 +200,7 @@ pipelines(r)
 scans(r)
 errors(r)
 server(r)
+pubsub(r)
 if with_locks:
     locks(r, other)
 reconnect(r)

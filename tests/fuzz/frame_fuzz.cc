@@ -15,6 +15,7 @@
 #include "replica/frame.h"
 #include "replica/hello.h"
 #include "replica/message_codec.h"
+#include "replica/publication.h"
 
 namespace holdfast::replica {
 namespace {
@@ -29,6 +30,12 @@ void FuzzMessage(std::string_view bytes) {
   CHECK(EncodedMessageSize(partition, message) == bytes.size());
 }
 
+void FuzzPublication(std::string_view bytes) {
+  Publication publication;
+  if (!DecodePublication(bytes, &publication).ok()) return;
+  CHECK(EncodePublicationHead(publication).append(publication.message) == bytes);
+}
+
 void FuzzFrame(std::string_view frame) {
   FrameHeader header;
   if (!CheckFrame(frame, &header).ok()) return;
@@ -36,6 +43,7 @@ void FuzzFrame(std::string_view frame) {
   ForEachItem(frame, [&](ItemKind kind, std::string_view bytes) {
     writer.Add(kind, bytes.size())->append(bytes);
     if (kind == ItemKind::kRaft) FuzzMessage(bytes);
+    if (kind == ItemKind::kPublish) FuzzPublication(bytes);
     return true;
   });
   CHECK(writer.items() == header.items);

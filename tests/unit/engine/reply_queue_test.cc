@@ -66,5 +66,46 @@ TEST_CASE("slots are found however many replies went before") {
   CHECK_FALSE(queue.Fill(1'000'000, "x"));
 }
 
+TEST_CASE("what is put before the last slot leaves behind everything that came earlier") {
+  ReplyQueue queue;
+  Ready(&queue, "a");
+  const uint64_t early = queue.Reserve();
+  const uint64_t slot = queue.Reserve();
+  CHECK(queue.PutBefore(slot, "1"));
+  CHECK(queue.PutBefore(slot, "2"));
+  CHECK(queue.bytes() == 3);
+  CHECK(Take(&queue) == "a");
+  CHECK(queue.bytes() == 2);
+  CHECK(queue.Fill(early, "b"));
+  CHECK(Take(&queue) == "b12");
+  CHECK(queue.bytes() == 0);
+  CHECK(Take(&queue).empty());
+  CHECK(queue.PutBefore(slot, "3"));
+  CHECK(queue.Fill(slot, "c"));
+  Ready(&queue, "d");
+  CHECK(Take(&queue) == "3cd");
+  CHECK(queue.empty());
+  CHECK(queue.bytes() == 0);
+}
+
+TEST_CASE("nothing is put before a slot that is filled, gone or not the last") {
+  ReplyQueue queue;
+  CHECK_FALSE(queue.PutBefore(0, "x"));
+  CHECK_FALSE(queue.PutBefore(1, "x"));
+  const uint64_t first = queue.Reserve();
+  CHECK(queue.PutBefore(first, "1"));
+  const uint64_t second = queue.Reserve();
+  CHECK_FALSE(queue.PutBefore(first, "x"));
+  // One place at a time.
+  CHECK_FALSE(queue.PutBefore(second, "x"));
+  CHECK(queue.Fill(first, "a"));
+  CHECK(Take(&queue) == "1a");
+  CHECK(queue.PutBefore(second, "2"));
+  CHECK(queue.Fill(second, "b"));
+  CHECK_FALSE(queue.PutBefore(second, "x"));
+  CHECK(Take(&queue) == "2b");
+  CHECK_FALSE(queue.PutBefore(second, "x"));
+}
+
 }  // namespace
 }  // namespace holdfast::engine

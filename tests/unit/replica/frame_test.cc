@@ -129,7 +129,8 @@ TEST_CASE("a right checksum over wrong items doesn't help") {
   FrameHeader header;
   REQUIRE(CheckFrame(Signed(good + std::string("\x01\x01x")), &header).ok());
   for (const std::string& items :
-       {std::string(), std::string("\0\x01x", 3), std::string("\x09\x01x"), std::string("\x01"),
+       {std::string(), std::string("\0\x01x", 3),
+        std::string{static_cast<char>(kMaxItemKind + 1), '\x01', 'x'}, std::string("\x01"),
         std::string("\x01\x02x"), std::string("\x01\x01x\x01\x01y"), std::string("\x01\x81\0x", 4),
         std::string("\x01\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01x")}) {
     CAPTURE(items);

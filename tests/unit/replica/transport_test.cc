@@ -346,5 +346,40 @@ TEST_CASE("P19_a_process_that_was_stopped_does_not_blame_its_peers") {
   CHECK(pair.b.recorder.downs.empty());
 }
 
+TEST_CASE("a broadcast goes to every peer that can be reached, by dialed links only") {
+  Nodes nodes;
+  Node& a = nodes.Add(1);
+  Node& b = nodes.Add(2);
+  Node& old = nodes.Add(3);
+  old.credentials.self.protocol_max = 1;
+  for (Node* node : {&a, &b, &old}) node->Start();
+  a.transport->SetPeers({b.peer(), old.peer(), {9, Loopback(1)}});
+  REQUIRE(nodes.Until([&] {
+    return a.transport->Link(2) != nullptr && a.transport->Link(3) != nullptr &&
+           b.recorder.ups > 0 && old.recorder.ups > 0;
+  }));
+  const auto broadcast = [](Node& node, size_t max_pending, std::string_view body) {
+    return node.transport->Broadcast(ItemKind::kPublish, kProtocolWithPublications, max_pending,
+                                     "head ", body);
+  };
+  // One is too old for it, one isn't there.
+  CHECK(broadcast(a, 1000, "body") == 2);
+  REQUIRE(nodes.Until([&] { return b.recorder.items.size() == 1; }));
+  CHECK(b.recorder.items[0].kind == ItemKind::kPublish);
+  CHECK(b.recorder.items[0].bytes == "head body");
+  CHECK(old.recorder.items.empty());
+  // That link was dialed over there.
+  CHECK(b.transport->Link(1) != nullptr);
+  CHECK(broadcast(b, 1000, "body") == 0);
+  // What waits to be read counts, and one item may be larger than the limit.
+  CHECK(broadcast(a, 1000, std::string(5000, 'x')) == 2);
+  CHECK(broadcast(a, 1000, "more") == 3);
+  REQUIRE(nodes.Until([&] { return b.recorder.items.size() == 2; }));
+  CHECK(broadcast(a, 1000, "again") == 2);
+  REQUIRE(nodes.Until([&] { return b.recorder.items.size() == 3; }));
+  CHECK(b.recorder.items[2].bytes == "head again");
+  CHECK(a.recorder.items.empty());
+}
+
 }  // namespace
 }  // namespace holdfast::replica

@@ -1,0 +1,197 @@
+// The rows of publish and subscribe.
+#include "commands/key_specs.h"
+#include "commands/rows.h"
+#include "commands/server_handlers.h"
+
+namespace holdfast::commands {
+namespace {
+
+using engine::Command;
+using engine::kAclPubsub;
+using engine::kFast;
+using engine::kKeyNotKey;
+using engine::kLoading;
+using engine::kMayReplicate;
+using engine::kNoscript;
+using engine::kPubsub;
+using engine::kStale;
+
+constexpr Command kPubsubSubcommands[] = {
+    {.name = "channels",
+     .arity = -2,
+     .flags = kPubsub | kLoading | kStale,
+     .session = PubsubChannels,
+     .acl = kAclPubsub,
+     .since = "2.8.0",
+     .group = "pubsub",
+     .complexity = "O(N) where N is the number of active channels, and assuming constant time "
+                   "pattern matching (relatively short channels and patterns)",
+     .summary = "List active channels",
+     .syntax = "[pattern]"},
+    {.name = "help",
+     .arity = 2,
+     .flags = kLoading | kStale,
+     .session = ContainerHelp,
+     .since = "6.2.0",
+     .group = "pubsub",
+     .complexity = "O(1)",
+     .summary = "Show helpful text about the different subcommands"},
+    {.name = "numpat",
+     .arity = 2,
+     .flags = kPubsub | kLoading | kStale,
+     .session = PubsubNumpat,
+     .acl = kAclPubsub,
+     .since = "2.8.0",
+     .group = "pubsub",
+     .complexity = "O(1)",
+     .summary = "Get the count of unique patterns pattern subscriptions"},
+    {.name = "numsub",
+     .arity = -2,
+     .flags = kPubsub | kLoading | kStale,
+     .session = PubsubNumsub,
+     .acl = kAclPubsub,
+     .since = "2.8.0",
+     .group = "pubsub",
+     .complexity = "O(N) for the NUMSUB subcommand, where N is the number of requested channels",
+     .summary = "Get the count of subscribers for channels",
+     .syntax = "[channel [channel ...]]"},
+    {.name = "shardchannels",
+     .arity = -2,
+     .flags = kPubsub | kLoading | kStale,
+     .session = PubsubShardchannels,
+     .acl = kAclPubsub,
+     .since = "7.0.0",
+     .group = "pubsub",
+     .complexity = "O(N) where N is the number of active shard channels, and assuming constant "
+                   "time pattern matching (relatively short shard channels).",
+     .summary = "List active shard channels",
+     .syntax = "[pattern]"},
+    {.name = "shardnumsub",
+     .arity = -2,
+     .flags = kPubsub | kLoading | kStale,
+     .session = PubsubShardnumsub,
+     .acl = kAclPubsub,
+     .since = "7.0.0",
+     .group = "pubsub",
+     .complexity = "O(N) for the SHARDNUMSUB subcommand, where N is the number of requested shard "
+                   "channels",
+     .summary = "Get the count of subscribers for shard channels",
+     .syntax = "[shardchannel [shardchannel ...]]"},
+};
+
+constexpr std::string_view kPubsubHelp[] = {
+    "CHANNELS [<pattern>]",
+    "    Return the currently active channels matching a <pattern> (default: '*').",
+    "NUMPAT",
+    "    Return number of subscriptions to patterns.",
+    "NUMSUB [<channel> ...]",
+    "    Return the number of subscribers for the specified channels, excluding",
+    "    pattern subscriptions(default: no channels).",
+    "SHARDCHANNELS [<pattern>]",
+    "    Return the currently active shard level channels matching a <pattern> (default: '*').",
+    "SHARDNUMSUB [<shardchannel> ...]",
+    "    Return the number of subscribers for the specified shard level channel(s)",
+};
+
+constexpr Command kPubsubRows[] = {
+    {.name = "psubscribe",
+     .arity = -2,
+     .flags = kPubsub | kNoscript | kLoading | kStale,
+     .session = Psubscribe,
+     .acl = kAclPubsub,
+     .since = "2.0.0",
+     .group = "pubsub",
+     .complexity = "O(N) where N is the number of patterns the client is already subscribed to.",
+     .summary = "Listen for messages published to channels matching the given patterns",
+     .syntax = "pattern [pattern ...]"},
+    {.name = "publish",
+     .arity = 3,
+     .flags = kPubsub | kLoading | kStale | kFast | kMayReplicate,
+     .session = Publish,
+     .acl = kAclPubsub,
+     .since = "2.0.0",
+     .group = "pubsub",
+     .complexity = "O(N+M) where N is the number of clients subscribed to the receiving channel "
+                   "and M is the total number of subscribed patterns (by any client).",
+     .summary = "Post a message to a channel",
+     .syntax = "channel message"},
+    {.name = "pubsub",
+     .arity = -2,
+     .since = "2.8.0",
+     .group = "pubsub",
+     .complexity = "Depends on subcommand.",
+     .summary = "A container for Pub/Sub commands",
+     .subcommands = kPubsubSubcommands,
+     .help = kPubsubHelp},
+    {.name = "punsubscribe",
+     .arity = -1,
+     .flags = kPubsub | kNoscript | kLoading | kStale,
+     .session = Punsubscribe,
+     .acl = kAclPubsub,
+     .since = "2.0.0",
+     .group = "pubsub",
+     .complexity = "O(N+M) where N is the number of patterns the client is already subscribed and "
+                   "M is the number of total patterns subscribed in the system (by any client).",
+     .summary = "Stop listening for messages posted to channels matching the given patterns",
+     .syntax = "[pattern [pattern ...]]"},
+    {.name = "spublish",
+     .arity = 3,
+     .flags = kPubsub | kLoading | kStale | kFast | kMayReplicate,
+     .keys = KeyAt(1, kKeyNotKey),
+     .session = Spublish,
+     .acl = kAclPubsub,
+     .since = "7.0.0",
+     .group = "pubsub",
+     .complexity =
+         "O(N) where N is the number of clients subscribed to the receiving shard channel.",
+     .summary = "Post a message to a shard channel",
+     .syntax = "shardchannel message"},
+    {.name = "ssubscribe",
+     .arity = -2,
+     .flags = kPubsub | kNoscript | kLoading | kStale,
+     .keys = KeysFrom(1, -1, 1, kKeyNotKey),
+     .session = Ssubscribe,
+     .acl = kAclPubsub,
+     .since = "7.0.0",
+     .group = "pubsub",
+     .complexity = "O(N) where N is the number of shard channels to subscribe to.",
+     .summary = "Listen for messages published to the given shard channels",
+     .syntax = "shardchannel [shardchannel ...]"},
+    {.name = "subscribe",
+     .arity = -2,
+     .flags = kPubsub | kNoscript | kLoading | kStale,
+     .session = Subscribe,
+     .acl = kAclPubsub,
+     .since = "2.0.0",
+     .group = "pubsub",
+     .complexity = "O(N) where N is the number of channels to subscribe to.",
+     .summary = "Listen for messages published to the given channels",
+     .syntax = "channel [channel ...]"},
+    {.name = "sunsubscribe",
+     .arity = -1,
+     .flags = kPubsub | kNoscript | kLoading | kStale,
+     .keys = KeysFrom(1, -1, 1, kKeyNotKey),
+     .session = Sunsubscribe,
+     .acl = kAclPubsub,
+     .since = "7.0.0",
+     .group = "pubsub",
+     .complexity = "O(N) where N is the number of clients already subscribed to a shard channel.",
+     .summary = "Stop listening for messages posted to the given shard channels",
+     .syntax = "[shardchannel [shardchannel ...]]"},
+    {.name = "unsubscribe",
+     .arity = -1,
+     .flags = kPubsub | kNoscript | kLoading | kStale,
+     .session = Unsubscribe,
+     .acl = kAclPubsub,
+     .since = "2.0.0",
+     .group = "pubsub",
+     .complexity = "O(N) where N is the number of clients already subscribed to a channel.",
+     .summary = "Stop listening for messages posted to the given channels",
+     .syntax = "[channel [channel ...]]"},
+};
+
+}  // namespace
+
+std::span<const Command> PubsubRows() { return kPubsubRows; }
+
+}  // namespace holdfast::commands
