@@ -17,6 +17,7 @@ using engine::Key;
 constexpr std::string_view kSameObject = "ERR source and destination objects are the same";
 
 // Writes what `source` holds to `target`, with its expiry time and fence, over whatever is there.
+// Collections have no fence: only a SET takes one.
 void Duplicate(ExecContext& ctx, const Key& source, Key* target) {
   const int64_t expire_at_ms = ctx.ExpireAt(source);
   if (const data::Collection* collection = source.object->collection()) {
