@@ -159,8 +159,9 @@ TEST_CASE("a change writes the records that it touches and no others") {
   REQUIRE(LoadKeyspace(&store, fixture.keyspace.get(), nullptr).ok());
   CHECK(fixture.keyspace->found_garbage());
   CHECK(fixture.Find("k") == nullptr);
+  GarbageCollector collector;
   int steps = 1;
-  while (!CollectGarbage(&store, 100).value()) ++steps;
+  while (!collector.Step(&store, 100).value()) ++steps;
   CHECK(steps >= 10);
   fixture.keyspace = fixture.Make();
   REQUIRE(LoadKeyspace(&store, fixture.keyspace.get(), nullptr).ok());
