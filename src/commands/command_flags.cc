@@ -60,6 +60,7 @@ constexpr NamedBit kCategories[] = {
     {engine::kAclLock, "lock"},
     {engine::kAclSequence, "sequence"},
     {engine::kAclHash, "hash"},
+    {engine::kAclSet, "set"},
 };
 
 std::vector<std::string_view> NamesOf(std::span<const NamedBit> bits, uint32_t set) {

@@ -114,6 +114,25 @@ void Seqcreate(engine::ExecContext& ctx);
 void Seqinfo(engine::ExecContext& ctx);
 void Seqnext(engine::ExecContext& ctx);
 
+// sets.cc
+void Sadd(engine::ExecContext& ctx);
+void Scard(engine::ExecContext& ctx);
+void Sdiff(engine::ExecContext& ctx);
+void Sdiffstore(engine::ExecContext& ctx);
+void Sinter(engine::ExecContext& ctx);
+void Sintercard(engine::ExecContext& ctx);
+void Sinterstore(engine::ExecContext& ctx);
+void Sismember(engine::ExecContext& ctx);
+void Smembers(engine::ExecContext& ctx);
+void Smismember(engine::ExecContext& ctx);
+void Smove(engine::ExecContext& ctx);
+void Spop(engine::ExecContext& ctx);
+void Srandmember(engine::ExecContext& ctx);
+void Srem(engine::ExecContext& ctx);
+void Sscan(engine::ExecContext& ctx);
+void Sunion(engine::ExecContext& ctx);
+void Sunionstore(engine::ExecContext& ctx);
+
 // strings.cc
 void Append(engine::ExecContext& ctx);
 void Decr(engine::ExecContext& ctx);

@@ -3,10 +3,28 @@
 #include "base/bytes.h"
 #include "base/check.h"
 #include "data/hash_object.h"
+#include "data/set_object.h"
 
 namespace holdfast::data {
 
+const EncodingLimits& CollectionOptions::Limits() const {
+  static const EncodingLimits defaults;
+  return limits != nullptr ? *limits : defaults;
+}
+
+std::string EncodeCount(uint64_t count) {
+  std::string head;
+  AppendVarint(&head, count);
+  return head;
+}
+
+bool DecodeCount(std::string_view head, uint64_t* count) {
+  ByteReader in(head);
+  return in.ReadVarint(count) && in.empty();
+}
+
 std::unique_ptr<Collection> NewCollection(ObjectType type, const CollectionOptions& options) {
+  if (type == ObjectType::kSet) return std::make_unique<SetObject>(options);
   CHECK(type == ObjectType::kHash);
   return std::make_unique<HashObject>(options);
 }
@@ -15,6 +33,9 @@ Status CheckElement(ObjectType type, std::string_view element, std::string_view 
   if (!HasElements(type)) return Status::Corruption("an element of a value that has none");
   if (element.size() > UINT32_MAX || value.size() > UINT32_MAX) {
     return Status::Corruption("an element of 4 GiB or more");
+  }
+  if (type == ObjectType::kSet && !value.empty()) {
+    return Status::Corruption("a member of a set with a value");
   }
   return Status::Ok();
 }

@@ -29,6 +29,8 @@ std::string_view TypeName(ObjectType type) {
       return "sequence";
     case ObjectType::kHash:
       return "hash";
+    case ObjectType::kSet:
+      return "set";
   }
   return "none";
 }

@@ -222,7 +222,7 @@ class World {
       seen.elements["one"] = "more";
       changes_.Put("one", "more");
     }
-    value_ = HashObject::EncodeHead(seen.elements.size());
+    value_ = EncodeCount(seen.elements.size());
     effect_.value = value_;
     effect_.changes = changes_.bytes();
     seen.meta = effect_.meta;
