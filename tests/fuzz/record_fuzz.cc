@@ -5,9 +5,12 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <tuple>
+#include <utility>
 
 #include "base/check.h"
 #include "base/clock.h"
@@ -69,15 +72,42 @@ void FuzzValue(std::string_view bytes) {
   if (DecodeSequence(bytes, &sequence)) CHECK(EncodeSequence(sequence) == bytes);
 }
 
-void FuzzDump(std::string_view bytes) {
+std::map<std::string, std::string> ElementsOf(const DumpedValue& dumped) {
+  std::map<std::string, std::string> elements;
+  const auto note = [&](const ElementChange& change) {
+    CHECK(!change.is_delete);
+    CHECK(elements.emplace(change.element, change.value).second);
+    return CheckElement(dumped.type, change.element, change.value);
+  };
+  CHECK(ForEachChange(dumped.elements.bytes(), note).ok());
+  return elements;
+}
+
+std::string DumpAgain(const DumpedValue& dumped) {
   Meta meta;
-  std::string value;
-  if (!DecodeDump(bytes, &meta.type, &value).ok()) return;
+  meta.type = dumped.type;
+  Object* object;
+  if (HasElements(dumped.type)) {
+    std::unique_ptr<Collection> collection = NewCollection(dumped.type, {});
+    for (const auto& [element, value] : ElementsOf(dumped)) collection->Put(element, value);
+    CHECK(collection->Head() == dumped.value);
+    object = Object::CreateCollection("key", meta, std::move(collection));
+  } else {
+    object = Object::Create("key", meta, dumped.value);
+  }
+  std::string payload = EncodeDump(*object);
+  Object::Free(object);
+  return payload;
+}
+
+void FuzzDump(std::string_view bytes) {
+  DumpedValue dumped;
+  if (!DecodeDump(bytes, &dumped).ok()) return;
   // Other encoders choose other forms (LZF), so only the outcome must be the same.
-  ObjectType type;
-  std::string again;
-  CHECK(DecodeDump(EncodeDump(meta, value), &type, &again).ok());
-  CHECK(type == meta.type && again == value);
+  DumpedValue again;
+  CHECK(DecodeDump(DumpAgain(dumped), &again).ok());
+  CHECK(again.type == dumped.type && again.value == dumped.value);
+  CHECK(ElementsOf(again) == ElementsOf(dumped));
 }
 
 void FuzzLoad(std::string_view bytes) {
@@ -87,6 +117,8 @@ void FuzzLoad(std::string_view bytes) {
   options.clock = SystemClock();
   Keyspace keyspace(options);
   bool dead;
+  // An element, or the key that it may belong to.
+  (void)keyspace.LoadElement(bytes.substr(1, key_size), bytes.substr(1 + key_size));
   if (!keyspace.Load(bytes.substr(1, key_size), bytes.substr(1 + key_size), &dead).ok()) return;
   size_t keys = 0;
   for (uint32_t i = 0; i < kLogicalDatabases; ++i) keys += keyspace.Logical(i)->table.size();
@@ -115,13 +147,24 @@ void FuzzPayload(std::string_view bytes) {
   std::string again;
   AppendPayloadHeader(&again);
   bool huge = false;
+  // Of a slot and database: whose it is, and nobody's once it was removed.
+  std::map<std::tuple<uint16_t, uint32_t, uint64_t>, std::string> generations;
+  bool reused = false;
   const Status status = ForEachEffect(bytes, [&](const Effect& effect) {
     AppendEffect(&again, effect);
     huge = huge || effect.new_size > kMaxPatchedSize;
+    const std::tuple place(effect.slot, effect.database, effect.meta.created);
+    if (effect.kind == EffectKind::kElements) {
+      const auto [at, is_new] = generations.emplace(place, "key " + std::string(effect.key));
+      reused = reused || (!is_new && at->second != "key " + std::string(effect.key));
+    } else if (effect.kind == EffectKind::kRemove) {
+      generations[place] = "nobody";
+    }
     return Status::Ok();
   });
   if (status.ok()) CHECK(again == bytes);
-  if (huge) return;
+  // Generations are revisions, and no revision is given out twice.
+  if (huge || reused) return;
   Keyspace::Options options;
   options.clock = SystemClock();
   Keyspace keyspace(options);
