@@ -61,6 +61,7 @@ constexpr NamedBit kCategories[] = {
     {engine::kAclSequence, "sequence"},
     {engine::kAclHash, "hash"},
     {engine::kAclSet, "set"},
+    {engine::kAclList, "list"},
 };
 
 std::vector<std::string_view> NamesOf(std::span<const NamedBit> bits, uint32_t set) {

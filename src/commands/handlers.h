@@ -94,6 +94,25 @@ void Type(engine::ExecContext& ctx);
 // lcs.cc
 void Lcs(engine::ExecContext& ctx);
 
+// lists.cc
+void Lindex(engine::ExecContext& ctx);
+void Linsert(engine::ExecContext& ctx);
+void Llen(engine::ExecContext& ctx);
+void Lmove(engine::ExecContext& ctx);
+void Lmpop(engine::ExecContext& ctx);
+void Lpop(engine::ExecContext& ctx);
+void Lpos(engine::ExecContext& ctx);
+void Lpush(engine::ExecContext& ctx);
+void Lpushx(engine::ExecContext& ctx);
+void Lrange(engine::ExecContext& ctx);
+void Lrem(engine::ExecContext& ctx);
+void Lset(engine::ExecContext& ctx);
+void Ltrim(engine::ExecContext& ctx);
+void Rpop(engine::ExecContext& ctx);
+void Rpoplpush(engine::ExecContext& ctx);
+void Rpush(engine::ExecContext& ctx);
+void Rpushx(engine::ExecContext& ctx);
+
 // locks.cc
 void Lock(engine::ExecContext& ctx);
 void Lockinfo(engine::ExecContext& ctx);

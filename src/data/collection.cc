@@ -3,6 +3,7 @@
 #include "base/bytes.h"
 #include "base/check.h"
 #include "data/hash_object.h"
+#include "data/list_object.h"
 #include "data/set_object.h"
 
 namespace holdfast::data {
@@ -24,9 +25,17 @@ bool DecodeCount(std::string_view head, uint64_t* count) {
 }
 
 std::unique_ptr<Collection> NewCollection(ObjectType type, const CollectionOptions& options) {
-  if (type == ObjectType::kSet) return std::make_unique<SetObject>(options);
-  CHECK(type == ObjectType::kHash);
-  return std::make_unique<HashObject>(options);
+  switch (type) {
+    case ObjectType::kHash:
+      return std::make_unique<HashObject>(options);
+    case ObjectType::kSet:
+      return std::make_unique<SetObject>(options);
+    case ObjectType::kList:
+      return std::make_unique<ListObject>();
+    default:
+      CHECK_MSG(false, "a collection of a type that has no elements");
+      return nullptr;
+  }
 }
 
 Status CheckElement(ObjectType type, std::string_view element, std::string_view value) {
@@ -36,6 +45,10 @@ Status CheckElement(ObjectType type, std::string_view element, std::string_view 
   }
   if (type == ObjectType::kSet && !value.empty()) {
     return Status::Corruption("a member of a set with a value");
+  }
+  int64_t position;
+  if (type == ObjectType::kList && !ListObject::DecodePosition(element, &position)) {
+    return Status::Corruption("an item of a list without a position");
   }
   return Status::Ok();
 }

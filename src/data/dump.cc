@@ -10,6 +10,7 @@
 #include "base/hash.h"
 #include "base/numbers.h"
 #include "data/hash_object.h"
+#include "data/list_object.h"
 #include "data/listpack.h"
 #include "data/record.h"
 
@@ -18,10 +19,12 @@ namespace {
 
 enum DumpType : uint8_t {
   kDumpString = 0,
+  kDumpList = 1,
   kDumpSet = 2,
   kDumpHash = 4,
   kDumpIntset = 11,
   kDumpHashListpack = 16,
+  kDumpQuicklist = 18,
   kDumpLock = 240,
   kDumpSequence = 241
 };
@@ -45,6 +48,8 @@ uint8_t DumpTypeOf(ObjectType type) {
       return kDumpHash;
     case ObjectType::kSet:
       return kDumpSet;
+    case ObjectType::kList:
+      return kDumpList;
   }
   CHECK_MSG(false, "an object of an unknown type");
   return kDumpString;
@@ -245,6 +250,41 @@ bool MakeSet(const std::vector<std::string>& members, DumpedValue* dumped) {
   return !members.empty();
 }
 
+// Redis's quicklist: a number of nodes, each a container (1 plain, 2 packed) and an RDB string that
+// is an item or a listpack of items.
+bool ReadQuicklist(ByteReader* in, std::vector<std::string>* items) {
+  uint64_t nodes;
+  bool special;
+  if (!ReadRdbLength(in, &nodes, &special) || special || nodes > in->rest().size()) return false;
+  for (; nodes > 0; --nodes) {
+    uint64_t container;
+    std::string bytes;
+    std::vector<std::string> packed;
+    if (!ReadRdbLength(in, &container, &special) || special || !ReadRdbString(in, &bytes)) {
+      return false;
+    }
+    if (container == 1) {
+      items->push_back(std::move(bytes));
+    } else if (container == 2 && ReadListpack(bytes, &packed)) {
+      items->insert(items->end(), packed.begin(), packed.end());
+    } else {
+      return false;
+    }
+  }
+  return true;
+}
+
+bool MakeList(const std::vector<std::string>& items, DumpedValue* dumped) {
+  int64_t position = 0;
+  for (const std::string& item : items) {
+    dumped->elements.Put(ListObject::EncodePosition(position), item);
+    position += ListObject::kGap;
+  }
+  dumped->type = ObjectType::kList;
+  dumped->value = EncodeCount(items.size());
+  return !items.empty();
+}
+
 // From fields and values in turn. False when a field comes twice, or there is none.
 bool MakeHash(const std::vector<std::string>& fields, DumpedValue* dumped) {
   if (fields.empty() || fields.size() % 2 != 0) return false;
@@ -283,6 +323,10 @@ bool ReadDumped(ByteReader* in, DumpedValue* dumped) {
   std::string bytes;
   if (!in->ReadByte(&dump_type)) return false;
   switch (dump_type) {
+    case kDumpList:
+      return ReadStrings(in, 1, &parts) && MakeList(parts, dumped);
+    case kDumpQuicklist:
+      return ReadQuicklist(in, &parts) && MakeList(parts, dumped);
     case kDumpSet:
       return ReadStrings(in, 1, &parts) && MakeSet(parts, dumped);
     case kDumpIntset:
@@ -303,9 +347,11 @@ std::string EncodeDump(const Object& object) {
   out.push_back(static_cast<char>(DumpTypeOf(object.type())));
   if (const Collection* collection = object.collection()) {
     AppendRdbLength(&out, collection->size());
+    // An item's position is not a part of the value.
+    const bool has_names = object.type() != ObjectType::kList;
     const bool has_values = object.type() != ObjectType::kSet;
-    collection->ForEach([&out, has_values](std::string_view element, std::string_view value) {
-      AppendRdbString(&out, element);
+    collection->ForEach([&](std::string_view element, std::string_view value) {
+      if (has_names) AppendRdbString(&out, element);
       if (has_values) AppendRdbString(&out, value);
     });
   } else {

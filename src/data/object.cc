@@ -31,6 +31,8 @@ std::string_view TypeName(ObjectType type) {
       return "hash";
     case ObjectType::kSet:
       return "set";
+    case ObjectType::kList:
+      return "list";
   }
   return "none";
 }

@@ -63,6 +63,7 @@ enum AclCategory : uint32_t {
   kAclSequence = 1u << 15,  // Holdfast's own: sequences
   kAclHash = 1u << 16,
   kAclSet = 1u << 17,
+  kAclList = 1u << 18,
 };
 
 // What a command does to its keys, as COMMAND INFO's key specifications say.
