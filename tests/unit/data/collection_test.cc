@@ -104,7 +104,8 @@ TEST_CASE("damaged changes are refused before anything is applied") {
     CHECK(!fixture.keyspace->ApplyPayload(payload.substr(0, size)).ok());
     CHECK(fixture.Find("k") == nullptr);
   }
-  Effect strings = Elements("k", OneField(), head, 5, 5);
+  const ElementChanges one = OneField();
+  Effect strings = Elements("k", one, head, 5, 5);
   strings.meta.type = ObjectType::kString;
   CHECK(fixture.keyspace->ApplyPayload(PayloadOf(strings)).code() == Code::kCorruption);
   const auto nothing = [](const ElementChange&) { return Status::Ok(); };
