@@ -60,6 +60,8 @@ constexpr NamedBit kCategories[] = {
     {engine::kAclLock, "lock"},
     {engine::kAclSequence, "sequence"},
     {engine::kAclHash, "hash"},
+    {engine::kAclSet, "set"},
+    {engine::kAclList, "list"},
 };
 
 std::vector<std::string_view> NamesOf(std::span<const NamedBit> bits, uint32_t set) {

@@ -94,6 +94,25 @@ void Type(engine::ExecContext& ctx);
 // lcs.cc
 void Lcs(engine::ExecContext& ctx);
 
+// lists.cc
+void Lindex(engine::ExecContext& ctx);
+void Linsert(engine::ExecContext& ctx);
+void Llen(engine::ExecContext& ctx);
+void Lmove(engine::ExecContext& ctx);
+void Lmpop(engine::ExecContext& ctx);
+void Lpop(engine::ExecContext& ctx);
+void Lpos(engine::ExecContext& ctx);
+void Lpush(engine::ExecContext& ctx);
+void Lpushx(engine::ExecContext& ctx);
+void Lrange(engine::ExecContext& ctx);
+void Lrem(engine::ExecContext& ctx);
+void Lset(engine::ExecContext& ctx);
+void Ltrim(engine::ExecContext& ctx);
+void Rpop(engine::ExecContext& ctx);
+void Rpoplpush(engine::ExecContext& ctx);
+void Rpush(engine::ExecContext& ctx);
+void Rpushx(engine::ExecContext& ctx);
+
 // locks.cc
 void Lock(engine::ExecContext& ctx);
 void Lockinfo(engine::ExecContext& ctx);
@@ -113,6 +132,25 @@ void ObjectRefcount(engine::ExecContext& ctx);
 void Seqcreate(engine::ExecContext& ctx);
 void Seqinfo(engine::ExecContext& ctx);
 void Seqnext(engine::ExecContext& ctx);
+
+// sets.cc
+void Sadd(engine::ExecContext& ctx);
+void Scard(engine::ExecContext& ctx);
+void Sdiff(engine::ExecContext& ctx);
+void Sdiffstore(engine::ExecContext& ctx);
+void Sinter(engine::ExecContext& ctx);
+void Sintercard(engine::ExecContext& ctx);
+void Sinterstore(engine::ExecContext& ctx);
+void Sismember(engine::ExecContext& ctx);
+void Smembers(engine::ExecContext& ctx);
+void Smismember(engine::ExecContext& ctx);
+void Smove(engine::ExecContext& ctx);
+void Spop(engine::ExecContext& ctx);
+void Srandmember(engine::ExecContext& ctx);
+void Srem(engine::ExecContext& ctx);
+void Sscan(engine::ExecContext& ctx);
+void Sunion(engine::ExecContext& ctx);
+void Sunionstore(engine::ExecContext& ctx);
 
 // strings.cc
 void Append(engine::ExecContext& ctx);

@@ -1,5 +1,4 @@
 // Hashes.
-#include <absl/container/flat_hash_map.h>
 #include <absl/container/flat_hash_set.h>
 
 #include <cmath>
@@ -8,6 +7,7 @@
 #include <vector>
 
 #include "base/numbers.h"
+#include "commands/counted_change.h"
 #include "commands/handlers.h"
 #include "commands/options.h"
 #include "data/hash_object.h"
@@ -25,51 +25,6 @@ using engine::Key;
 const HashObject* HashAt(const Key& key) {
   return key ? static_cast<const HashObject*>(key.object->collection()) : nullptr;
 }
-
-// What one command changes in a hash, as one modification.
-class HashChange {
- public:
-  HashChange(ExecContext& ctx, Key* key)
-      : ctx_(ctx), key_(key), size_(key->object != nullptr ? HashAt(*key)->size() : 0) {}
-
-  // True when the field is new.
-  bool Put(std::string_view field, std::string_view value) {
-    const bool is_new = !IsThere(field);
-    is_there_[field] = true;
-    size_ += is_new ? 1 : 0;
-    changes_.Put(field, value);
-    return is_new;
-  }
-  // True when the field was there.
-  bool Delete(std::string_view field) {
-    if (!IsThere(field)) return false;
-    is_there_[field] = false;
-    --size_;
-    changes_.Delete(field);
-    return true;
-  }
-  void Emit() {
-    if (changes_.empty()) return;
-    if (size_ == 0) {
-      ctx_.Delete(key_);
-    } else {
-      ctx_.Change(key_, ObjectType::kHash, changes_, HashObject::EncodeHead(size_));
-    }
-  }
-
- private:
-  bool IsThere(std::string_view field) const {
-    const auto it = is_there_.find(field);
-    if (it != is_there_.end()) return it->second;
-    return *key_ && HashAt(*key_)->Find(field).has_value();
-  }
-
-  ExecContext& ctx_;
-  Key* key_;
-  uint64_t size_;
-  data::ElementChanges changes_;
-  absl::flat_hash_map<std::string_view, bool> is_there_;  // after the changes so far
-};
 
 // The hash that the command reads; false, with WRONGTYPE replied, when the key is something else.
 bool FindHash(ExecContext& ctx, const HashObject** hash) {
@@ -96,7 +51,7 @@ bool SetFields(ExecContext& ctx, int64_t* added) {
   }
   Key key = ctx.FindForWrite(ctx.args[1]);
   if (!ctx.IsOrMissing(key, ObjectType::kHash)) return false;
-  HashChange change(ctx, &key);
+  CountedChange change(ctx, &key, ObjectType::kHash);
   *added = 0;
   for (size_t i = 2; i < ctx.args.size(); i += 2) {
     *added += change.Put(ctx.args[i], ctx.args[i + 1]) ? 1 : 0;
@@ -172,7 +127,7 @@ void Hsetnx(ExecContext& ctx) {
     ctx.reply.Integer(0);
     return;
   }
-  HashChange change(ctx, &key);
+  CountedChange change(ctx, &key, ObjectType::kHash);
   change.Put(ctx.args[2], ctx.args[3]);
   change.Emit();
   ctx.reply.Integer(1);
@@ -226,7 +181,7 @@ void Hstrlen(ExecContext& ctx) {
 void Hdel(ExecContext& ctx) {
   Key key = ctx.FindForWrite(ctx.args[1]);
   if (!ctx.IsOrMissing(key, ObjectType::kHash)) return;
-  HashChange change(ctx, &key);
+  CountedChange change(ctx, &key, ObjectType::kHash);
   int64_t deleted = 0;
   for (size_t i = 2; i < ctx.args.size(); ++i) deleted += change.Delete(ctx.args[i]) ? 1 : 0;
   change.Emit();
@@ -248,7 +203,7 @@ void Hincrby(ExecContext& ctx) {
     ctx.Error("ERR increment or decrement would overflow");
     return;
   }
-  HashChange change(ctx, &key);
+  CountedChange change(ctx, &key, ObjectType::kHash);
   change.Put(ctx.args[2], std::to_string(value));
   change.Emit();
   ctx.reply.Integer(value);
@@ -278,7 +233,7 @@ void Hincrbyfloat(ExecContext& ctx) {
     return;
   }
   const std::string text = FormatLongDouble(value);
-  HashChange change(ctx, &key);
+  CountedChange change(ctx, &key, ObjectType::kHash);
   change.Put(ctx.args[2], text);
   change.Emit();
   ctx.reply.Bulk(text);

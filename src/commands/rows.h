@@ -12,8 +12,10 @@ std::span<const engine::Command> ConnectionRows();   // table_connection.cc
 std::span<const engine::Command> HashRows();         // table_hashes.cc
 std::span<const engine::Command> HoldfastRows();     // table_holdfast.cc: beyond Redis
 std::span<const engine::Command> KeyRows();          // table_keys.cc: keys of any type, databases
+std::span<const engine::Command> ListRows();         // table_lists.cc
 std::span<const engine::Command> PubsubRows();       // table_pubsub.cc
 std::span<const engine::Command> ServerRows();       // table_server.cc
+std::span<const engine::Command> SetRows();          // table_sets.cc
 std::span<const engine::Command> StringRows();       // table_strings.cc: strings and their bits
 std::span<const engine::Command> TransactionRows();  // table_transactions.cc
 

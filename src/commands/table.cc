@@ -34,8 +34,8 @@ class JoinedTable final : public engine::CommandTable {
  public:
   JoinedTable() {
     for (const std::span<const Command> rows :
-         {StringRows(), HashRows(), KeyRows(), HoldfastRows(), ConnectionRows(), ServerRows(),
-          TransactionRows(), PubsubRows(), ClusterRows()}) {
+         {StringRows(), HashRows(), ListRows(), SetRows(), KeyRows(), HoldfastRows(),
+          ConnectionRows(), ServerRows(), TransactionRows(), PubsubRows(), ClusterRows()}) {
       for (const Command& row : rows) {
         // Names that are there until their family comes with the next types are not rows.
         CHECK(row.data != nullptr || row.session != nullptr || !row.subcommands.empty());

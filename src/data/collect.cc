@@ -91,30 +91,33 @@ Result<bool> DeadRecordCollector::Step(storage::Store* store, size_t max_records
   return done_;
 }
 
-Result<bool> CollectGarbage(storage::Store* store, size_t max_records) {
+Result<bool> GarbageCollector::Step(storage::Store* store, size_t max_records) {
   CHECK(max_records > 0);
   storage::StoreBatch batch;
   const std::unique_ptr<storage::StoreIterator> garbage = store->NewIterator();
   const std::unique_ptr<storage::StoreIterator> elements = store->NewIterator();
-  bool done = true;
   size_t left = max_records;
-  for (garbage->Seek("g"); garbage->Valid() && garbage->key()[0] == 'g'; garbage->Next()) {
+  for (garbage->Seek(garbage_position_); left > 0; garbage->Next(), element_position_.clear()) {
+    if (!garbage->Valid() || garbage->key()[0] != 'g') break;
     uint16_t slot;
     uint32_t database;
     uint64_t generation;
     if (!ParseGarbageKey(garbage->key(), &slot, &database, &generation)) {
       return Status::Corruption("store holds a record with a damaged key");
     }
+    // A database may have been flushed since the last step, and its garbage collected with it.
+    if (garbage->key() != garbage_position_) element_position_.clear();
+    garbage_position_ = garbage->key();
     std::string prefix;
     AppendElementPrefix(&prefix, slot, database, generation);
-    elements->Seek(prefix);
+    elements->Seek(element_position_.empty() ? prefix : element_position_);
     for (; left > 0 && elements->Valid() && elements->key().starts_with(prefix); --left) {
       batch.Delete(elements->key());
       elements->Next();
     }
     RETURN_IF_ERROR(elements->status());
     if (left == 0) {
-      done = false;
+      element_position_ = elements->Valid() ? std::string(elements->key()) : prefix + '\xff';
       break;
     }
     // All of its elements go with it, or went before.
@@ -123,7 +126,7 @@ Result<bool> CollectGarbage(storage::Store* store, size_t max_records) {
   }
   RETURN_IF_ERROR(garbage->status());
   if (batch.changes() > 0) RETURN_IF_ERROR(store->Write(batch, /*sync=*/false));
-  return done;
+  return left > 0;
 }
 
 StoreCompactor::StoreCompactor(uint16_t first_slot, uint16_t last_slot)

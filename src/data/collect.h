@@ -47,9 +47,20 @@ class DeadRecordCollector {
   bool done_ = false;
 };
 
-// Deletes up to `max_records` (> 0) elements of collections that were deleted, in one batch. True
-// when none are left. As DeadRecordCollector::Step, on the thread that persists, between jobs.
-Result<bool> CollectGarbage(storage::Store* store, size_t max_records);
+// Deletes the elements of collections that were deleted, in small steps. One collector makes one
+// pass; what becomes garbage behind its position is for the next pass. It remembers where it is:
+// what has just been deleted lies in LevelDB for a while, and walking over it again would take as
+// long as deleting it. Runs on the thread that persists, between jobs; see DeadRecordCollector.
+class GarbageCollector {
+ public:
+  // Deletes up to `max_records` (> 0) records, in one batch. True when the pass is complete; then
+  // Step must not be called again.
+  Result<bool> Step(storage::Store* store, size_t max_records);
+
+ private:
+  std::string garbage_position_ = "g";
+  std::string element_position_;  // in the collection at garbage_position_; empty: its beginning
+};
 
 // Gives the bytes of deleted records back to the disk (P35), piece by piece, so that the thread
 // that persists can do its work in between. One compactor makes one pass over a partition.

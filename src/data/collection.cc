@@ -3,18 +3,52 @@
 #include "base/bytes.h"
 #include "base/check.h"
 #include "data/hash_object.h"
+#include "data/list_object.h"
+#include "data/set_object.h"
 
 namespace holdfast::data {
 
+const EncodingLimits& CollectionOptions::Limits() const {
+  static const EncodingLimits defaults;
+  return limits != nullptr ? *limits : defaults;
+}
+
+std::string EncodeCount(uint64_t count) {
+  std::string head;
+  AppendVarint(&head, count);
+  return head;
+}
+
+bool DecodeCount(std::string_view head, uint64_t* count) {
+  ByteReader in(head);
+  return in.ReadVarint(count) && in.empty();
+}
+
 std::unique_ptr<Collection> NewCollection(ObjectType type, const CollectionOptions& options) {
-  CHECK(type == ObjectType::kHash);
-  return std::make_unique<HashObject>(options);
+  switch (type) {
+    case ObjectType::kHash:
+      return std::make_unique<HashObject>(options);
+    case ObjectType::kSet:
+      return std::make_unique<SetObject>(options);
+    case ObjectType::kList:
+      return std::make_unique<ListObject>();
+    default:
+      CHECK_MSG(false, "a collection of a type that has no elements");
+      return nullptr;
+  }
 }
 
 Status CheckElement(ObjectType type, std::string_view element, std::string_view value) {
   if (!HasElements(type)) return Status::Corruption("an element of a value that has none");
   if (element.size() > UINT32_MAX || value.size() > UINT32_MAX) {
     return Status::Corruption("an element of 4 GiB or more");
+  }
+  if (type == ObjectType::kSet && !value.empty()) {
+    return Status::Corruption("a member of a set with a value");
+  }
+  int64_t position;
+  if (type == ObjectType::kList && !ListObject::DecodePosition(element, &position)) {
+    return Status::Corruption("an item of a list without a position");
   }
   return Status::Ok();
 }

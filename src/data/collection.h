@@ -24,11 +24,14 @@ namespace holdfast::data {
 struct EncodingLimits {
   std::atomic<uint64_t> hash_entries{512};  // hash-max-listpack-entries
   std::atomic<uint64_t> hash_bytes{64};     // hash-max-listpack-value: of a field or value
+  std::atomic<uint64_t> set_integers{512};  // set-max-intset-entries
 };
 
 struct CollectionOptions {
   uint64_t hash_seed = 0;
   const EncodingLimits* limits = nullptr;  // nullptr: the defaults
+
+  const EncodingLimits& Limits() const;
 };
 
 class Collection {
@@ -48,10 +51,16 @@ class Collection {
   virtual void Put(std::string_view element, std::string_view value) = 0;
   // False when there is no such element.
   virtual bool Delete(std::string_view element) = 0;
+  virtual bool Contains(std::string_view element) const = 0;
   // In an order that stays the same while nothing changes.
   virtual void ForEach(
       const std::function<void(std::string_view element, std::string_view value)>& visit) const = 0;
 };
+
+// The head of a collection that has nothing to say but how many elements it has. DecodeCount: false
+// when `head` is something else.
+std::string EncodeCount(uint64_t count);
+[[nodiscard]] bool DecodeCount(std::string_view head, uint64_t* count);
 
 // An empty one. REQUIRES: HasElements(type).
 std::unique_ptr<Collection> NewCollection(ObjectType type, const CollectionOptions& options);

@@ -10,6 +10,7 @@
 #include "base/hash.h"
 #include "base/numbers.h"
 #include "data/hash_object.h"
+#include "data/list_object.h"
 #include "data/listpack.h"
 #include "data/record.h"
 
@@ -18,8 +19,12 @@ namespace {
 
 enum DumpType : uint8_t {
   kDumpString = 0,
+  kDumpList = 1,
+  kDumpSet = 2,
   kDumpHash = 4,
+  kDumpIntset = 11,
   kDumpHashListpack = 16,
+  kDumpQuicklist = 18,
   kDumpLock = 240,
   kDumpSequence = 241
 };
@@ -41,6 +46,10 @@ uint8_t DumpTypeOf(ObjectType type) {
       return kDumpSequence;
     case ObjectType::kHash:
       return kDumpHash;
+    case ObjectType::kSet:
+      return kDumpSet;
+    case ObjectType::kList:
+      return kDumpList;
   }
   CHECK_MSG(false, "an object of an unknown type");
   return kDumpString;
@@ -194,17 +203,86 @@ void AppendRdbString(std::string* out, std::string_view value) {
   out->append(value);
 }
 
-bool ReadFields(ByteReader* in, std::vector<std::string>* fields) {
+// So many times `each` strings as a length says.
+bool ReadStrings(ByteReader* in, size_t each, std::vector<std::string>* strings) {
   uint64_t count;
   bool special;
-  // A field and its value take a byte each at least.
-  if (!ReadRdbLength(in, &count, &special) || special || count > in->rest().size() / 2)
+  // A string takes a byte at least.
+  if (!ReadRdbLength(in, &count, &special) || special || count > in->rest().size() / each) {
     return false;
-  fields->resize(count * 2);
-  for (std::string& part : *fields) {
-    if (!ReadRdbString(in, &part)) return false;
+  }
+  strings->resize(count * each);
+  for (std::string& string : *strings) {
+    if (!ReadRdbString(in, &string)) return false;
   }
   return true;
+}
+
+// Redis's intset: bytes of each integer(u32 LE: 2, 4 or 8) integers(u32 LE) integer … ascending.
+bool ReadIntset(std::string_view bytes, std::vector<std::string>* members) {
+  constexpr size_t kHeader = 8;
+  if (bytes.size() < kHeader) return false;
+  const uint32_t width = LoadFixed32(bytes.data());
+  const uint64_t count = LoadFixed32(bytes.data() + 4);
+  if ((width != 2 && width != 4 && width != 8) || bytes.size() != kHeader + count * width) {
+    return false;
+  }
+  for (size_t at = kHeader; at < bytes.size(); at += width) {
+    uint64_t raw = 0;
+    for (size_t i = 0; i < width; ++i) {
+      raw |= static_cast<uint64_t>(static_cast<uint8_t>(bytes[at + i])) << (8 * i);
+    }
+    const unsigned unused = 64 - 8 * width;
+    members->push_back(std::to_string(static_cast<int64_t>(raw << unused) >> unused));
+  }
+  return true;
+}
+
+// False when a member comes twice, or there is none.
+bool MakeSet(const std::vector<std::string>& members, DumpedValue* dumped) {
+  absl::flat_hash_set<std::string_view> names;
+  for (const std::string& member : members) {
+    if (!names.insert(member).second) return false;
+    dumped->elements.Put(member, {});
+  }
+  dumped->type = ObjectType::kSet;
+  dumped->value = EncodeCount(members.size());
+  return !members.empty();
+}
+
+// Redis's quicklist: a number of nodes, each a container (1 plain, 2 packed) and an RDB string that
+// is an item or a listpack of items.
+bool ReadQuicklist(ByteReader* in, std::vector<std::string>* items) {
+  uint64_t nodes;
+  bool special;
+  if (!ReadRdbLength(in, &nodes, &special) || special || nodes > in->rest().size()) return false;
+  for (; nodes > 0; --nodes) {
+    uint64_t container;
+    std::string bytes;
+    std::vector<std::string> packed;
+    if (!ReadRdbLength(in, &container, &special) || special || !ReadRdbString(in, &bytes)) {
+      return false;
+    }
+    if (container == 1) {
+      items->push_back(std::move(bytes));
+    } else if (container == 2 && ReadListpack(bytes, &packed)) {
+      items->insert(items->end(), packed.begin(), packed.end());
+    } else {
+      return false;
+    }
+  }
+  return true;
+}
+
+bool MakeList(const std::vector<std::string>& items, DumpedValue* dumped) {
+  int64_t position = 0;
+  for (const std::string& item : items) {
+    dumped->elements.Put(ListObject::EncodePosition(position), item);
+    position += ListObject::kGap;
+  }
+  dumped->type = ObjectType::kList;
+  dumped->value = EncodeCount(items.size());
+  return !items.empty();
 }
 
 // From fields and values in turn. False when a field comes twice, or there is none.
@@ -216,7 +294,7 @@ bool MakeHash(const std::vector<std::string>& fields, DumpedValue* dumped) {
     dumped->elements.Put(fields[i], fields[i + 1]);
   }
   dumped->type = ObjectType::kHash;
-  dumped->value = HashObject::EncodeHead(fields.size() / 2);
+  dumped->value = EncodeCount(fields.size() / 2);
   return true;
 }
 
@@ -241,14 +319,25 @@ bool ReadSingle(uint8_t dump_type, ByteReader* in, DumpedValue* dumped) {
 
 bool ReadDumped(ByteReader* in, DumpedValue* dumped) {
   uint8_t dump_type;
-  std::vector<std::string> fields;
+  std::vector<std::string> parts;
   std::string bytes;
   if (!in->ReadByte(&dump_type)) return false;
-  if (dump_type == kDumpHash) return ReadFields(in, &fields) && MakeHash(fields, dumped);
-  if (dump_type == kDumpHashListpack) {
-    return ReadRdbString(in, &bytes) && ReadListpack(bytes, &fields) && MakeHash(fields, dumped);
+  switch (dump_type) {
+    case kDumpList:
+      return ReadStrings(in, 1, &parts) && MakeList(parts, dumped);
+    case kDumpQuicklist:
+      return ReadQuicklist(in, &parts) && MakeList(parts, dumped);
+    case kDumpSet:
+      return ReadStrings(in, 1, &parts) && MakeSet(parts, dumped);
+    case kDumpIntset:
+      return ReadRdbString(in, &bytes) && ReadIntset(bytes, &parts) && MakeSet(parts, dumped);
+    case kDumpHash:
+      return ReadStrings(in, 2, &parts) && MakeHash(parts, dumped);
+    case kDumpHashListpack:
+      return ReadRdbString(in, &bytes) && ReadListpack(bytes, &parts) && MakeHash(parts, dumped);
+    default:
+      return ReadSingle(dump_type, in, dumped);
   }
-  return ReadSingle(dump_type, in, dumped);
 }
 
 }  // namespace
@@ -258,9 +347,12 @@ std::string EncodeDump(const Object& object) {
   out.push_back(static_cast<char>(DumpTypeOf(object.type())));
   if (const Collection* collection = object.collection()) {
     AppendRdbLength(&out, collection->size());
-    collection->ForEach([&out](std::string_view field, std::string_view value) {
-      AppendRdbString(&out, field);
-      AppendRdbString(&out, value);
+    // An item's position is not a part of the value.
+    const bool has_names = object.type() != ObjectType::kList;
+    const bool has_values = object.type() != ObjectType::kSet;
+    collection->ForEach([&](std::string_view element, std::string_view value) {
+      if (has_names) AppendRdbString(&out, element);
+      if (has_values) AppendRdbString(&out, value);
     });
   } else {
     out.reserve(object.value_size() + 20);

@@ -2,7 +2,11 @@
 //
 //     type(1) | value | RDB version(u16 LE) | CRC64 of everything before(u64 LE)
 //
-// type 0 is a string, with Redis's RDB string encoding as the value. Type 4 is a hash: the number
+// type 0 is a string, with Redis's RDB string encoding as the value. Type 1 is a list: the
+// number of items as an RDB length, then each as an RDB string; type 18 is Redis's quicklist
+// (dump.cc), which is read but not written. Type 2 is a set: the number of
+// members as an RDB length, then each as an RDB string; type 11, which is read but not written, is
+// one of integers as an RDB string that holds an intset (dump.cc). Type 4 is a hash: the number
 // of fields as an RDB length, then each field and its value as RDB strings; type 16 is one as well,
 // as an RDB string that holds a listpack (listpack.h), which is read but not written. Types 240
 // (lock) and 241 (sequence) are Holdfast's own, far from the numbers that Redis gives out; their

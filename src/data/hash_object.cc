@@ -2,18 +2,8 @@
 
 #include "base/bytes.h"
 #include "base/check.h"
-#include "base/hash.h"
 
 namespace holdfast::data {
-namespace {
-
-const EncodingLimits& DefaultLimits() {
-  static const EncodingLimits limits;
-  return limits;
-}
-
-}  // namespace
-
 HashObject::HashObject(const CollectionOptions& options) : options_(options) {}
 
 std::string_view HashObject::encoding() const {
@@ -21,25 +11,10 @@ std::string_view HashObject::encoding() const {
 }
 
 size_t HashObject::MemoryBytes() const {
-  size_t bytes = sizeof *this + element_bytes_;
+  size_t bytes = sizeof *this;
   if (small_.capacity() > std::string().capacity()) bytes += small_.capacity() + 1;
   if (table_ != nullptr) bytes += sizeof *table_ + table_->MemoryBytes();
   return bytes;
-}
-
-std::string HashObject::EncodeHead(uint64_t size) {
-  std::string head;
-  AppendVarint(&head, size);
-  return head;
-}
-
-bool HashObject::DecodeHead(std::string_view head, uint64_t* size) {
-  ByteReader in(head);
-  return in.ReadVarint(size) && in.empty();
-}
-
-HashedKey HashObject::HashOf(std::string_view field) const {
-  return {field, Hash64(field, options_.hash_seed), 0};
 }
 
 HashObject::Place HashObject::At(size_t begin) const {
@@ -61,7 +36,7 @@ bool HashObject::FindSmall(std::string_view field, Place* place) const {
 
 std::optional<std::string_view> HashObject::Find(std::string_view field) const {
   if (table_ != nullptr) {
-    const Element* element = table_->Find(HashOf(field));
+    const Element* element = table_->Find(field);
     if (element == nullptr) return std::nullopt;
     return element->value();
   }
@@ -71,7 +46,7 @@ std::optional<std::string_view> HashObject::Find(std::string_view field) const {
 }
 
 bool HashObject::FitsSmall(std::string_view field, std::string_view value, bool is_new) const {
-  const EncodingLimits& limits = options_.limits != nullptr ? *options_.limits : DefaultLimits();
+  const EncodingLimits& limits = options_.Limits();
   const uint64_t bytes = limits.hash_bytes.load(std::memory_order_relaxed);
   return count_ + (is_new ? 1 : 0) <= limits.hash_entries.load(std::memory_order_relaxed) &&
          field.size() <= bytes && value.size() <= bytes;
@@ -81,7 +56,7 @@ void HashObject::Put(std::string_view field, std::string_view value) {
   if (table_ == nullptr) {
     PutSmall(field, value);
   } else {
-    PutLarge(field, value);
+    table_->Put(field, value);
   }
 }
 
@@ -90,7 +65,7 @@ void HashObject::PutSmall(std::string_view field, std::string_view value) {
   const bool found = FindSmall(field, &place);
   if (!FitsSmall(field, value, !found)) {
     BecomeLarge();
-    PutLarge(field, value);
+    table_->Put(field, value);
     return;
   }
   std::string entry;
@@ -105,44 +80,18 @@ void HashObject::PutSmall(std::string_view field, std::string_view value) {
 }
 
 void HashObject::BecomeLarge() {
-  table_ = std::make_unique<BasicTable<Element>>(0, 0, options_.hash_seed);
+  table_ = std::make_unique<ElementTable>(options_.hash_seed);
   for (size_t i = 0; i < small_.size();) {
     const Place place = At(i);
-    PutLarge(place.field, place.value);
+    table_->Put(place.field, place.value);
     i = place.end;
   }
   small_ = std::string();
   count_ = 0;
 }
 
-void HashObject::PutLarge(std::string_view field, std::string_view value) {
-  const HashedKey key = HashOf(field);
-  Element* old = table_->Find(key);
-  if (old != nullptr && old->value().size() == value.size()) {
-    old->OverwriteValue(value);
-    return;
-  }
-  Element* fresh = Element::Create(field, value);
-  element_bytes_ += fresh->MemoryBytes();
-  if (old == nullptr) {
-    table_->Insert(key, fresh);
-    return;
-  }
-  table_->Replace(key, old, fresh);
-  element_bytes_ -= old->MemoryBytes();
-  Element::Free(old);
-}
-
 bool HashObject::Delete(std::string_view field) {
-  if (table_ != nullptr) {
-    const HashedKey key = HashOf(field);
-    Element* element = table_->Find(key);
-    if (element == nullptr) return false;
-    table_->Erase(key, element);
-    element_bytes_ -= element->MemoryBytes();
-    Element::Free(element);
-    return true;
-  }
+  if (table_ != nullptr) return table_->Delete(field);
   Place place;
   if (!FindSmall(field, &place)) return false;
   small_.erase(place.begin, place.end - place.begin);
@@ -160,8 +109,8 @@ uint64_t HashObject::Scan(
     uint64_t cursor, size_t count,
     const std::function<void(std::string_view field, std::string_view value)>& visit) const {
   if (table_ != nullptr) {
-    return table_->Scan(cursor, count,
-                        [&visit](Element* element) { visit(element->key(), element->value()); });
+    return table_->Scan(
+        cursor, count, [&visit](const Element& element) { visit(element.key(), element.value()); });
   }
   for (size_t i = 0; i < small_.size();) {
     const Place place = At(i);
@@ -174,8 +123,8 @@ uint64_t HashObject::Scan(
 std::pair<std::string_view, std::string_view> HashObject::Random(Rng* rng) const {
   CHECK(size() > 0);
   if (table_ != nullptr) {
-    const Element* element = table_->Random(rng);
-    return {element->key(), element->value()};
+    const Element& element = table_->Random(rng);
+    return {element.key(), element.value()};
   }
   Place place = At(0);
   for (uint64_t left = rng->Below(count_); left > 0; --left) place = At(place.end);

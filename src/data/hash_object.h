@@ -12,8 +12,7 @@
 
 #include "base/rng.h"
 #include "data/collection.h"
-#include "data/element.h"
-#include "data/table.h"
+#include "data/element_table.h"
 
 namespace holdfast::data {
 
@@ -24,9 +23,10 @@ class HashObject final : public Collection {
   uint64_t size() const override { return table_ != nullptr ? table_->size() : count_; }
   size_t MemoryBytes() const override;
   std::string_view encoding() const override;
-  std::string Head() const override { return EncodeHead(size()); }
+  std::string Head() const override { return EncodeCount(size()); }
   void Put(std::string_view field, std::string_view value) override;
   bool Delete(std::string_view field) override;
+  bool Contains(std::string_view field) const override { return Find(field).has_value(); }
   void ForEach(const std::function<void(std::string_view field, std::string_view value)>& visit)
       const override;
 
@@ -39,10 +39,6 @@ class HashObject final : public Collection {
       const std::function<void(std::string_view field, std::string_view value)>& visit) const;
   // One of the fields. REQUIRES: size() > 0.
   std::pair<std::string_view, std::string_view> Random(Rng* rng) const;
-
-  // The head of a hash with so many fields. False when `head` is not that of a hash.
-  static std::string EncodeHead(uint64_t size);
-  [[nodiscard]] static bool DecodeHead(std::string_view head, uint64_t* size);
 
  private:
   struct Place {
@@ -57,14 +53,11 @@ class HashObject final : public Collection {
   bool FitsSmall(std::string_view field, std::string_view value, bool is_new) const;
   void PutSmall(std::string_view field, std::string_view value);
   void BecomeLarge();
-  void PutLarge(std::string_view field, std::string_view value);
-  HashedKey HashOf(std::string_view field) const;
 
   const CollectionOptions options_;
-  std::string small_;                           // length field length value, again and again
-  uint64_t count_ = 0;                          // of fields in small_
-  std::unique_ptr<BasicTable<Element>> table_;  // the large form
-  size_t element_bytes_ = 0;                    // of what the table holds
+  std::string small_;                    // length field length value, again and again
+  uint64_t count_ = 0;                   // of fields in small_
+  std::unique_ptr<ElementTable> table_;  // the large form
 };
 
 }  // namespace holdfast::data

@@ -29,6 +29,10 @@ std::string_view TypeName(ObjectType type) {
       return "sequence";
     case ObjectType::kHash:
       return "hash";
+    case ObjectType::kSet:
+      return "set";
+    case ObjectType::kList:
+      return "list";
   }
   return "none";
 }

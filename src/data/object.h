@@ -10,12 +10,19 @@
 namespace holdfast::data {
 
 // Stored on disk; never renumber.
-enum class ObjectType : uint8_t { kString = 0, kLock = 1, kSequence = 2, kHash = 3 };
+enum class ObjectType : uint8_t {
+  kString = 0,
+  kLock = 1,
+  kSequence = 2,
+  kHash = 3,
+  kSet = 4,
+  kList = 5
+};
 
 // The name that TYPE answers.
 std::string_view TypeName(ObjectType type);
 // Whether values of this type are collections.
-constexpr bool HasElements(ObjectType type) { return type == ObjectType::kHash; }
+constexpr bool HasElements(ObjectType type) { return type >= ObjectType::kHash; }
 
 class Collection;
 

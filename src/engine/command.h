@@ -62,6 +62,8 @@ enum AclCategory : uint32_t {
   kAclLock = 1u << 14,      // Holdfast's own: locks
   kAclSequence = 1u << 15,  // Holdfast's own: sequences
   kAclHash = 1u << 16,
+  kAclSet = 1u << 17,
+  kAclList = 1u << 18,
 };
 
 // What a command does to its keys, as COMMAND INFO's key specifications say.

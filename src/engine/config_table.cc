@@ -394,6 +394,10 @@ constexpr Option kOptions[] = {
      .type = OptionType::kInteger, .default_value = "64", .unit = "bytes",
      .meaning = "So does one with a longer field or value.",
      .flags = kRuntime, .min = 0, .field = &Config::hash_max_listpack_value},
+    {.section = kMemory, .name = "set-max-intset-entries", .type = OptionType::kInteger,
+     .default_value = "512", .unit = "members",
+     .meaning = "A set of more integers becomes a hash table, as does one of other members.",
+     .flags = kRuntime, .min = 0, .field = &Config::set_max_intset_entries},
     {.section = kMemory, .name = "maxmemory-clients", .type = OptionType::kMemoryOrPercent,
      .default_value = "0", .unit = "bytes, or percent of maxmemory",
      .meaning = "When the buffers of all clients take more, the largest clients are disconnected; "

@@ -43,6 +43,7 @@ Engine::Engine(const Config& config, const CommandTable* table)
 void Engine::SetEncodingLimits(const Config& config) {
   encoding_limits_.hash_entries = static_cast<uint64_t>(config.hash_max_listpack_entries);
   encoding_limits_.hash_bytes = static_cast<uint64_t>(config.hash_max_listpack_value);
+  encoding_limits_.set_integers = static_cast<uint64_t>(config.set_max_intset_entries);
 }
 
 Engine::~Engine() {

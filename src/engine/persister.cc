@@ -106,7 +106,7 @@ void Persister::Tidy(Slot* slot) {
   ContinueRebuild(slot);
   if (CollectIsDue(*slot)) {
     Collect(slot);
-  } else if (slot->has_garbage && !slot->writing) {
+  } else if (!slot->writing && (slot->has_garbage || slot->garbage_collector != nullptr)) {
     CollectGarbage(slot);
   } else if (CompactIsDue(slot)) {
     Compact(slot);
@@ -208,15 +208,20 @@ void Persister::Collect(Slot* slot) {
 }
 
 void Persister::CollectGarbage(Slot* slot) {
+  // What becomes garbage while a pass is under way may lie behind it.
+  if (slot->garbage_collector == nullptr) {
+    slot->garbage_collector = std::make_unique<data::GarbageCollector>();
+    slot->has_garbage = false;
+  }
   slot->writing = true;
   ++writing_;
   const bool posted = thread_.TryPost([this, slot] {
-    Result<bool> step = data::CollectGarbage(slot->store.get(), kCollectStep);
+    Result<bool> step = slot->garbage_collector->Step(slot->store.get(), kCollectStep);
     if (!step.ok()) Fatal("LevelDB collection failed, ending: " + step.status().message());
     core_->PostFromAnyThread([this, slot, finished = step.value()] {
       slot->writing = false;
       --writing_;
-      if (finished) slot->has_garbage = false;
+      if (finished) slot->garbage_collector = nullptr;
       ContinueRebuild(slot);
       CheckWaiters();
     });
@@ -245,7 +250,8 @@ bool Persister::CompactIsDue(Slot* slot) {
     if (slot->pending.payloads.empty()) Write(slot);
     return false;
   }
-  if (slot->collect_at.has_value() || slot->has_garbage) return false;
+  if (slot->collect_at.has_value()) return false;
+  if (slot->has_garbage || slot->garbage_collector != nullptr) return false;
   slot->gauge.PassBegins(std::max(slot->shrunk->live_bytes, live));
   slot->shrunk.reset();
   slot->compactor =
@@ -319,6 +325,7 @@ std::shared_ptr<storage::Store> Persister::Lend(const Partition* partition) {
   slot->writing = true;
   ++writing_;
   slot->collector = nullptr;
+  slot->garbage_collector = nullptr;
   slot->compactor = nullptr;
   return std::move(slot->store);
 }

@@ -83,10 +83,11 @@ class Persister {
     // Dead records are to be looked for once the store has reached this index.
     std::optional<uint64_t> collect_at;
     bool in_pass = false;      // a pass has begun and goes on
-    bool has_garbage = false;  // the store holds elements of deleted collections
+    bool has_garbage = false;  // a pass for elements of deleted collections has to begin
     std::optional<RebuildRequest> rebuild;
     // Of the pass that is under way. Persister thread while `writing`, else the loop's.
     std::unique_ptr<data::DeadRecordCollector> collector;
+    std::unique_ptr<data::GarbageCollector> garbage_collector;
     ShrinkGauge gauge;
     // A compaction is due, once the store has reached this index: what the keys took in memory
     // then.

@@ -437,8 +437,15 @@ void Node::CollectStep(Rng* rng) {
         slot.partition->first_slot(), slot.partition->last_slot(), live.value());
   }
   const Result<bool> done = slot.collector->Step(slot.store.get(), 1 + rng->Below(50));
-  if (!done.ok() || !data::CollectGarbage(slot.store.get(), 1 + rng->Below(50)).ok()) dead_ = true;
+  if (!done.ok()) dead_ = true;
   if (!done.ok() || done.value()) slot.collector = nullptr;
+  if (dead_) return;
+  if (slot.garbage_collector == nullptr) {
+    slot.garbage_collector = std::make_unique<data::GarbageCollector>();
+  }
+  const Result<bool> swept = slot.garbage_collector->Step(slot.store.get(), 1 + rng->Below(50));
+  if (!swept.ok()) dead_ = true;
+  if (!swept.ok() || swept.value()) slot.garbage_collector = nullptr;
 }
 
 bool Node::CanLend(uint32_t partition) const {
@@ -449,6 +456,7 @@ bool Node::CanLend(uint32_t partition) const {
 std::shared_ptr<storage::Store> Node::Lend(uint32_t partition) {
   CHECK(CanLend(partition));
   slots_[partition].collector = nullptr;
+  slots_[partition].garbage_collector = nullptr;
   return std::move(slots_[partition].store);
 }
 

@@ -205,6 +205,7 @@ class Node final : public engine::PartitionHost {
     std::optional<engine::RebuildRequest> rebuild;
     std::unique_ptr<engine::Rebuilt> rebuilt;
     std::unique_ptr<data::DeadRecordCollector> collector;
+    std::unique_ptr<data::GarbageCollector> garbage_collector;
   };
 
   Status OpenStores();

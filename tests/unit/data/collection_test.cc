@@ -68,7 +68,7 @@ ElementChanges OneField() {
 TEST_CASE("effects that contradict what is there are corruption") {
   const auto code = [](const Effect& effect, bool with_hash) {
     Fixture fixture;
-    const std::string head = HashObject::EncodeHead(1);
+    const std::string head = EncodeCount(1);
     if (with_hash) {
       REQUIRE(
           fixture.keyspace->ApplyPayload(PayloadOf(Elements("k", OneField(), head, 5, 5))).ok());
@@ -77,8 +77,8 @@ TEST_CASE("effects that contradict what is there are corruption") {
     }
     return fixture.keyspace->ApplyPayload(PayloadOf(effect)).code();
   };
-  const std::string one = HashObject::EncodeHead(1);
-  const std::string two = HashObject::EncodeHead(2);
+  const std::string one = EncodeCount(1);
+  const std::string two = EncodeCount(2);
   CHECK(code(Elements("k", OneField(), one, 6, 5), true) == Code::kOk);
   CHECK(code(Elements("k", OneField(), one, 6, 6), true) == Code::kCorruption);  // another one
   CHECK(code(Elements("k", OneField(), two, 6, 5), true) == Code::kCorruption);
@@ -97,7 +97,7 @@ TEST_CASE("effects that contradict what is there are corruption") {
 
 TEST_CASE("damaged changes are refused before anything is applied") {
   Fixture fixture;
-  const std::string head = HashObject::EncodeHead(1);
+  const std::string head = EncodeCount(1);
   const std::string payload = PayloadOf(Elements("k", OneField(), head, 5, 5));
   for (size_t size = 2; size < payload.size(); ++size) {
     CAPTURE(size);
@@ -120,7 +120,7 @@ TEST_CASE("only a large collection is freed elsewhere") {
     Fixture fixture;
     ElementChanges changes;
     for (uint64_t i = 0; i < fields; ++i) changes.Put("f" + std::to_string(i), "v");
-    const std::string head = HashObject::EncodeHead(fields);
+    const std::string head = EncodeCount(fields);
     REQUIRE(fixture.keyspace->ApplyPayload(PayloadOf(Elements("k", changes, head, 5, 5))).ok());
     Effect remove = DeleteOf("k", 6);
     remove.kind = EffectKind::kRemove;
@@ -137,12 +137,12 @@ TEST_CASE("a change writes the records that it touches and no others") {
   WatchedStore store;
   ElementChanges many;
   for (int i = 0; i < 1000; ++i) many.Put("f" + std::to_string(i), "v");
-  const std::string head = HashObject::EncodeHead(1000);
+  const std::string head = EncodeCount(1000);
   REQUIRE(PersistEntries(&store, JobOf(1, {Elements("k", many, head, 5, 5)}), true, nullptr).ok());
   ElementChanges one;
   one.Put("f7", "new");
   one.Delete("f8");
-  const std::string less = HashObject::EncodeHead(999);
+  const std::string less = EncodeCount(999);
   PersistStats stats;
   REQUIRE(PersistEntries(&store, JobOf(2, {Elements("k", one, less, 6, 5)}), true, &stats).ok());
   CHECK(stats.records_written == 2);  // the key and the field
@@ -160,8 +160,9 @@ TEST_CASE("a change writes the records that it touches and no others") {
   REQUIRE(LoadKeyspace(&store, fixture.keyspace.get(), nullptr).ok());
   CHECK(fixture.keyspace->found_garbage());
   CHECK(fixture.Find("k") == nullptr);
+  GarbageCollector collector;
   int steps = 1;
-  while (!CollectGarbage(&store, 100).value()) ++steps;
+  while (!collector.Step(&store, 100).value()) ++steps;
   CHECK(steps >= 10);
   fixture.keyspace = fixture.Make();
   REQUIRE(LoadKeyspace(&store, fixture.keyspace.get(), nullptr).ok());
@@ -171,7 +172,7 @@ TEST_CASE("a change writes the records that it touches and no others") {
 
 TEST_CASE("a collection that lacks elements is corruption, at start and when it is read again") {
   WatchedStore store;
-  const std::string head = HashObject::EncodeHead(1);
+  const std::string head = EncodeCount(1);
   REQUIRE(PersistEntries(&store, JobOf(1, {Elements("k", OneField(), head, 5, 5)}), true, nullptr)
               .ok());
   std::string key;
@@ -193,7 +194,7 @@ TEST_CASE("a collection that lacks elements is corruption, at start and when it 
 
 TEST_CASE("what was not committed is replaced by what the store holds, of whatever type") {
   WatchedStore store;
-  const std::string head = HashObject::EncodeHead(1);
+  const std::string head = EncodeCount(1);
   REQUIRE(PersistEntries(
               &store, JobOf(1, {Elements("hash", OneField(), head, 5, 5), PutOf("string", "v", 6)}),
               true, nullptr)
@@ -209,7 +210,7 @@ TEST_CASE("what was not committed is replaced by what the store holds, of whatev
     ElementChanges changes;
     changes.Put("a", "1");
     changes.Put("b", "2");
-    const std::string two = HashObject::EncodeHead(2);
+    const std::string two = EncodeCount(2);
     for (const std::string_view name : {"hash", "string", "missing"}) {
       if (present == 1) {
         REQUIRE(fixture.keyspace->ApplyPayload(PayloadOf(Elements(name, changes, two, 9, 9))).ok());

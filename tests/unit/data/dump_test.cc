@@ -1,11 +1,15 @@
 #include "data/dump.h"
 
+#include <map>
+#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/bytes.h"
 #include "base/hash.h"
 #include "base/rng.h"
+#include "data/list_object.h"
 #include "data/record.h"
 
 // Last, because its CHECK replaces the one of base/check.h.
@@ -197,11 +201,61 @@ TEST_CASE("a damaged dump payload changes nothing") {
   CHECK(error(Sealed(std::string_view("\0\x81\x7f\xff\xff\xff\xff\xff\xff\xff", 10))) == kBad);
   CHECK(error(Sealed(std::string_view("\0\xc1\x05", 3))) == kBad);
   CHECK(error(Sealed(std::string_view("\0\xc4\x05", 3))) == kBad);
-  // Lists and sets of Redis 7.0.
-  CHECK(error(FromHex("1201020a0a00000001008161"
-                      "02ff0a0009b9edf594ded995")) == kBad);
-  CHECK(error(FromHex("0b0a0200000001000000"
-                      "01000a00056f61290c490534")) == kBad);
+  // Collections that are empty, cut, or have an element twice.
+  CHECK(error(Sealed(std::string_view("\2\0", 2))) == kBad);
+  CHECK(error(Sealed(std::string_view("\2\2\1a\1a", 6))) == kBad);
+  CHECK(error(Sealed(std::string_view("\2\2\1a", 4))) == kBad);
+  CHECK(error(Sealed(std::string_view("\4\0", 2))) == kBad);
+  CHECK(error(Sealed(std::string_view("\4\1\1a", 4))) == kBad);
+  CHECK(error(Sealed(std::string_view("\4\2\1a\1b\1a\1c", 10))) == kBad);
+  CHECK(error(Sealed(std::string_view("\x0b\x0a\2\0\0\0\2\0\0\0\1\0", 12))) == kBad);
+  CHECK(error(Sealed(std::string_view("\x0b\x0b\3\0\0\0\1\0\0\0\1\0\0", 13))) == kBad);
+}
+
+std::map<std::string, std::string> ElementsOf(const DumpedValue& dumped) {
+  std::map<std::string, std::string> elements;
+  const auto note = [&elements](const ElementChange& change) {
+    CHECK(!change.is_delete);
+    CHECK(elements.emplace(change.element, change.value).second);
+    return Status::Ok();
+  };
+  CHECK(ForEachChange(dumped.elements.bytes(), note).ok());
+  return elements;
+}
+
+TEST_CASE("collections come back as they were, large and small, and as Redis writes them") {
+  const std::map<std::string, std::string> few = {{"a", "1"}, {"", "two"}, {"-300", ""}};
+  std::map<std::string, std::string> many;
+  for (int i = 0; i < 1000; ++i) many[std::to_string(i)] = std::string(i % 100, 'v');
+  for (const auto& elements : {few, many}) {
+    for (const ObjectType type : {ObjectType::kHash, ObjectType::kSet}) {
+      const bool is_set = type == ObjectType::kSet;
+      std::unique_ptr<Collection> collection = NewCollection(type, {});
+      std::map<std::string, std::string> expected;
+      for (const auto& [element, value] : elements) {
+        expected[element] = is_set ? "" : value;
+        collection->Put(element, expected[element]);
+      }
+      Meta meta;
+      meta.type = type;
+      Object* object = Object::CreateCollection("key", meta, std::move(collection));
+      DumpedValue dumped;
+      REQUIRE(DecodeDump(EncodeDump(*object), &dumped).ok());
+      Object::Free(object);
+      CHECK(dumped.type == type);
+      CHECK(dumped.value == EncodeCount(elements.size()));
+      CHECK(ElementsOf(dumped) == expected);
+    }
+  }
+  DumpedValue dumped;
+  REQUIRE(DecodeDump(FromHex("0b0a020000000100000001000a00056f61290c490534"), &dumped).ok());
+  CHECK(dumped.type == ObjectType::kSet);
+  CHECK(ElementsOf(dumped) == std::map<std::string, std::string>{{"1", ""}});
+  // A list of Redis 7.0.
+  REQUIRE(DecodeDump(FromHex("1201020a0a0000000100816102ff0a0009b9edf594ded995"), &dumped).ok());
+  CHECK(dumped.type == ObjectType::kList);
+  CHECK(ElementsOf(dumped) ==
+        std::map<std::string, std::string>{{ListObject::EncodePosition(0), "a"}});
 }
 
 TEST_CASE("damaged LZF is refused") {

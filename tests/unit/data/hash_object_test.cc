@@ -51,7 +51,7 @@ TEST_CASE("a hash behaves like a map, small and large, however it got there") {
     }
     REQUIRE(Contents(hash) == model);
     uint64_t size;
-    REQUIRE(HashObject::DecodeHead(hash.Head(), &size));
+    REQUIRE(DecodeCount(hash.Head(), &size));
     REQUIRE(size == model.size());
     while (!model.empty()) {
       REQUIRE(hash.Delete(model.begin()->first));
@@ -101,11 +101,11 @@ TEST_CASE("every field is chosen at random, small and large") {
 
 TEST_CASE("a damaged head is found out") {
   uint64_t size;
-  CHECK(HashObject::DecodeHead(HashObject::EncodeHead(300), &size));
+  CHECK(DecodeCount(EncodeCount(300), &size));
   CHECK(size == 300);
-  CHECK(!HashObject::DecodeHead("", &size));
-  CHECK(!HashObject::DecodeHead("\xff", &size));
-  CHECK(!HashObject::DecodeHead("\x01\x01", &size));
+  CHECK(!DecodeCount("", &size));
+  CHECK(!DecodeCount("\xff", &size));
+  CHECK(!DecodeCount("\x01\x01", &size));
 }
 
 }  // namespace

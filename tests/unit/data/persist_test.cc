@@ -29,6 +29,7 @@ TEST_CASE("P30 whatever the chunks, the store holds the state as of its applied 
     uint64_t index = 0;
     uint64_t effects = 0;
     std::unique_ptr<DeadRecordCollector> collector;
+    std::unique_ptr<GarbageCollector> garbage;
     for (int jobs = 1; jobs <= 40; ++jobs) {
       PersistJob job;
       for (uint64_t entries = rng->Below(12); entries > 0; --entries) {
@@ -67,7 +68,10 @@ TEST_CASE("P30 whatever the chunks, the store holds the state as of its applied 
       const Result<bool> done = collector->Step(&store, 1 + rng->Below(60));
       REQUIRE(done.ok());
       if (done.value()) collector.reset();
-      REQUIRE(CollectGarbage(&store, 1 + rng->Below(60)).ok());
+      if (garbage == nullptr) garbage = std::make_unique<GarbageCollector>();
+      const Result<bool> swept = garbage->Step(&store, 1 + rng->Below(60));
+      REQUIRE(swept.ok());
+      if (swept.value()) garbage.reset();
       REQUIRE(Reload(&store, &map) == world.state());
     }
     CHECK(stats.jobs == 40);
@@ -80,7 +84,8 @@ TEST_CASE("P30 whatever the chunks, the store holds the state as of its applied 
       REQUIRE(done.ok());
       if (done.value()) break;
     }
-    while (!CollectGarbage(&store, 7).value()) {
+    GarbageCollector rest;
+    while (!rest.Step(&store, 7).value()) {
     }
     size_t elements = 0;
     for (const auto& item : world.state()) elements += item.second.elements.size();

@@ -87,8 +87,8 @@ class World {
     effect_.key = key_;
     const auto at = state_.find({effect_.database, key_});
     const uint64_t kind = rng_.Below(10);
-    if (at == state_.end() ? rng_.Chance(1, 3) : at->second.meta.type == ObjectType::kHash) {
-      ChangeHash(at, kind);
+    if (at == state_.end() ? rng_.Chance(1, 3) : HasElements(at->second.meta.type)) {
+      ChangeElements(at, kind);
     } else if (kind < 4 || (at == state_.end() && kind < 9)) {
       Put(at);
     } else if (kind == 9 || at == state_.end()) {
@@ -188,7 +188,7 @@ class World {
     seen->meta = effect_.meta;
   }
 
-  void ChangeHash(State::iterator at, uint64_t kind) {
+  void ChangeElements(State::iterator at, uint64_t kind) {
     if (kind == 9 && at != state_.end()) {
       Remove(at);
       return;
@@ -198,7 +198,7 @@ class World {
       return;
     }
     effect_.kind = EffectKind::kElements;
-    effect_.meta.type = ObjectType::kHash;
+    effect_.meta.type = rng_.Chance(1, 2) ? ObjectType::kHash : ObjectType::kSet;
     effect_.meta.created = revision_;
     effect_.meta.version = 1;
     Seen seen;
@@ -206,23 +206,25 @@ class World {
       seen = at->second;
       Advance(&seen);
     }
+    const bool is_set = effect_.meta.type == ObjectType::kSet;
     changes_ = ElementChanges();
     for (uint64_t n = 1 + rng_.Below(10); n > 0; --n) {
-      const std::string field = rng_.Chance(1, 50) ? "" : "field:" + std::to_string(rng_.Below(40));
+      std::string field = rng_.Chance(1, 50) ? "" : "field:" + std::to_string(rng_.Below(40));
+      if (is_set && rng_.Chance(19, 20)) field = std::to_string(rng_.Below(40));
       if (seen.elements.size() > 1 && rng_.Chance(1, 3)) {
         if (seen.elements.erase(field) > 0) changes_.Delete(field);
         continue;
       }
       // Some are too long for the small form.
-      const std::string value(rng_.Below(rng_.Chance(1, 30) ? 500 : 20), 'v');
+      const std::string value(is_set ? 0 : rng_.Below(rng_.Chance(1, 30) ? 500 : 20), 'v');
       seen.elements[field] = value;
       changes_.Put(field, value);
     }
     if (changes_.empty()) {
-      seen.elements["one"] = "more";
-      changes_.Put("one", "more");
+      seen.elements["one"] = is_set ? "" : "more";
+      changes_.Put("one", seen.elements["one"]);
     }
-    value_ = HashObject::EncodeHead(seen.elements.size());
+    value_ = EncodeCount(seen.elements.size());
     effect_.value = value_;
     effect_.changes = changes_.bytes();
     seen.meta = effect_.meta;
