@@ -11,6 +11,7 @@ std::span<const engine::Command> ClusterRows();      // table_cluster.cc
 std::span<const engine::Command> ConnectionRows();   // table_connection.cc
 std::span<const engine::Command> HoldfastRows();     // table_holdfast.cc: beyond Redis
 std::span<const engine::Command> KeyRows();          // table_keys.cc: keys of any type, databases
+std::span<const engine::Command> ScriptingRows();    // table_scripting.cc
 std::span<const engine::Command> ServerRows();       // table_server.cc
 std::span<const engine::Command> StringRows();       // table_strings.cc: strings and their bits
 std::span<const engine::Command> TransactionRows();  // table_transactions.cc

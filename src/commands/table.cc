@@ -35,7 +35,7 @@ class JoinedTable final : public engine::CommandTable {
   JoinedTable() {
     for (const std::span<const Command> rows :
          {StringRows(), KeyRows(), HoldfastRows(), ConnectionRows(), ServerRows(),
-          TransactionRows(), ClusterRows()}) {
+          TransactionRows(), ClusterRows(), ScriptingRows()}) {
       for (const Command& row : rows) {
         // Names that are there until their family comes with the next types are not rows.
         CHECK(row.data != nullptr || row.session != nullptr || !row.subcommands.empty());

@@ -121,6 +121,7 @@ class Core final : public PartitionHost, public replica::MessageSink, public rep
   void WakeAt(int64_t at_ms) { ArmTick(at_ms); }
 
   // ---- PartitionHost
+  Core* core() override { return this; }
   const Config& config() const override { return config_; }
   const Clock& clock() const override { return *SystemClock(); }
   CoreStats* stats() override { return &stats_; }

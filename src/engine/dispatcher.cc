@@ -387,9 +387,11 @@ void RouteTransaction(Client* client, std::shared_ptr<TransactionRequest> transa
   for (size_t i = 0; i < transaction->queued.size(); ++i) {
     QueuedCommand& queued = transaction->queued[i];
     if (queued.command->route == Route::kSession) continue;
-    routed->is_write |= queued.command->has(kWrite);
-    routed->request.commands.push_back(
-        {queued.command, transaction->dbs[i], std::move(queued.args)});
+    routed->is_write |= queued.command->may_write();
+    // What it needs and isn't here may be known there: the error is then that node's to give.
+    const Command* sent = queued.command;
+    if (sent->forward != nullptr) (void)sent->forward(*home, &sent, &queued.args);
+    routed->request.commands.push_back({sent, transaction->dbs[i], std::move(queued.args)});
   }
   routed->request.watched = transaction->watched;
   // The client takes no further request until this one is answered: its reply is put together from

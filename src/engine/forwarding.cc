@@ -91,7 +91,7 @@ void Forwarding::GiveBack(uint32_t partition, BlockedRequest request) {
   routed->request.address = client->address;
   routed->request.name = client->name;
   routed->request.commands.push_back({request.command, request.caller.db, std::move(request.args)});
-  routed->is_write = request.command->has(kWrite);
+  routed->is_write = request.command->may_write();
   routed->blocking = blocking;
   routed->reply = place;
   routed->sent_ms = NowMs();

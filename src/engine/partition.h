@@ -70,6 +70,8 @@ class CommitObserver {
 class PartitionHost {
  public:
   virtual ~PartitionHost() = default;
+  // nullptr in a simulation.
+  virtual class Core* core() { return nullptr; }
   virtual const Config& config() const = 0;
   virtual const Clock& clock() const = 0;
   virtual CoreStats* stats() = 0;

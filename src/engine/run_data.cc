@@ -11,10 +11,11 @@
 
 namespace holdfast::engine {
 
-// Not LOCKINFO: a lease counts from when the leader executed its grant, which a follower sees only
-// once that is committed.
+// Not scripts, which may ask for anything; not LOCKINFO: a lease counts from when the leader
+// executed its grant, which a follower sees only once that is committed.
 bool IsKeyRead(const Command& command) {
-  return command.has(kReadonly) && !command.has(kBlocking) && (command.acl & kAclLock) == 0 &&
+  return command.has(kReadonly) && !command.has(kBlocking) &&
+         (command.acl & (kAclLock | kAclScripting)) == 0 &&
          (command.route == Route::kKeys || command.route == Route::kSpread);
 }
 
@@ -86,6 +87,18 @@ void RunOn(Client* client, const Command& command, Args args, uint32_t number) {
     FinishReply(client, partition, result);
     return;
   }
+  const Command* sent = &command;
+  OwnedArgs sent_args;
+  if (!direct) {
+    sent_args = OwnedArgs(args);
+    if (command.forward != nullptr) {
+      const std::string_view error = command.forward(*core, &sent, &sent_args);
+      if (!error.empty()) {
+        Reject(client, &command, error);
+        return;
+      }
+    }
+  }
   const ReplyAddress reply{core->number(), client->id, client->replies.Reserve()};
   NoteReserved(client, reply.slot);
   if (may_block) {
@@ -100,8 +113,8 @@ void RunOn(Client* client, const Command& command, Args args, uint32_t number) {
     return;
   }
   std::unique_ptr<Routed> routed = MakeRouted(*client, number, PeerRequestType::kCommand);
-  routed->request.commands.push_back({&command, client->db, OwnedArgs(args)});
-  routed->is_write = command.has(kWrite);
+  routed->request.commands.push_back({sent, client->db, std::move(sent_args)});
+  routed->is_write = command.may_write();
   routed->blocking = may_block;
   routed->reply = reply;
   core->router().Submit(std::move(routed));

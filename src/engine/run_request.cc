@@ -48,7 +48,7 @@ void RunOne(Partition* partition, const PeerRequest& request, const ReplyAddress
   if (result.blocked) return;
   partition->WaitAt(result.gate, std::make_unique<ReplyWaiter>(
                                      PeerReply::Bytes(std::move(bytes)), result.is_write,
-                                     one.command->has(kWrite), std::move(done)));
+                                     one.command->may_write(), std::move(done)));
 }
 
 void RunAll(Partition* partition, const PeerRequest& request, Done done) {
@@ -56,7 +56,7 @@ void RunAll(Partition* partition, const PeerRequest& request, Done done) {
   bool may_write = false;
   for (const PeerCommand& one : request.commands) {
     requests.push_back({one.command, one.args.args(), one.db});
-    may_write |= one.command->has(kWrite);
+    may_write |= one.command->may_write();
   }
   PeerReply reply;
   const ExecResult result = partition->ExecuteTransaction(requests, request.MakeCaller(),
