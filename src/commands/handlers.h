@@ -96,6 +96,7 @@ void Eval(engine::ExecContext& ctx);
 void EvalRo(engine::ExecContext& ctx);
 void Evalsha(engine::ExecContext& ctx);
 void EvalshaRo(engine::ExecContext& ctx);
+void ScriptKill(engine::ExecContext& ctx);
 
 // sequences.cc
 void Seqcreate(engine::ExecContext& ctx);

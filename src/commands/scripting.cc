@@ -6,6 +6,7 @@
 #include "commands/scripting.h"
 #include "commands/server_handlers.h"
 #include "engine/engine.h"
+#include "engine/partition.h"
 #include "engine/session_context.h"
 #include "script/scripting.h"
 
@@ -42,6 +43,24 @@ std::string_view ForwardEvalsha(engine::Core& core, const engine::Command** comm
   return ScriptingOf(core).ForwardSha(core, name, command, args);
 }
 
+void ScriptKill(ExecContext& ctx) {
+  using Killed = engine::Partition::ScriptKilled;
+  switch (ctx.partition().KillScript()) {
+    case Killed::kKilled:
+      ctx.reply.Ok();
+      return;
+    case Killed::kHasWritten:
+      ctx.Error(
+          "UNKILLABLE Sorry the script already executed write commands against the dataset. You "
+          "can either wait the script termination or kill the server in a hard way using the "
+          "SHUTDOWN NOSAVE command.");
+      return;
+    case Killed::kNoScript:
+      ctx.Error("NOTBUSY No scripts in execution right now.");
+      return;
+  }
+}
+
 void ScriptDebug(SessionContext& ctx) {
   const std::string_view mode = ctx.args[2];
   if (EqualsIgnoreCase(mode, "no")) {
@@ -71,8 +90,6 @@ void ScriptFlush(SessionContext& ctx) {
   ScriptingOf(ctx.core).Flush();
   ctx.reply.Ok();
 }
-
-void ScriptKill(SessionContext& ctx) { ctx.Error("NOTBUSY No scripts in execution right now."); }
 
 void ScriptLoad(SessionContext& ctx) {
   const Result<std::string> sha = ScriptingOf(ctx.core).Load(ctx.core, ctx.args[2]);

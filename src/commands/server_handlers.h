@@ -94,7 +94,6 @@ void Waitaof(engine::SessionContext& ctx);
 void ScriptDebug(engine::SessionContext& ctx);
 void ScriptExists(engine::SessionContext& ctx);
 void ScriptFlush(engine::SessionContext& ctx);
-void ScriptKill(engine::SessionContext& ctx);
 void ScriptLoad(engine::SessionContext& ctx);
 
 // server.cc

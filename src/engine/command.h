@@ -114,7 +114,8 @@ enum class Merge : uint8_t {
   kArrayInKeyOrder,
   kConcatArrays,
   kFirstOk,
-  kFirstNonNil
+  kFirstNonNil,
+  kAnyOk,  // SCRIPT KILL: an OK, else an error that isn't NOTBUSY, else that
 };
 
 struct Command {

@@ -143,6 +143,7 @@ class Core final : public PartitionHost, public replica::MessageSink, public rep
   void Rebuild(Partition* partition, RebuildRequest request) override;
   void Persist(Partition* partition, data::PersistJob job) override;
   void NeedsTurnEnd(Partition* partition) override;
+  void ContinueLater(Partition* partition) override;
   void SendSnapshot(Partition* partition, raft::NodeId peer) override;
 
   // ---- The rest.

@@ -68,12 +68,34 @@ void ReadAsFollower(Client* client, const Command& command, Args args, uint32_t 
 
 }  // namespace
 
+namespace {
+
+// The reply of a script that takes long. Until it is there, no further request of its client is
+// taken.
+void WaitForScript(Client* client, Partition* partition) {
+  const ReplyAddress address{client->core->number(), client->id, client->replies.Reserve()};
+  NoteReserved(client, address.slot);
+  client->deferred_slots.push_back(address.slot);
+  ++client->waiting;
+  partition->WhenScriptEnds(
+      [partition, address](const ExecResult& result, std::vector<std::string> replies) {
+        if (!result.refusal.empty()) {
+          partition->host()->Deliver(address, "-" + std::string(result.refusal) + "\r\n");
+        } else {
+          partition->DeliverAt(result.gate, result.is_write, address, std::move(replies[0]));
+        }
+      });
+}
+
+}  // namespace
+
 // Here and at once, when the partition is led on this core and nothing of it is under way; here,
 // when it is a read that its client lets a follower answer; else the router knows.
 void RunOn(Client* client, const Command& command, Args args, uint32_t number) {
   Core* core = client->core;
   Partition* partition = core->FindPartition(number);
-  const bool direct = partition != nullptr && core->router().Direct(number);
+  const bool direct = partition != nullptr && core->router().Direct(number) &&
+                      (command.has(kAllowBusy) || !partition->HoldsRequests());
   const bool may_block = command.has(kBlocking);
   if (!direct && ReadsAsFollower(*client, command, number)) {
     ReadAsFollower(client, command, args, number);
@@ -84,6 +106,11 @@ void RunOn(Client* client, const Command& command, Args args, uint32_t number) {
     const ExecResult result =
         partition->Execute({&command, args, client->db}, CallerOf(*client), {}, out);
     CHECK(!result.blocked);
+    if (result.suspended) {
+      client->replies.Abandon();
+      WaitForScript(client, partition);
+      return;
+    }
     FinishReply(client, partition, result);
     return;
   }

@@ -28,7 +28,6 @@ ScriptCalls::ScriptCalls(engine::ExecContext* context, uint32_t flags, bool read
     : context_(*context),
       flags_(flags),
       read_only_(read_only || (flags & kNoWrites) != 0),
-      began_ms_(context->partition().host()->clock().MonotonicMs()),
       db_(context->caller.db) {}
 
 std::string_view ScriptCalls::WhyRefused() {
@@ -147,11 +146,6 @@ std::string_view ScriptCalls::RunSession(const Command& command, Args args, int 
   return {};
 }
 
-std::string_view ScriptCalls::Interrupt() {
-  const engine::PartitionHost& host = *context_.partition().host();
-  const int64_t ran_ms = host.clock().MonotonicMs() - began_ms_;
-  if (ran_ms < host.config().busy_reply_threshold_ms) return {};
-  return "Script has run for longer than busy-reply-threshold";
-}
+std::string_view ScriptCalls::Interrupt() { return context_.partition().ScriptPoint(); }
 
 }  // namespace holdfast::script

@@ -39,7 +39,6 @@ class ScriptCalls final : public ScriptHost {
   engine::ExecContext& context_;
   const uint32_t flags_;
   const bool read_only_;
-  const int64_t began_ms_;
   uint32_t db_;  // SELECT inside of a script is the script's own
   bool wrote_ = false;
   bool out_of_memory_ = false;  // when the script began
