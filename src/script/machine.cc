@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/rng.h"
 #include "resp/writer.h"
 #include "script/error_value.h"
 #include "script/resp_values.h"
@@ -38,6 +39,7 @@ Machine::Machine(uint64_t memory_limit) : memory_limit_(UINT64_MAX) {
   load_ = keep(LoadProtected);
   lua_sethook(lua_, Hook, LUA_MASKCOUNT, kHookInstructions);
   memory_limit_ = memory_limit;
+  random_state = RandomSeed();
 }
 
 Machine::~Machine() { lua_close(lua_); }
@@ -210,7 +212,6 @@ void Machine::Run(const Script& script, const Invocation& invocation, ScriptHost
   reply_ = reply;
   script_protocol_ = 2;
   ended_by_host_ = false;
-  random_state = 0x330E;
   if (memory_bytes_ > memory_limit_ / 2) lua_gc(lua_, LUA_GCCOLLECT, 0);
   collect_above_ = std::max(memory_limit_ / 2, memory_bytes_ + memory_limit_ / 8);
   const size_t begin = reply->size();

@@ -80,7 +80,7 @@ class Machine {
   std::vector<std::string_view>& call_args() { return call_args_; }
   std::vector<std::string>& number_texts() { return number_texts_; }
   std::string& call_reply() { return call_reply_; }
-  // The generator of math.random: 48 bits, the same sequence in each run.
+  // The generator of math.random: 48 bits, which go on from script to script.
   uint64_t random_state = 0;
 
  private:

@@ -73,6 +73,8 @@ bool CallCommand(lua_State* lua) {
   if (refusal.empty()) {
     refusal = machine->host()->Call(machine->call_args(), machine->script_protocol(), &reply);
   }
+  // The arguments may have taken all the stack that a function may have.
+  lua_settop(lua, 0);
   if (!refusal.empty()) {
     PushError(lua, refusal);
     return true;

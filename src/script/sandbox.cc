@@ -188,8 +188,8 @@ int Repeat(lua_State* lua) {
   return 1;
 }
 
-// ---- math.random, as Redis has it: lrand48 of POSIX, seeded with 0 before each script, so that
-// the numbers are the same in each run.
+// ---- math.random, as Redis has it: lrand48 of POSIX. Its seed is random, and math.randomseed
+// gives the same numbers again.
 
 constexpr uint64_t kMask48 = (uint64_t{1} << 48) - 1;
 
@@ -269,14 +269,8 @@ void Set(lua_State* lua, const char* name, lua_CFunction function) {
   lua_setfield(lua, -2, name);
 }
 
-void Remove(lua_State* lua, const char* name) {
-  lua_pushnil(lua);
-  lua_setfield(lua, -2, name);
-}
-
 void ChangeLibraries(lua_State* lua) {
   lua_getglobal(lua, "string");
-  Remove(lua, "dump");
   Set(lua, "rep", Repeat);
   lua_pop(lua, 1);
   lua_getglobal(lua, "math");

@@ -45,6 +45,13 @@ Machine* Scripting::FreeMachine(engine::Core& core) {
   return side.machines.back().get();
 }
 
+void Scripting::CountBytes(CoreSide* side) {
+  uint64_t bytes = 0;
+  for (const auto& machine : side->machines) bytes += machine->memory_bytes();
+  lua_bytes_.fetch_add(bytes - side->counted, std::memory_order_relaxed);
+  side->counted = bytes;
+}
+
 std::string Scripting::Prepare(engine::Core& core, Machine* machine, std::string_view body,
                                std::shared_ptr<Script>* script) {
   const std::string sha = Sha1Hex(body);
@@ -107,6 +114,7 @@ void Scripting::Run(engine::ExecContext& ctx, bool by_sha, bool read_only) {
   invocation.protocol = ctx.caller.protocol;
   invocation.max_reply_bytes = kMaxReplyBytes;
   machine->Run(*script, invocation, &call, ctx.reply.out());
+  CountBytes(&sides_[core.number()]);
 }
 
 Result<std::string> Scripting::Load(engine::Core& core, std::string_view body) {

@@ -11,6 +11,7 @@
 // by is remembered here too.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -51,15 +52,19 @@ class Scripting {
   bool Exists(std::string_view sha) const;
   void Flush() { cache_.Flush(); }
   const ScriptCache& cache() const { return cache_; }
+  // Bytes that Lua holds, all cores together.
+  uint64_t lua_bytes() const { return lua_bytes_.load(std::memory_order_relaxed); }
 
  private:
   // What one core has. More than one machine only while scripts are suspended.
   struct CoreSide {
     std::vector<std::unique_ptr<Machine>> machines;
     uint64_t generation = 0;  // of the cache, when the machines were swept last
+    uint64_t counted = 0;     // of lua_bytes_
   };
 
   Machine* FreeMachine(engine::Core& core);
+  void CountBytes(CoreSide* side);
   // Finds or adds the script and compiles it on the core. Or an error reply.
   std::string Prepare(engine::Core& core, Machine* machine, std::string_view body,
                       std::shared_ptr<Script>* script);
@@ -68,6 +73,7 @@ class Scripting {
 
   ScriptCache cache_;
   std::vector<CoreSide> sides_;  // by core
+  std::atomic<uint64_t> lua_bytes_{0};
 };
 
 }  // namespace holdfast::script
