@@ -77,15 +77,20 @@ void Machine::Hook(lua_State* lua, lua_Debug*) {
     self->collect_above_ =
         std::max(self->memory_limit_ / 2, self->memory_bytes_ + self->memory_limit_ / 8);
   }
-  if (!self->ended_by_host_) {
-    const std::string_view why = self->host_->Interrupt();
+  self->Point(lua);
+}
+
+void Machine::Point(lua_State* lua) {
+  if (host_ == nullptr) return;
+  if (!ended_by_host_) {
+    const std::string_view why = host_->Interrupt();
     if (why.empty()) return;
-    self->ended_by_host_ = true;
-    self->end_reason_ = why;
+    ended_by_host_ = true;
+    end_reason_ = why;
   }
   // From now on after each instruction, so that no pcall can go on behind the error.
   lua_sethook(lua, Hook, LUA_MASKCOUNT, 1);
-  RaiseError(lua, self->end_reason_);
+  RaiseError(lua, end_reason_);
 }
 
 // ---- Compiling

@@ -73,6 +73,9 @@ class Machine {
 
   // ---- For the functions that Lua calls.
   static Machine* Of(lua_State* lua);
+  // Asks the host whether the script may go on; raises an error when not. For work that takes long
+  // where no hook runs.
+  void Point(lua_State* lua);
   ScriptHost* host() { return host_; }
   int script_protocol() const { return script_protocol_; }
   void set_script_protocol(int protocol) { script_protocol_ = protocol; }

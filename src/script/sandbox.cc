@@ -70,6 +70,14 @@ int GuardFirst(lua_State* lua) {
   return lua_tocfunction(lua, lua_upvalueindex(1))(lua);
 }
 
+// Lua moves everything from a position on, however far before the first element that is.
+int GuardInsert(lua_State* lua) {
+  if (lua_gettop(lua) == 3) {
+    luaL_argcheck(lua, luaL_checknumber(lua, 2) >= 0, 2, "position out of bounds");
+  }
+  return GuardFirst(lua);
+}
+
 // The original sees the real table.
 int ReadFirst(lua_State* lua) {
   if (PushReal(lua, 1)) lua_replace(lua, 1);
@@ -272,13 +280,15 @@ void Set(lua_State* lua, const char* name, lua_CFunction function) {
 void ChangeLibraries(lua_State* lua) {
   lua_getglobal(lua, "string");
   Set(lua, "rep", Repeat);
+  SetPatternFunctions(lua);
   lua_pop(lua, 1);
   lua_getglobal(lua, "math");
   Set(lua, "random", Random);
   Set(lua, "randomseed", RandomSeed);
   lua_pop(lua, 1);
   lua_getglobal(lua, "table");
-  for (const char* name : {"insert", "remove", "sort", "setn"}) Wrap(lua, name, GuardFirst);
+  Wrap(lua, "insert", GuardInsert);
+  for (const char* name : {"remove", "sort", "setn"}) Wrap(lua, name, GuardFirst);
   for (const char* name : {"foreach", "foreachi", "maxn", "getn"}) Wrap(lua, name, ReadFirst);
   lua_pop(lua, 1);
   // A table of one's own behind getmetatable(""), instead of the one that all strings share.

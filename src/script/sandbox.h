@@ -14,5 +14,7 @@ void OpenSandbox(lua_State* lua, int* globals);
 void PushRedisApi(lua_State* lua);  // redis_api.cc
 void PushCmsgpack(lua_State* lua);  // cmsgpack.cc
 void PushStruct(lua_State* lua);    // struct_pack.cc
+// Into the table at the top: string.find and what else takes patterns.
+void SetPatternFunctions(lua_State* lua);  // patterns.cc
 
 }  // namespace holdfast::script

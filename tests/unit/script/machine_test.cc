@@ -205,7 +205,9 @@ TEST_CASE("the host can end every script") {
         "local f = coroutine.wrap(function() while true do end end) while true do pcall(f) end",
         "table.sort({3, 2, 1}, function() while true do end end)",
         "string.gsub('aaa', 'a', function() while true do end end)",
-        "while true do redis.pcall('x') end"}) {
+        "while true do redis.pcall('x') end",
+        "string.find(string.rep('a', 30), string.rep('a?', 30) .. string.rep('a', 31))",
+        "string.gsub(string.rep('a', 100), '.-.-.-.-.-.-.-.-b', '')"}) {
     CAPTURE(body);
     Fixture f;
     f.host.points_allowed = 3;
@@ -214,6 +216,55 @@ TEST_CASE("the host can end every script") {
     f.host.points_allowed = 1'000'000;
     CHECK(f.Run("local n = 0 for i = 1, 10000 do n = n + 1 end return n") == ":10000\r\n");
   }
+}
+
+TEST_CASE("patterns") {
+  Fixture f;
+  const auto text = [&f](const std::string& expression) {
+    const std::string reply = f.Run("local r = {" + expression +
+                                    "} for i = 1, 9 do r[i] = tostring(r[i]) end "
+                                    "return table.concat(r, ',', 1, 4)");
+    return reply[0] == '$'
+               ? reply.substr(reply.find('\n') + 1, reply.rfind('\r') - reply.find('\n') - 1)
+               : reply.substr(0, reply.find(" script: "));
+  };
+  CHECK(text("string.find('hello world', 'o w')") == "5,7,nil,nil");
+  CHECK(text("string.find('a.b', '.', 1, true)") == "2,2,nil,nil");
+  CHECK(text("string.find('a\\0b', 'b')") == "3,3,nil,nil");
+  CHECK(text("string.find('abc', '', 10)") == "4,3,nil,nil");
+  CHECK(text("string.find('abc', 'b', -1)") == "nil,nil,nil,nil");
+  CHECK(text("string.find('key = value', '(%w+)%s*=%s*(%w+)')") == "1,11,key,value");
+  CHECK(text("string.match('  trim  ', '^%s*(.-)%s*$')") == "trim,nil,nil,nil");
+  CHECK(text("string.match('2024-05-06', '(%d+)-(%d+)-(%d+)')") == "2024,05,06,nil");
+  CHECK(text("string.match('abc', '()b()')") == "2,3,nil,nil");
+  CHECK(text("string.match('f(a(b)c)d', '%b()')") == "(a(b)c),nil,nil,nil");
+  CHECK(text("string.match('THE (quick) fox', '%f[%a]%a+', 5)") == "quick,nil,nil,nil");
+  CHECK(text("string.match('say \"hi\"', '([\"x])(.-)%1')") == "\",hi,nil,nil");
+  CHECK(text("string.match('x]y-z', '[]]')") == "],nil,nil,nil");
+  CHECK(text("string.match('x^y-z', '[a%-^]+')") == "^,nil,nil,nil");
+  CHECK(text("string.match('a-z', '[^%a]')") == "-,nil,nil,nil");
+  CHECK(text("string.match('aaa', 'a-$')") == "aaa,nil,nil,nil");
+  CHECK(text("string.match('colour', 'colou?r')") == "colour,nil,nil,nil");
+  CHECK(text("string.gsub('hello world', 'o', '0')") == "hell0 w0rld,2,nil,nil");
+  CHECK(text("string.gsub('hello', '', '-')") == "-h-e-l-l-o-,6,nil,nil");
+  CHECK(text("string.gsub('abc', '%w', '%0%0', 2)") == "aabbc,2,nil,nil");
+  CHECK(text("string.gsub('a b', '(%w) (%w)', '%2 %1')") == "b a,1,nil,nil");
+  CHECK(text("string.gsub('$x $y', '%$(%w)', {x = 'one'})") == "one $y,2,nil,nil");
+  CHECK(text("string.gsub('abc', '^a', function(c) return c .. '!' end)") == "a!bc,1,nil,nil");
+  CHECK(text("(function() local r = {} for k, v in string.gmatch('a=1,b=2', '(%w)=(%w)') do "
+             "r[#r + 1] = k .. v end return table.concat(r, ' ') end)()") == "a1 b2,nil,nil,nil");
+  CHECK(text("(function() local n = 0 for w in ('one two'):gmatch('%a*') do n = n + 1 end "
+             "return n end)()") == "4,nil,nil,nil");
+  CHECK(text("pcall(string.find, 'a', '[a')") == "false,malformed pattern (missing ']'),nil,nil");
+  CHECK(text("pcall(string.find, 'a', '%')") == "false,malformed pattern (ends with '%'),nil,nil");
+  CHECK(text("pcall(string.find, 'a', '(a')") == "false,unfinished capture,nil,nil");
+  CHECK(text("pcall(string.match, 'a', 'a)')") == "false,invalid pattern capture,nil,nil");
+  CHECK(text("pcall(string.rep, 'a', 1e10)").starts_with("false,"));
+  CHECK(text("pcall(string.find, string.rep('a', 300000), string.rep('a?', 300000))") ==
+        "false,pattern too complex,nil,nil");
+  CHECK(text("string.find(string.rep('a', 300000), string.rep('a', 300000) .. '$')") ==
+        "1,300000,nil,nil");
+  CHECK(text("pcall(table.insert, {}, -2147483647, 1)").starts_with("false,"));
 }
 
 TEST_CASE("memory is limited") {
