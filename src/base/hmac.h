@@ -1,5 +1,5 @@
 // HMAC-SHA256 (RFC 2104) and what goes with it: proof that somebody knows a secret, without showing
-// it. The only file that knows OpenSSL. Any thread.
+// it. Any thread.
 #pragma once
 
 #include <cstddef>

@@ -31,6 +31,7 @@ constexpr NamedBit kFlags[] = {
     {engine::kNoAsyncLoading, "no_async_loading"},
     {engine::kNoMulti, "no_multi"},
     {engine::kMovableKeys, "movablekeys"},
+    {engine::kNoMandatoryKeys, "no_mandatory_keys"},
     {engine::kAllowBusy, "allow_busy"},
 };
 

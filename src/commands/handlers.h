@@ -128,6 +128,13 @@ void ObjectFreq(engine::ExecContext& ctx);
 void ObjectIdletime(engine::ExecContext& ctx);
 void ObjectRefcount(engine::ExecContext& ctx);
 
+// scripting.cc
+void Eval(engine::ExecContext& ctx);
+void EvalRo(engine::ExecContext& ctx);
+void Evalsha(engine::ExecContext& ctx);
+void EvalshaRo(engine::ExecContext& ctx);
+void ScriptKill(engine::ExecContext& ctx);
+
 // sequences.cc
 void Seqcreate(engine::ExecContext& ctx);
 void Seqinfo(engine::ExecContext& ctx);

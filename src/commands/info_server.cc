@@ -10,6 +10,7 @@
 #include "base/numbers.h"
 #include "commands/info_sections.h"
 #include "engine/version.h"
+#include "script/scripting.h"
 
 namespace holdfast::commands {
 namespace {
@@ -107,6 +108,28 @@ void WriteClients(const InfoContext& info, std::string* out) {
   Add(out, "total_blocking_keys:{}", info.report.blocking_keys);
 }
 
+namespace {
+
+void WriteScriptMemory(const script::Scripting& scripting, std::string* out) {
+  const uint64_t lua = scripting.lua_bytes();
+  const uint64_t scripts = scripting.cache().bytes();
+  Add(out, "used_memory_lua:{}", lua);
+  Add(out, "used_memory_vm_eval:{}", lua);
+  Add(out, "used_memory_lua_human:{}", HumanBytes(lua));
+  Add(out, "used_memory_scripts_eval:{}", scripts);
+  Add(out, "number_of_cached_scripts:{}", scripting.cache().scripts());
+  Add(out, "number_of_functions:0");
+  Add(out, "number_of_libraries:0");
+  Add(out, "used_memory_vm_functions:0");
+  Add(out, "used_memory_vm_total:{}", lua);
+  Add(out, "used_memory_vm_total_human:{}", HumanBytes(lua));
+  Add(out, "used_memory_functions:0");
+  Add(out, "used_memory_scripts:{}", scripts);
+  Add(out, "used_memory_scripts_human:{}", HumanBytes(scripts));
+}
+
+}  // namespace
+
 void WriteMemory(const InfoContext& info, std::string* out) {
   const uint64_t counted = info.engine.UsedMemory(info.core);
   const uint64_t used = counted;  // what maxmemory is compared with
@@ -132,19 +155,7 @@ void WriteMemory(const InfoContext& info, std::string* out) {
   Add(out, "allocator_active:{}", allocator.active);
   Add(out, "allocator_resident:{}", allocator.resident);
   AddSize(out, "total_system_memory", SystemMemory());
-  Add(out, "used_memory_lua:0");
-  Add(out, "used_memory_vm_eval:0");
-  Add(out, "used_memory_lua_human:0B");
-  Add(out, "used_memory_scripts_eval:0");
-  Add(out, "number_of_cached_scripts:0");
-  Add(out, "number_of_functions:0");
-  Add(out, "number_of_libraries:0");
-  Add(out, "used_memory_vm_functions:0");
-  Add(out, "used_memory_vm_total:0");
-  Add(out, "used_memory_vm_total_human:0B");
-  Add(out, "used_memory_functions:0");
-  Add(out, "used_memory_scripts:0");
-  Add(out, "used_memory_scripts_human:0B");
+  WriteScriptMemory(*info.engine.scripting, out);
   AddSize(out, "maxmemory", info.config.maxmemory_bytes);
   Add(out, "maxmemory_policy:{}", PolicyName(info.config, &policy));
   Add(out, "allocator_frag_ratio:{:.2f}", Ratio(allocator.active, allocator.allocated));

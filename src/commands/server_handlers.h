@@ -105,6 +105,12 @@ void Role(engine::SessionContext& ctx);
 void Wait(engine::SessionContext& ctx);
 void Waitaof(engine::SessionContext& ctx);
 
+// scripting.cc
+void ScriptDebug(engine::SessionContext& ctx);
+void ScriptExists(engine::SessionContext& ctx);
+void ScriptFlush(engine::SessionContext& ctx);
+void ScriptLoad(engine::SessionContext& ctx);
+
 // server.cc
 void Bgsave(engine::SessionContext& ctx);
 void Lastsave(engine::SessionContext& ctx);

@@ -230,6 +230,12 @@ void MarkKeys(const engine::Command& command, std::vector<Argument>* arguments, 
   for (Argument& argument : *arguments) {
     if (*position < 0) return;
     if (argument.optional || argument.type == ArgumentType::kOneOf) {
+      // Behind a number of keys that may be 0.
+      if (command.has(engine::kNoMandatoryKeys) && argument.type == ArgumentType::kString &&
+          Covers(command.keys, *position)) {
+        argument.type = ArgumentType::kKey;
+        argument.key_spec_index = 0;
+      }
       *position = -1;
       return;
     }

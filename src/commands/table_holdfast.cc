@@ -123,7 +123,7 @@ constexpr Command kHoldfastRows[] = {
     // ---- Locks
     {.name = "lock",
      .arity = -4,
-     .flags = kWrite | kDenyOom | kNoscript | kBlocking | kFast,
+     .flags = kWrite | kDenyOom | kBlocking | kFast,
      .keys = KeyAt(1, kKeyRw | kKeyAccess | kKeyUpdate),
      .route = Route::kKeys,
      .data = Lock,

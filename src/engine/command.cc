@@ -5,7 +5,7 @@
 namespace holdfast::engine {
 namespace {
 
-bool AppendKeys(const KeySpec& spec, Args args, std::vector<int>* positions) {
+bool AppendKeys(const KeySpec& spec, bool mandatory, Args args, std::vector<int>* positions) {
   const int argc = static_cast<int>(args.size());
   switch (spec.kind) {
     case KeySpec::Kind::kNone:
@@ -23,7 +23,7 @@ bool AppendKeys(const KeySpec& spec, Args args, std::vector<int>* positions) {
       if (spec.first >= argc || !ParseInt64(args[static_cast<size_t>(spec.first)], &count)) {
         return false;
       }
-      if (count < 1 || count > (argc - spec.first - 1) / spec.step) return false;
+      if (count < (mandatory ? 1 : 0) || count > (argc - spec.first - 1) / spec.step) return false;
       for (int64_t i = 0; i < count; ++i) {
         positions->push_back(spec.first + 1 + static_cast<int>(i) * spec.step);
       }
@@ -43,8 +43,9 @@ std::string FullName(const Command& command) {
 }
 
 bool FindKeys(const Command& command, Args args, std::vector<int>* positions) {
-  return AppendKeys(command.keys, args, positions) &&
-         AppendKeys(command.more_keys, args, positions);
+  const bool mandatory = !command.has(kNoMandatoryKeys);
+  return AppendKeys(command.keys, mandatory, args, positions) &&
+         AppendKeys(command.more_keys, mandatory, args, positions);
 }
 
 }  // namespace holdfast::engine

@@ -9,8 +9,11 @@
 
 namespace holdfast::engine {
 
+class Core;
 class ExecContext;
+class OwnedArgs;
 class SessionContext;
+struct Command;
 
 // The arguments of a request; args[0] is the command's name as the client wrote it.
 using Args = std::span<const std::string_view>;
@@ -19,6 +22,9 @@ using Args = std::span<const std::string_view>;
 using DataHandler = void (*)(ExecContext&);
 // Runs a command that touches no key, on the connection's own core.
 using SessionHandler = void (*)(SessionContext&);
+// Puts a request that is about to leave its client's core into a form that any node understands
+// (EVALSHA takes the script along). Not empty: this error is its reply, and it goes nowhere.
+using ForwardHandler = std::string_view (*)(Core& core, const Command** command, OwnedArgs* args);
 
 // The flags that COMMAND reports, under Redis's names.
 enum CommandFlag : uint32_t {
@@ -40,6 +46,7 @@ enum CommandFlag : uint32_t {
   kMovableKeys = 1u << 15,
   kAllowBusy = 1u << 16,
   kNoAsyncLoading = 1u << 17,
+  kNoMandatoryKeys = 1u << 18,
 };
 
 // ACL categories, under Redis's names; a command's read/write/fast/slow/admin/… categories that
@@ -111,7 +118,8 @@ enum class Merge : uint8_t {
   kArrayInKeyOrder,
   kConcatArrays,
   kFirstOk,
-  kFirstNonNil
+  kFirstNonNil,
+  kAnyOk,  // SCRIPT KILL: an OK, else an error that isn't NOTBUSY, else that
 };
 
 struct Command {
@@ -124,6 +132,7 @@ struct Command {
   Merge merge = Merge::kNone;
   DataHandler data = nullptr;
   SessionHandler session = nullptr;
+  ForwardHandler forward = nullptr;
   uint32_t acl = 0;
   std::string_view since = {};
   std::string_view group = {};
@@ -142,6 +151,8 @@ struct Command {
   uint32_t id = 0;
 
   bool has(CommandFlag flag) const { return (flags & flag) != 0; }
+  // Data commands: once executed it may have modified something.
+  bool may_write() const { return (flags & (kWrite | kMayReplicate)) != 0; }
 };
 
 // Appends the positions in `args` of the keys of a request. False when the arguments don't fit the

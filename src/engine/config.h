@@ -115,6 +115,11 @@ struct Config {
   std::array<OutputLimit, kClientClasses> output_limits;
   uint64_t max_bulk_bytes = 0;
 
+  // Scripts
+  int64_t busy_reply_threshold_ms = 0;  // 0: others wait for ever
+  uint64_t script_memory_bytes = 0;     // of one core
+  uint64_t script_cache_bytes = 0;
+
   // Watching the server
   LogLevel log_level = LogLevel::kNotice;
   std::string log_file;                // empty: standard output

@@ -238,6 +238,7 @@ constexpr std::string_view kData = "Data and threads";
 constexpr std::string_view kCluster = "Cluster";
 constexpr std::string_view kMemory = "Memory";
 constexpr std::string_view kRequests = "Requests and replies";
+constexpr std::string_view kScripts = "Scripts";
 constexpr std::string_view kWatching = "Watching the server";
 constexpr std::string_view kRedis = "Redis's own";
 
@@ -427,6 +428,22 @@ constexpr Option kOptions[] = {
                 "waiting than the first number is disconnected, also one above the second for the "
                 "given seconds. 0: no own limit; every buffer ends at 1gb nevertheless.",
      .flags = kRuntime | kList, .field = SpecialField{SetOutputLimits, GetOutputLimits}},
+
+    {.section = kScripts, .name = "busy-reply-threshold", .alias = "lua-time-limit",
+     .type = OptionType::kInteger, .default_value = "5000", .unit = "milliseconds",
+     .meaning = "While a script runs, other requests to its partition wait; when it has run for so "
+                "long, they are answered BUSY, and SCRIPT KILL can end it.",
+     .flags = kRuntime, .min = 1, .max = kIntMax, .field = &Config::busy_reply_threshold_ms},
+    {.section = kScripts, .name = "lua-memory-limit", .type = OptionType::kMemory,
+     .default_value = "256mb", .unit = "bytes",
+     .meaning = "What the scripts of one core may hold in Lua; one that needs more ends with an "
+                "error.",
+     .flags = kRuntime, .min = 4 * kMiB, .field = &Config::script_memory_bytes},
+    {.section = kScripts, .name = "script-cache-size", .type = OptionType::kMemory,
+     .default_value = "64mb", .unit = "bytes",
+     .meaning = "Scripts that this node keeps for EVALSHA; those that were used longest ago are "
+                "forgotten beyond that.",
+     .flags = kRuntime, .min = kMiB, .field = &Config::script_cache_bytes},
 
     {.section = kWatching, .name = "log-level", .alias = "loglevel", .type = OptionType::kEnum,
      .default_value = "notice",

@@ -200,6 +200,20 @@ void ExecContext::Block(const Key& key, int64_t timeout_ms) {
   blocked_timeout_ms_ = timeout_ms;
 }
 
+void ExecContext::RunInside(const Command& inner, Args inner_args, uint32_t db, int protocol,
+                            std::string* out) {
+  Caller inside = caller;
+  inside.in_transaction = true;
+  inside.protocol = protocol;
+  Partition::Outcome outcome;
+  partition_->Run({&inner, inner_args, db}, inside, {}, out, &outcome);
+  CHECK(!outcome.blocked);
+  gate_index_ = std::max(gate_index_, outcome.index);
+  emitted_ |= outcome.wrote;
+}
+
+std::string_view ExecContext::WhyRefused(uint32_t flags) { return partition_->WhyRefused(flags); }
+
 size_t ExecContext::Waiters(const Key& key) const {
   return partition_->blocked_.Waiting(partition_->keyspace_->LogicalOf(key.database->physical),
                                       key.hashed.key);

@@ -143,6 +143,16 @@ class ExecContext {
   // How many requests wait for the key.
   size_t Waiters(const Key& key) const;
 
+  // ---- Scripts.
+
+  // Runs another command of this partition as a part of this one: their effects are in the same
+  // entry, and this one's reply waits for whatever that one has seen. Appends its reply to `out` in
+  // `protocol`. REQUIRES: nothing of it is refused by WhyRefused.
+  void RunInside(const Command& inner, Args inner_args, uint32_t db, int protocol,
+                 std::string* out);
+  // Why a command with these flags can't be taken now; empty when it can. May evict keys.
+  std::string_view WhyRefused(uint32_t flags);
+
   // ---- Replies.
   void Error(std::string_view text) { reply.Error(text); }
   void ErrorArity();

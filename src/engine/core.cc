@@ -33,6 +33,7 @@ Core::Core(Engine* engine, uint32_t number, const Config& config)
 }
 
 Core::~Core() {
+  for (const auto& partition : partitions_) partition->AbandonScript(/*answer=*/false);
   snapshots_->Stop();
   persister_->Stop();
   if (log_ != nullptr) log_->Stop();
@@ -113,6 +114,10 @@ void Core::NeedsTurnEnd(Partition* partition) {
   // A deadline may have come closer.
   const int64_t blocked_ms = partition->blocked().next_deadline_ms();
   if (blocked_ms != 0) ArmTick(blocked_ms);
+}
+
+void Core::ContinueLater(Partition* partition) {
+  Post(number_, [partition] { partition->ContinueScript(); });
 }
 
 void Core::FlushClients() {

@@ -127,6 +127,7 @@ class Core final : public PartitionHost, public replica::MessageSink, public rep
   void WakeAt(int64_t at_ms) { ArmTick(at_ms); }
 
   // ---- PartitionHost
+  Core* core() override { return this; }
   const Config& config() const override { return config_; }
   const Clock& clock() const override { return *SystemClock(); }
   CoreStats* stats() override { return &stats_; }
@@ -148,6 +149,7 @@ class Core final : public PartitionHost, public replica::MessageSink, public rep
   void Rebuild(Partition* partition, RebuildRequest request) override;
   void Persist(Partition* partition, data::PersistJob job) override;
   void NeedsTurnEnd(Partition* partition) override;
+  void ContinueLater(Partition* partition) override;
   void SendSnapshot(Partition* partition, raft::NodeId peer) override;
 
   // ---- The rest.

@@ -413,6 +413,54 @@ void ReplyOutcome(Client* client, const TransactionRequest& transaction, size_t 
   }
 }
 
+// The replies of a transaction on this core that a script kept from ending at once.
+class TransactionReply final : public GateWaiter {
+ public:
+  TransactionReply(Core* home, uint64_t client, std::shared_ptr<TransactionRequest> transaction,
+                   bool is_write, PeerReply outcome)
+      : home_(home),
+        client_(client),
+        transaction_(std::move(transaction)),
+        is_write_(is_write),
+        outcome_(std::move(outcome)) {}
+
+  void OnGateOpen() override {
+    Client* owner = home_->FindClient(client_);
+    if (owner == nullptr) return;
+    --owner->waiting;
+    ReplyOutcome(owner, *transaction_, transaction_->DataRequests().size(), std::move(outcome_));
+    owner->GateOpened();
+    if (owner->waiting == 0) home_->ResumeLater(owner);
+  }
+  void OnGateLost(bool proposed) override {
+    outcome_ = PeerReply::Error(is_write_ && proposed ? kInDoubt : kTryAgain);
+    OnGateOpen();
+  }
+
+ private:
+  Core* const home_;
+  const uint64_t client_;
+  const std::shared_ptr<TransactionRequest> transaction_;
+  const bool is_write_;
+  PeerReply outcome_;
+};
+
+void WaitForTransaction(Client* client, Partition* partition,
+                        std::shared_ptr<TransactionRequest> transaction) {
+  ++client->waiting;
+  partition->WhenScriptEnds(
+      [home = client->core, id = client->id, partition, transaction = std::move(transaction)](
+          const ExecResult& result, std::vector<std::string> replies) mutable {
+        PeerReply outcome;
+        outcome.replies = std::move(replies);
+        outcome.refused = !result.refusal.empty();
+        outcome.error = result.refusal;
+        partition->WaitAt(result.gate,
+                          std::make_unique<TransactionReply>(home, id, std::move(transaction),
+                                                             result.is_write, std::move(outcome)));
+      });
+}
+
 void RouteTransaction(Client* client, std::shared_ptr<TransactionRequest> transaction,
                       uint32_t number) {
   Core* home = client->core;
@@ -420,9 +468,11 @@ void RouteTransaction(Client* client, std::shared_ptr<TransactionRequest> transa
   for (size_t i = 0; i < transaction->queued.size(); ++i) {
     QueuedCommand& queued = transaction->queued[i];
     if (queued.command->route == Route::kSession) continue;
-    routed->is_write |= queued.command->has(kWrite);
-    routed->request.commands.push_back(
-        {queued.command, transaction->dbs[i], std::move(queued.args)});
+    routed->is_write |= queued.command->may_write();
+    // What it needs and isn't here may be known there: the error is then that node's to give.
+    const Command* sent = queued.command;
+    if (sent->forward != nullptr) (void)sent->forward(*home, &sent, &queued.args);
+    routed->request.commands.push_back({sent, transaction->dbs[i], std::move(queued.args)});
   }
   routed->request.watched = transaction->watched;
   // The client takes no further request until this one is answered: its reply is put together from
@@ -472,7 +522,8 @@ void RunTransaction(Client* client, const Command& exec) {
     number = 0;
   }
   Partition* partition = client->core->FindPartition(static_cast<uint32_t>(number));
-  if (partition == nullptr || !client->core->router().Direct(partition->number())) {
+  if (partition == nullptr || !client->core->router().Direct(partition->number()) ||
+      partition->HoldsRequests()) {
     RouteTransaction(client, std::move(transaction), static_cast<uint32_t>(number));
     return;
   }
@@ -480,7 +531,9 @@ void RunTransaction(Client* client, const Command& exec) {
   const ExecResult result = partition->ExecuteTransaction(
       transaction->DataRequests(), CallerOf(*client), transaction->watched, &replies);
   for (const WatchedKey& watch : transaction->watched) partition->Unwatch(watch.db, watch.key);
-  if (!result.refusal.empty()) {
+  if (result.suspended) {
+    WaitForTransaction(client, partition, std::move(transaction));
+  } else if (!result.refusal.empty()) {
     ReplyRefused(client, result.refusal);
   } else if (result.executed) {
     ReplyTransaction(client, *transaction, partition, &result, std::move(replies));

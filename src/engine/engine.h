@@ -32,6 +32,9 @@
 namespace holdfast::cluster {
 class Cluster;
 }
+namespace holdfast::script {
+class Scripting;
+}
 
 namespace holdfast::engine {
 
@@ -84,6 +87,8 @@ class Engine {
   std::string config_file;  // absolute path; empty without one
   // What keeps this node in its cluster; null when it is alone.
   cluster::Cluster* cluster = nullptr;
+  // What runs scripts.
+  script::Scripting* scripting = nullptr;
 
   // ---- Any thread.
   const CommandTable& commands() const { return *table_; }

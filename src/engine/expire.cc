@@ -54,6 +54,8 @@ int64_t Partition::Tick() {
     round_used_ = true;
     host_->NeedsTurnEnd(this);
   }
+  // A suspended script must find everything as it left it.
+  if (script_suspended()) return 0;
   bool more = false;
   if (host_->ActiveExpireEnabled()) more = ExpireKeys();
   ExpireLeases();
@@ -131,7 +133,9 @@ bool Partition::OverMaxmemory() const {
 }
 
 size_t Partition::Evict(size_t max_keys) {
-  if (!ready() || host_->config().maxmemory_policy == MaxmemoryPolicy::kNoEviction) return 0;
+  if (!ready() || script_suspended() ||
+      host_->config().maxmemory_policy == MaxmemoryPolicy::kNoEviction)
+    return 0;
   size_t evicted = 0;
   while (evicted < max_keys && OverMaxmemory() && EvictOne()) ++evicted;
   return evicted;

@@ -91,7 +91,7 @@ void Forwarding::GiveBack(uint32_t partition, BlockedRequest request) {
   routed->request.address = client->address;
   routed->request.name = client->name;
   routed->request.commands.push_back({request.command, request.caller.db, std::move(request.args)});
-  routed->is_write = request.command->has(kWrite);
+  routed->is_write = request.command->may_write();
   routed->blocking = blocking;
   routed->reply = place;
   routed->sent_ms = NowMs();
@@ -106,9 +106,24 @@ void Forwarding::GiveBack(uint32_t partition, BlockedRequest request) {
 
 // ---- On the partition's core
 
+namespace {
+
+// SCRIPT KILL must not wait for the script that it is to end.
+bool WaitsForScript(const Partition& partition, const PeerRequest& request) {
+  return partition.HoldsRequests() && !(request.type == PeerRequestType::kCommand &&
+                                        request.commands[0].command->has(kAllowBusy));
+}
+
+}  // namespace
+
 void Forwarding::RunFor(uint32_t home, std::unique_ptr<Routed> routed) {
   const PeerRequest& request = routed->request;
   Partition* partition = core_->FindPartition(request.partition);
+  if (WaitsForScript(*partition, request)) {
+    partition->RunBehindScript(
+        [this, home, routed = std::move(routed)]() mutable { RunFor(home, std::move(routed)); });
+    return;
+  }
   // A request of this core waits for nothing on its way, so it can't be behind one that was
   // refused.
   const bool admitted = home == core_->number()
@@ -147,6 +162,12 @@ void Forwarding::Settle(std::unique_ptr<Routed> routed, PeerReply reply) {
 
 void Forwarding::RunForPeer(uint32_t home, uint64_t caller, PeerRequest request) {
   Partition* partition = core_->FindPartition(request.partition);
+  if (WaitsForScript(*partition, request)) {
+    partition->RunBehindScript([this, home, caller, request = std::move(request)]() mutable {
+      RunForPeer(home, caller, std::move(request));
+    });
+    return;
+  }
   const uint64_t id = request.id;
   if (!guard_.Admit(caller, request.partition, request.epoch, partition->ready_period())) {
     PeerReply refusal = NotLeader();

@@ -66,7 +66,17 @@ std::string MergeArraysInOrder(const Spread& spread) {
   return merged;
 }
 
+std::string AnyOk(const std::vector<std::string>& replies) {
+  const std::string* best = &replies[0];
+  for (const std::string& reply : replies) {
+    if (reply[0] != '-') return reply;
+    if (!reply.starts_with("-NOTBUSY")) best = &reply;
+  }
+  return *best;
+}
+
 std::string MergeReplies(const Spread& spread) {
+  if (spread.command->merge == Merge::kAnyOk) return AnyOk(spread.replies);
   for (const std::string& reply : spread.replies) {
     if (reply[0] == '-') return reply;
   }
@@ -102,6 +112,7 @@ std::string MergeReplies(const Spread& spread) {
     case Merge::kArrayInKeyOrder:
       return MergeArraysInOrder(spread);
     case Merge::kFirstOk:
+    case Merge::kAnyOk:
     case Merge::kNone:
       break;
   }
@@ -147,7 +158,7 @@ void SendParts(Client* client, const std::shared_ptr<Spread>& spread) {
     const uint32_t number = spread->parts[i].partition;
     std::unique_ptr<Routed> routed = MakeRouted(*client, number, PeerRequestType::kCommand);
     routed->request.commands.push_back({&command, client->db, std::move(spread->parts[i].args)});
-    routed->is_write = command.has(kWrite);
+    routed->is_write = command.may_write();
     routed->answer = [home, spread, i](PeerReply reply) {
       TakePart(home, spread.get(), i, reply.TakeBytes());
     };

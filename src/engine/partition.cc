@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "engine/script_run.h"
 
 namespace holdfast::engine {
 namespace {
@@ -52,7 +53,7 @@ Partition::Partition(Options options)
   revisions_.Observe(keyspace_->max_revision());
 }
 
-Partition::~Partition() = default;
+Partition::~Partition() { AbandonScript(/*answer=*/false); }
 
 void Partition::Attach(replica::Replica* replica) {
   CHECK(replica_ == nullptr);
@@ -70,6 +71,7 @@ void Partition::Observe(CommitObserver* observer) {
 
 std::string_view Partition::WhyRefused(uint32_t flags) {
   if (!ready()) return kTryAgain;
+  if (script_ != nullptr && RefusesAsBusy(flags)) return kBusy;
   if ((flags & kWrite) == 0) return {};
   if (host_->DiskIsFull()) return kDiskFull;
   if ((flags & kDenyOom) != 0 && !EnsureMemory()) return kOutOfMemory;
@@ -145,6 +147,12 @@ ExecResult Partition::Execute(const Request& request, const Caller& caller,
     host_->CommandRejected(*request.command, refusal);
     return {};
   }
+  if (RunsScript(*request.command)) {
+    std::vector<std::string> replies;
+    const ExecResult result = StartScript({&request, 1}, caller, &replies);
+    if (!result.suspended) out->append(replies[0]);
+    return result;
+  }
   Outcome outcome;
   Run(request, caller, address, out, &outcome);
   return Finish(outcome, caller.unconfirmed);
@@ -186,9 +194,15 @@ ExecResult Partition::ExecuteTransaction(const std::vector<Request>& requests, c
     aborted.executed = false;
     return aborted;
   }
-  replies->resize(requests.size());
   Caller inside = caller;
   inside.in_transaction = true;
+  const auto runs_script = [](const Request& request) { return RunsScript(*request.command); };
+  if (std::any_of(requests.begin(), requests.end(), runs_script)) {
+    ExecResult result = StartScript(requests, inside, replies);
+    result.is_write |= outcome.wrote;
+    return result;
+  }
+  replies->resize(requests.size());
   for (size_t i = 0; i < requests.size(); ++i) {
     Run(requests[i], inside, {}, &(*replies)[i], &outcome);
   }
@@ -199,6 +213,7 @@ void Partition::ExecuteAndDeliver(const Request& request, const Caller& caller,
                                   const ReplyAddress& address) {
   std::string reply;
   const ExecResult result = Execute(request, caller, address, &reply);
+  CHECK(!result.suspended);
   if (!result.blocked) DeliverAt(result.gate, result.is_write, address, std::move(reply));
 }
 
@@ -373,7 +388,7 @@ void Partition::EmitDatabases(const data::DatabaseMap& map, uint32_t affected, i
 // ---- Blocked requests
 
 void Partition::ServeReadyKeys() {
-  if (serving_) return;
+  if (serving_ || script_suspended()) return;
   serving_ = true;
   while (!ready_keys_.empty()) {
     std::vector<std::pair<uint32_t, std::string>> keys;
@@ -428,7 +443,7 @@ void Partition::EndOverdueRequests() {
 // ---- The log
 
 void Partition::ProposeBatch() {
-  if (batch_.empty()) return;
+  if (batch_.empty() || script_suspended()) return;
   // The next batch is likely to be as large as this one.
   batch_reserve_ = std::min(batch_.size() + batch_.size() / 8, kMaxBatchBytes);
   // Payloads stay until the store has them: one that turned out small gives its room back.
@@ -556,6 +571,7 @@ void Partition::StepDown() {
   ready_ = false;
   round_used_ = false;
   round_refused_ = false;
+  AbandonScript(/*answer=*/true);
   // Who watches a key learns at EXEC that it may have been changed elsewhere.
   watches_ = txn::WatchTable();
   std::vector<GateQueue::Item> lost;

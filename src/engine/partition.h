@@ -11,12 +11,15 @@
 // Everything here runs on the loop thread of the owning core; a simulation drives it without one.
 #pragma once
 
+#include <absl/functional/any_invocable.h>
+
 #include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -70,6 +73,8 @@ class CommitObserver {
 class PartitionHost {
  public:
   virtual ~PartitionHost() = default;
+  // nullptr in a simulation.
+  virtual class Core* core() { return nullptr; }
   virtual const Config& config() const = 0;
   virtual const Clock& clock() const = 0;
   virtual CoreStats* stats() = 0;
@@ -108,6 +113,8 @@ class PartitionHost {
   virtual void Persist(class Partition* partition, data::PersistJob job) = 0;
   // The partition has something to do at the end of this turn.
   virtual void NeedsTurnEnd(class Partition* partition) = 0;
+  // Calls partition->ContinueScript on this loop, after whatever else has something to do.
+  virtual void ContinueLater(class Partition*) {}
   // `peer` needs a snapshot of what the store holds. Called from inside a step of the group.
   virtual void SendSnapshot(class Partition* partition, raft::NodeId peer) = 0;
 };
@@ -118,6 +125,7 @@ struct ExecResult {
   bool executed = true;      // false: a watched key was modified, the transaction did nothing
   std::string_view refusal;  // why the transaction was not even looked at; empty when it was
   bool blocked = false;      // the reply comes later, to the address
+  bool suspended = false;    // a script takes long: the reply comes later; see WhenScriptEnds
 };
 
 class Partition : public replica::StateMachine {
@@ -177,6 +185,27 @@ class Partition : public replica::StateMachine {
   void ExecuteAndDeliver(const Request& request, const Caller& caller, const ReplyAddress& address);
   // Delivers `bytes` to `address` when the gate is open; INDOUBT/TRYAGAIN when it can't open.
   void DeliverAt(const Gate& gate, bool is_write, const ReplyAddress& address, std::string bytes);
+
+  // ---- Scripts that take long; see engine/script_run.h.
+  // The replies of the request, one for each of its commands; or its refusal says why nothing of it
+  // happened.
+  using WhenScriptEnded =
+      absl::AnyInvocable<void(const ExecResult& result, std::vector<std::string> replies)>;
+  // REQUIRES: the request that was executed last is suspended, and nobody has asked yet.
+  void WhenScriptEnds(WhenScriptEnded done);
+  // Requests have to wait for the end of a script, unless they are kAllowBusy: RunBehindScript has
+  // them try again then.
+  bool HoldsRequests() const;
+  void RunBehindScript(absl::AnyInvocable<void()> task);
+  // Called by a script every now and then. Not empty: it has to end with this error.
+  std::string_view ScriptPoint();
+  // Called once after ContinueLater.
+  void ContinueScript();
+  enum class ScriptKilled : uint8_t { kNoScript, kHasWritten, kKilled };
+  ScriptKilled KillScript();
+  // Ends a suspended script and forgets its effects. With `answer` it and what waits behind it are
+  // told. REQUIRES: the partition doesn't lead any more, or the core ends.
+  void AbandonScript(bool answer);
 
   // A read for a client that takes what this node has although another one leads. The reply goes to
   // the request's address, or the host gets it back. With `confirm` it is as linearizable as a
@@ -269,6 +298,17 @@ class Partition : public replica::StateMachine {
   void Run(const Request& request, const Caller& caller, const ReplyAddress& address,
            std::string* out, Outcome* outcome);
   ExecResult Finish(const Outcome& outcome, bool unconfirmed = false);
+  // The command runs a script.
+  static bool RunsScript(const Command& command);
+  struct ScriptRun;
+  ExecResult StartScript(std::span<const Request> requests, const Caller& caller,
+                         std::vector<std::string>* replies);
+  bool script_suspended() const;
+  bool RefusesAsBusy(uint32_t flags) const;
+  void HoldEffects();
+  void ReleaseEffects();
+  void EndScript(const ExecResult& result);
+  void ServeBehindScript();
   // What is read now waits for this turn's round.
   void UseRound();
   // Whether the key is as it was when WATCH returned `watch.revision`.
@@ -361,6 +401,7 @@ class Partition : public replica::StateMachine {
   std::vector<CopyWait> copy_waits_;
   std::vector<std::pair<uint32_t, std::string>> ready_keys_;  // changed keys that are waited for
   bool serving_ = false;
+  std::unique_ptr<ScriptRun> script_;  // made by the first script
 };
 
 }  // namespace holdfast::engine

@@ -11,10 +11,11 @@
 
 namespace holdfast::engine {
 
-// Not LOCKINFO: a lease counts from when the leader executed its grant, which a follower sees only
-// once that is committed.
+// Not scripts, which may ask for anything; not LOCKINFO: a lease counts from when the leader
+// executed its grant, which a follower sees only once that is committed.
 bool IsKeyRead(const Command& command) {
-  return command.has(kReadonly) && !command.has(kBlocking) && (command.acl & kAclLock) == 0 &&
+  return command.has(kReadonly) && !command.has(kBlocking) &&
+         (command.acl & (kAclLock | kAclScripting)) == 0 &&
          (command.route == Route::kKeys || command.route == Route::kSpread);
 }
 
@@ -67,12 +68,34 @@ void ReadAsFollower(Client* client, const Command& command, Args args, uint32_t 
 
 }  // namespace
 
+namespace {
+
+// The reply of a script that takes long. Until it is there, no further request of its client is
+// taken.
+void WaitForScript(Client* client, Partition* partition) {
+  const ReplyAddress address{client->core->number(), client->id, client->replies.Reserve()};
+  NoteReserved(client, address.slot);
+  client->deferred_slots.push_back(address.slot);
+  ++client->waiting;
+  partition->WhenScriptEnds(
+      [partition, address](const ExecResult& result, std::vector<std::string> replies) {
+        if (!result.refusal.empty()) {
+          partition->host()->Deliver(address, "-" + std::string(result.refusal) + "\r\n");
+        } else {
+          partition->DeliverAt(result.gate, result.is_write, address, std::move(replies[0]));
+        }
+      });
+}
+
+}  // namespace
+
 // Here and at once, when the partition is led on this core and nothing of it is under way; here,
 // when it is a read that its client lets a follower answer; else the router knows.
 void RunOn(Client* client, const Command& command, Args args, uint32_t number) {
   Core* core = client->core;
   Partition* partition = core->FindPartition(number);
-  const bool direct = partition != nullptr && core->router().Direct(number);
+  const bool direct = partition != nullptr && core->router().Direct(number) &&
+                      (command.has(kAllowBusy) || !partition->HoldsRequests());
   const bool may_block = command.has(kBlocking);
   if (!direct && ReadsAsFollower(*client, command, number)) {
     ReadAsFollower(client, command, args, number);
@@ -83,8 +106,25 @@ void RunOn(Client* client, const Command& command, Args args, uint32_t number) {
     const ExecResult result =
         partition->Execute({&command, args, client->db}, CallerOf(*client), {}, out);
     CHECK(!result.blocked);
+    if (result.suspended) {
+      client->replies.Abandon();
+      WaitForScript(client, partition);
+      return;
+    }
     FinishReply(client, partition, result);
     return;
+  }
+  const Command* sent = &command;
+  OwnedArgs sent_args;
+  if (!direct) {
+    sent_args = OwnedArgs(args);
+    if (command.forward != nullptr) {
+      const std::string_view error = command.forward(*core, &sent, &sent_args);
+      if (!error.empty()) {
+        Reject(client, &command, error);
+        return;
+      }
+    }
   }
   const ReplyAddress reply{core->number(), client->id, client->replies.Reserve()};
   NoteReserved(client, reply.slot);
@@ -100,8 +140,8 @@ void RunOn(Client* client, const Command& command, Args args, uint32_t number) {
     return;
   }
   std::unique_ptr<Routed> routed = MakeRouted(*client, number, PeerRequestType::kCommand);
-  routed->request.commands.push_back({&command, client->db, OwnedArgs(args)});
-  routed->is_write = command.has(kWrite);
+  routed->request.commands.push_back({sent, client->db, std::move(sent_args)});
+  routed->is_write = command.may_write();
   routed->blocking = may_block;
   routed->reply = reply;
   core->router().Submit(std::move(routed));

@@ -46,9 +46,23 @@ void RunOne(Partition* partition, const PeerRequest& request, const ReplyAddress
   const ExecResult result = partition->Execute({one.command, one.args.args(), one.db},
                                                request.MakeCaller(), address, &bytes);
   if (result.blocked) return;
+  if (result.suspended) {
+    partition->WhenScriptEnds([partition, may_write = one.command->may_write(),
+                               done = std::move(done)](const ExecResult& ended,
+                                                       std::vector<std::string> replies) mutable {
+      if (!ended.refusal.empty()) {
+        done(PeerReply::Error(ended.refusal));
+        return;
+      }
+      partition->WaitAt(ended.gate,
+                        std::make_unique<ReplyWaiter>(PeerReply::Bytes(std::move(replies[0])),
+                                                      ended.is_write, may_write, std::move(done)));
+    });
+    return;
+  }
   partition->WaitAt(result.gate, std::make_unique<ReplyWaiter>(
                                      PeerReply::Bytes(std::move(bytes)), result.is_write,
-                                     one.command->has(kWrite), std::move(done)));
+                                     one.command->may_write(), std::move(done)));
 }
 
 void RunAll(Partition* partition, const PeerRequest& request, Done done) {
@@ -56,12 +70,25 @@ void RunAll(Partition* partition, const PeerRequest& request, Done done) {
   bool may_write = false;
   for (const PeerCommand& one : request.commands) {
     requests.push_back({one.command, one.args.args(), one.db});
-    may_write |= one.command->has(kWrite);
+    may_write |= one.command->may_write();
   }
   PeerReply reply;
   const ExecResult result = partition->ExecuteTransaction(requests, request.MakeCaller(),
                                                           request.watched, &reply.replies);
   for (const WatchedKey& key : request.watched) partition->Unwatch(key.db, key.key);
+  if (result.suspended) {
+    partition->WhenScriptEnds([partition, may_write, done = std::move(done)](
+                                  const ExecResult& ended,
+                                  std::vector<std::string> replies) mutable {
+      PeerReply late;
+      late.replies = std::move(replies);
+      late.refused = !ended.refusal.empty();
+      late.error = ended.refusal;
+      partition->WaitAt(ended.gate, std::make_unique<ReplyWaiter>(std::move(late), ended.is_write,
+                                                                  may_write, std::move(done)));
+    });
+    return;
+  }
   reply.executed = result.executed;
   reply.refused = !result.refusal.empty();
   reply.error = result.refusal;

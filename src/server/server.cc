@@ -66,6 +66,8 @@ Status Server::Start() {
   if (!engine.ok()) return engine.status();
   engine_ = std::move(engine).value();
   engine_->config_file = loaded_.file;
+  scripting_ = std::make_unique<script::Scripting>(engine_->cores());
+  engine_->scripting = scripting_.get();
   engine_->on_shutdown_requested = [this] { loop_.Stop(); };
   engine_->change_listeners = [this](engine::Core& core, const engine::Config& changed) {
     return ChangeListeners(core, changed);

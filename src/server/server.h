@@ -15,6 +15,7 @@
 #include "engine/engine.h"
 #include "net/event_loop.h"
 #include "net/listener.h"
+#include "script/scripting.h"
 #include "server/config_loader.h"
 #include "server/session.h"
 
@@ -56,6 +57,8 @@ class Server {
 
   LoadedConfig loaded_;
   net::EventLoop loop_;  // of the main thread: signals
+  // Outlives the engine, whose cores use it.
+  std::unique_ptr<script::Scripting> scripting_;
   std::unique_ptr<engine::Engine> engine_;
   std::unique_ptr<cluster::Cluster> cluster_;  // null when the node is alone
   std::vector<net::PortBinding> bindings_;

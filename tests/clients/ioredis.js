@@ -133,6 +133,22 @@ async function pubsub(redis) {
   listener.disconnect();
 }
 
+async function scripts(redis, other) {
+  redis.defineCommand('release', {
+    numberOfKeys: 1,
+    lua: `if redis.call("get", KEYS[1]) == ARGV[1] then return redis.call("del", KEYS[1]) else return 0 end`,
+  });
+  equal(await redis.set('lua lock', 'mine', 'PX', 60000, 'NX'), 'OK');
+  equal(await other.set('lua lock', 'theirs', 'PX', 60000, 'NX'), null);
+  equal(await redis.release('lua lock', 'theirs'), 0);
+  // EVALSHA first, EVAL when that is not known.
+  await other.script('FLUSH');
+  equal(await redis.release('lua lock', 'mine'), 1);
+  equal(await redis.eval('return {KEYS[1], ARGV[1], {1, false}}', 1, 'k', 'v'), ['k', 'v', [1, null]]);
+  await fails(redis.evalsha('f'.repeat(40), 0), /^NOSCRIPT/);
+  await fails(redis.eval('return nosuch', 0), /nonexistent global variable 'nosuch'/);
+}
+
 async function locks(redis, other) {
   const token = await redis.call('LOCK', 'lock', 'me', 60000);
   isTrue(Number.isSafeInteger(token) && token > 0);
@@ -169,6 +185,7 @@ run(async () => {
   await errors(redis);
   await server(redis);
   await pubsub(redis);
+  await scripts(redis, other);
   if (withLocks) await locks(redis, other);
   await reconnect(redis);
   equal(await redis.quit(), 'OK');

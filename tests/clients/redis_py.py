@@ -165,6 +165,30 @@ def pubsub(r):
         thread.join(30)
 
 
+def scripts(r, other):
+    # redis-py's own lock: SET NX PX, and scripts to extend it and to give it back.
+    lock = r.lock("redis-py's", timeout=60)
+    equal(lock.acquire(blocking=False), True)
+    equal(other.lock("redis-py's", timeout=60).acquire(blocking=False), False)
+    equal(lock.owned(), True)
+    equal(lock.extend(10), True)
+    equal(60 < r.ttl("redis-py's") <= 70, True)
+    equal(lock.reacquire(), True)
+    equal(50 < r.ttl("redis-py's") <= 60, True)
+    lock.release()
+    equal(r.exists("redis-py's"), 0)
+    lost = r.lock("redis-py's", timeout=60)
+    equal(lost.acquire(blocking=False), True)
+    other.delete("redis-py's")
+    fails(redis.exceptions.LockNotOwnedError, "no longer owned", lost.release)
+    add = r.register_script("return redis.call('incrby', KEYS[1], ARGV[1])")
+    equal(add(keys=["added"], args=[5]), 5)
+    r.script_flush()
+    equal(add(keys=["added"], args=[5]), 10)
+    equal(r.script_exists(add.sha, "none"), [True, False])
+    fails(redis.exceptions.NoScriptError, "No matching script", r.evalsha, "f" * 40, 0)
+
+
 def locks(r, other):
     token = r.execute_command("LOCK", "lock", "me", 60000)
     equal(isinstance(token, int) and token > 0, True)
@@ -201,6 +225,7 @@ scans(r)
 errors(r)
 server(r)
 pubsub(r)
+scripts(r, other)
 if with_locks:
     locks(r, other)
 reconnect(r)

@@ -1,0 +1,151 @@
+#include "script/call.h"
+
+#include "base/numbers.h"
+#include "engine/core.h"
+#include "engine/engine.h"
+#include "engine/errors.h"
+#include "engine/partition.h"
+#include "resp/writer.h"
+
+namespace holdfast::script {
+namespace {
+
+using engine::Args;
+using engine::Command;
+using engine::Route;
+
+constexpr std::string_view kNotAllowed = "This Redis command is not allowed from script";
+constexpr std::string_view kNotLocal =
+    "Script attempted to access a non local key in a cluster node";
+
+const engine::CommandTable& TableOf(engine::ExecContext& context) {
+  return context.partition().host()->core()->engine().commands();
+}
+
+}  // namespace
+
+ScriptCalls::ScriptCalls(engine::ExecContext* context, uint32_t flags, bool read_only)
+    : context_(*context),
+      flags_(flags),
+      read_only_(read_only || (flags & kNoWrites) != 0),
+      db_(context->caller.db) {}
+
+std::string_view ScriptCalls::WhyRefused() {
+  const bool may_write = (flags_ & kNoWrites) == 0;
+  if ((flags_ & kNoShebang) == 0) {
+    if ((flags_ & kNoCluster) != 0 && context_.partition().host()->core()->engine().in_cluster()) {
+      return "ERR Can not run script on cluster, 'no-cluster' flag is set.";
+    }
+    if (may_write && read_only_) {
+      return "ERR Can not execute a script with write flag using *_ro command.";
+    }
+    if (may_write) {
+      const std::string_view refusal = context_.WhyRefused(engine::kWrite);
+      if (!refusal.empty()) return refusal;
+    }
+  }
+  // Only once: a script that has begun to write goes on, and no key is evicted under it.
+  if (!read_only_ && (flags_ & kAllowOom) == 0) {
+    out_of_memory_ = context_.WhyRefused(engine::kWrite | engine::kDenyOom) == engine::kOutOfMemory;
+    if (out_of_memory_ && (flags_ & kNoShebang) == 0) {
+      return "OOM allow-oom flag is not set on the script, can not run it when used memory > "
+             "'maxmemory'";
+    }
+  }
+  return {};
+}
+
+const Command* ScriptCalls::Find(Args args) const {
+  const engine::CommandTable& table = TableOf(context_);
+  const Command* command = table.Find(args[0]);
+  if (command == nullptr || command->subcommands.empty() || args.size() < 2) return command;
+  return table.FindSubcommand(*command, args[1]);
+}
+
+bool ScriptCalls::Knows(Args args) { return Find(args) != nullptr; }
+
+bool ScriptCalls::IsHere(const Command& command, Args args) {
+  const engine::Partition& partition = context_.partition();
+  const bool whole = partition.first_slot() == 0 && partition.last_slot() == kSlots - 1;
+  if (whole || command.route == Route::kSession) return true;
+  if (command.route != Route::kKeys && command.route != Route::kSpread) return false;
+  positions_.clear();
+  // What has no keys, or not where they should be, is for the handler to refuse.
+  if (!FindKeys(command, args, &positions_)) return true;
+  for (const int i : positions_) {
+    const uint16_t slot = KeySlot(args[static_cast<size_t>(i)]);
+    if (slot < partition.first_slot() || slot > partition.last_slot()) return false;
+  }
+  return true;
+}
+
+std::string_view ScriptCalls::Judge(const Command& command, Args args) {
+  if (command.has(engine::kNoscript) || command.route == Route::kMeta ||
+      command.route == Route::kPartition) {
+    return kNotAllowed;
+  }
+  if (read_only_ && command.may_write()) {
+    return "Write commands are not allowed from read-only scripts.";
+  }
+  if (command.has(engine::kWrite)) {
+    const std::string_view refusal = context_.WhyRefused(engine::kWrite);
+    if (!refusal.empty()) return refusal;
+    if (out_of_memory_ && !wrote_ && command.has(engine::kDenyOom)) {
+      return "-OOM command not allowed when used memory > 'maxmemory'.";
+    }
+  }
+  return IsHere(command, args) ? std::string_view() : kNotLocal;
+}
+
+std::string_view ScriptCalls::Call(Args args, int protocol, std::string* reply) {
+  const Command* command = Find(args);
+  if (command == nullptr) return "Unknown Redis command called from script";
+  if (!ArityFits(*command, args.size())) {
+    return "Wrong number of args calling Redis command from script";
+  }
+  const std::string_view refusal = Judge(*command, args);
+  if (!refusal.empty()) return refusal;
+  if (command->route == Route::kSession) return RunSession(*command, args, protocol, reply);
+  wrote_ |= command->has(engine::kWrite);
+  context_.RunInside(*command, args, db_, protocol, reply);
+  return {};
+}
+
+std::string_view ScriptCalls::RunSession(const Command& command, Args args, int protocol,
+                                         std::string* reply) {
+  resp::Writer writer(reply, protocol);
+  if (command.name == "select") {
+    int64_t db;
+    if (!ParseInt64(args[1], &db)) {
+      writer.Error("ERR invalid DB index");
+    } else if (db < 0 || db >= engine::kDatabases) {
+      writer.Error("ERR DB index is out of range");
+    } else {
+      db_ = static_cast<uint32_t>(db);
+      writer.Ok();
+    }
+  } else if (command.name == "ping") {
+    if (args.size() > 2) {
+      writer.Error("ERR wrong number of arguments for 'ping' command");
+    } else if (args.size() == 2) {
+      writer.Bulk(args[1]);
+    } else {
+      writer.Simple("PONG");
+    }
+  } else if (command.name == "echo") {
+    writer.Bulk(args[1]);
+  } else if (command.name == "time") {
+    const int64_t us = context_.partition().host()->clock().WallUs();
+    writer.Array(2);
+    writer.BulkInteger(us / 1'000'000);
+    writer.BulkInteger(us % 1'000'000);
+  } else {
+    // The others look at a connection, or wait for other cores.
+    return kNotAllowed;
+  }
+  return {};
+}
+
+std::string_view ScriptCalls::Interrupt() { return context_.partition().ScriptPoint(); }
+
+}  // namespace holdfast::script

@@ -1,0 +1,31 @@
+// The first line of a script that says what it needs: `#!lua flags=no-writes,allow-stale`.
+// Pure functions; any thread.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace holdfast::script {
+
+enum ScriptFlag : uint32_t {
+  kNoWrites = 1u << 0,
+  kAllowOom = 1u << 1,
+  kAllowStale = 1u << 2,
+  kNoCluster = 1u << 3,
+  kAllowCrossSlotKeys = 1u << 4,
+  // There is no such line: whatever the script calls is judged when it is called.
+  kNoShebang = 1u << 5,
+};
+
+struct Shebang {
+  uint32_t flags = kNoShebang;
+  size_t code = 0;  // where the Lua code begins: at the end of that line, so that lines still count
+};
+
+// Reads the first line of `body`. Returns what is wrong with it, as Redis words it behind "ERR ";
+// empty when nothing is.
+std::string ParseShebang(std::string_view body, Shebang* shebang);
+
+}  // namespace holdfast::script
