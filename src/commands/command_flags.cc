@@ -63,6 +63,8 @@ constexpr NamedBit kCategories[] = {
     {engine::kAclHash, "hash"},
     {engine::kAclSet, "set"},
     {engine::kAclList, "list"},
+    {engine::kAclSortedSet, "sortedset"},
+    {engine::kAclGeo, "geo"},
 };
 
 std::vector<std::string_view> NamesOf(std::span<const NamedBit> bits, uint32_t set) {

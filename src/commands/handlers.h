@@ -159,6 +159,46 @@ void Sscan(engine::ExecContext& ctx);
 void Sunion(engine::ExecContext& ctx);
 void Sunionstore(engine::ExecContext& ctx);
 
+// sorted_sets.cc
+void Zadd(engine::ExecContext& ctx);
+void Zcard(engine::ExecContext& ctx);
+void Zincrby(engine::ExecContext& ctx);
+void Zmscore(engine::ExecContext& ctx);
+void Zrandmember(engine::ExecContext& ctx);
+void Zrank(engine::ExecContext& ctx);
+void Zrem(engine::ExecContext& ctx);
+void Zrevrank(engine::ExecContext& ctx);
+void Zscan(engine::ExecContext& ctx);
+void Zscore(engine::ExecContext& ctx);
+
+// sorted_set_algebra.cc
+void Zdiff(engine::ExecContext& ctx);
+void Zdiffstore(engine::ExecContext& ctx);
+void Zinter(engine::ExecContext& ctx);
+void Zintercard(engine::ExecContext& ctx);
+void Zinterstore(engine::ExecContext& ctx);
+void Zunion(engine::ExecContext& ctx);
+void Zunionstore(engine::ExecContext& ctx);
+
+// sorted_set_pops.cc
+void Zmpop(engine::ExecContext& ctx);
+void Zpopmax(engine::ExecContext& ctx);
+void Zpopmin(engine::ExecContext& ctx);
+
+// sorted_set_ranges.cc
+void Zcount(engine::ExecContext& ctx);
+void Zlexcount(engine::ExecContext& ctx);
+void Zrange(engine::ExecContext& ctx);
+void Zrangebylex(engine::ExecContext& ctx);
+void Zrangebyscore(engine::ExecContext& ctx);
+void Zrangestore(engine::ExecContext& ctx);
+void Zremrangebylex(engine::ExecContext& ctx);
+void Zremrangebyrank(engine::ExecContext& ctx);
+void Zremrangebyscore(engine::ExecContext& ctx);
+void Zrevrange(engine::ExecContext& ctx);
+void Zrevrangebylex(engine::ExecContext& ctx);
+void Zrevrangebyscore(engine::ExecContext& ctx);
+
 // strings.cc
 void Append(engine::ExecContext& ctx);
 void Decr(engine::ExecContext& ctx);

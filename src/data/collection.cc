@@ -5,6 +5,7 @@
 #include "data/hash_object.h"
 #include "data/list_object.h"
 #include "data/set_object.h"
+#include "data/sorted_set_object.h"
 
 namespace holdfast::data {
 
@@ -32,6 +33,8 @@ std::unique_ptr<Collection> NewCollection(ObjectType type, const CollectionOptio
       return std::make_unique<SetObject>(options);
     case ObjectType::kList:
       return std::make_unique<ListObject>();
+    case ObjectType::kSortedSet:
+      return std::make_unique<SortedSetObject>(options);
     default:
       CHECK_MSG(false, "a collection of a type that has no elements");
       return nullptr;
@@ -49,6 +52,10 @@ Status CheckElement(ObjectType type, std::string_view element, std::string_view 
   int64_t position;
   if (type == ObjectType::kList && !ListObject::DecodePosition(element, &position)) {
     return Status::Corruption("an item of a list without a position");
+  }
+  double score;
+  if (type == ObjectType::kSortedSet && !SortedSetObject::DecodeScore(value, &score)) {
+    return Status::Corruption("a member of a sorted set without a score");
   }
   return Status::Ok();
 }

@@ -1,4 +1,4 @@
-// A value that consists of elements: a hash, later sets, sorted sets, lists and streams.
+// A value that consists of elements: a hash, a set, a sorted set, a list, later a stream.
 //
 // In the store each element is a record of its own (record.h), so that changing one field of a hash
 // of a million writes one record. In memory a collection is whatever suits its type; all change
@@ -25,6 +25,8 @@ struct EncodingLimits {
   std::atomic<uint64_t> hash_entries{512};  // hash-max-listpack-entries
   std::atomic<uint64_t> hash_bytes{64};     // hash-max-listpack-value: of a field or value
   std::atomic<uint64_t> set_integers{512};  // set-max-intset-entries
+  std::atomic<uint64_t> sorted_set_entries{128};  // zset-max-listpack-entries
+  std::atomic<uint64_t> sorted_set_bytes{64};     // zset-max-listpack-value: of a member
 };
 
 struct CollectionOptions {

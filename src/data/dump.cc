@@ -13,6 +13,7 @@
 #include "data/list_object.h"
 #include "data/listpack.h"
 #include "data/record.h"
+#include "data/sorted_set_object.h"
 
 namespace holdfast::data {
 namespace {
@@ -22,8 +23,10 @@ enum DumpType : uint8_t {
   kDumpList = 1,
   kDumpSet = 2,
   kDumpHash = 4,
+  kDumpSortedSet = 5,
   kDumpIntset = 11,
   kDumpHashListpack = 16,
+  kDumpSortedSetListpack = 17,
   kDumpQuicklist = 18,
   kDumpLock = 240,
   kDumpSequence = 241
@@ -50,6 +53,8 @@ uint8_t DumpTypeOf(ObjectType type) {
       return kDumpSet;
     case ObjectType::kList:
       return kDumpList;
+    case ObjectType::kSortedSet:
+      return kDumpSortedSet;
   }
   CHECK_MSG(false, "an object of an unknown type");
   return kDumpString;
@@ -298,6 +303,50 @@ bool MakeHash(const std::vector<std::string>& fields, DumpedValue* dumped) {
   return true;
 }
 
+using ScoredNames = std::vector<std::pair<std::string, double>>;
+
+// False when a member comes twice, or there is none.
+bool MakeSortedSet(const ScoredNames& members, DumpedValue* dumped) {
+  absl::flat_hash_set<std::string_view> names;
+  for (const auto& [member, score] : members) {
+    if (!names.insert(member).second) return false;
+    dumped->elements.Put(member, SortedSetObject::EncodeScore(score));
+  }
+  dumped->type = ObjectType::kSortedSet;
+  dumped->value = EncodeCount(members.size());
+  return !members.empty();
+}
+
+bool ReadSortedSet(ByteReader* in, ScoredNames* members) {
+  constexpr size_t kSmallestMember = 1 + 8;
+  uint64_t count;
+  bool special;
+  if (!ReadRdbLength(in, &count, &special) || special ||
+      count > in->rest().size() / kSmallestMember) {
+    return false;
+  }
+  members->resize(count);
+  for (auto& [member, score] : *members) {
+    std::string_view bytes;
+    if (!ReadRdbString(in, &member) || !in->ReadBytes(sizeof score, &bytes) ||
+        !SortedSetObject::DecodeScore(bytes, &score)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+// From members and scores in turn, as a listpack has them.
+bool ScoresOfText(std::vector<std::string> parts, ScoredNames* members) {
+  if (parts.size() % 2 != 0) return false;
+  for (size_t i = 0; i < parts.size(); i += 2) {
+    double score;
+    if (!ParseDouble(parts[i + 1], &score)) return false;
+    members->emplace_back(std::move(parts[i]), score);
+  }
+  return true;
+}
+
 bool ReadSingle(uint8_t dump_type, ByteReader* in, DumpedValue* dumped) {
   LockValue lock;
   SequenceValue sequence;
@@ -320,6 +369,7 @@ bool ReadSingle(uint8_t dump_type, ByteReader* in, DumpedValue* dumped) {
 bool ReadDumped(ByteReader* in, DumpedValue* dumped) {
   uint8_t dump_type;
   std::vector<std::string> parts;
+  ScoredNames scored;
   std::string bytes;
   if (!in->ReadByte(&dump_type)) return false;
   switch (dump_type) {
@@ -335,6 +385,11 @@ bool ReadDumped(ByteReader* in, DumpedValue* dumped) {
       return ReadStrings(in, 2, &parts) && MakeHash(parts, dumped);
     case kDumpHashListpack:
       return ReadRdbString(in, &bytes) && ReadListpack(bytes, &parts) && MakeHash(parts, dumped);
+    case kDumpSortedSet:
+      return ReadSortedSet(in, &scored) && MakeSortedSet(scored, dumped);
+    case kDumpSortedSetListpack:
+      return ReadRdbString(in, &bytes) && ReadListpack(bytes, &parts) &&
+             ScoresOfText(std::move(parts), &scored) && MakeSortedSet(scored, dumped);
     default:
       return ReadSingle(dump_type, in, dumped);
   }
@@ -350,9 +405,14 @@ std::string EncodeDump(const Object& object) {
     // An item's position is not a part of the value.
     const bool has_names = object.type() != ObjectType::kList;
     const bool has_values = object.type() != ObjectType::kSet;
+    const bool has_scores = object.type() == ObjectType::kSortedSet;
     collection->ForEach([&](std::string_view element, std::string_view value) {
       if (has_names) AppendRdbString(&out, element);
-      if (has_values) AppendRdbString(&out, value);
+      if (has_scores) {
+        out.append(value);  // the score's bytes are the same
+      } else if (has_values) {
+        AppendRdbString(&out, value);
+      }
     });
   } else {
     out.reserve(object.value_size() + 20);

@@ -8,22 +8,23 @@ HashedKey ElementTable::Hashed(std::string_view key) const {
   return {key, Hash64(key, hash_seed_), 0};
 }
 
-void ElementTable::Put(std::string_view key, std::string_view value) {
+const Element* ElementTable::Put(std::string_view key, std::string_view value) {
   const HashedKey hashed = Hashed(key);
   Element* old = table_.Find(hashed);
   if (old != nullptr && old->value().size() == value.size()) {
     old->OverwriteValue(value);
-    return;
+    return old;
   }
   Element* fresh = Element::Create(key, value);
   element_bytes_ += fresh->MemoryBytes();
   if (old == nullptr) {
     table_.Insert(hashed, fresh);
-    return;
+    return fresh;
   }
   table_.Replace(hashed, old, fresh);
   element_bytes_ -= old->MemoryBytes();
   Element::Free(old);
+  return fresh;
 }
 
 bool ElementTable::Delete(std::string_view key) {

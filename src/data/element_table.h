@@ -24,8 +24,9 @@ class ElementTable {
 
   // nullptr when there is none. Valid until the next change.
   const Element* Find(std::string_view key) const { return table_.Find(Hashed(key)); }
-  // Adds the element or replaces its value.
-  void Put(std::string_view key, std::string_view value);
+  // Adds the element or replaces its value. An element whose value stays as long as it was stays
+  // where it is.
+  const Element* Put(std::string_view key, std::string_view value);
   // False when there is no such element.
   bool Delete(std::string_view key);
 

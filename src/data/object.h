@@ -16,7 +16,8 @@ enum class ObjectType : uint8_t {
   kSequence = 2,
   kHash = 3,
   kSet = 4,
-  kList = 5
+  kList = 5,
+  kSortedSet = 6,
 };
 
 // The name that TYPE answers.

@@ -71,6 +71,8 @@ enum AclCategory : uint32_t {
   kAclHash = 1u << 16,
   kAclSet = 1u << 17,
   kAclList = 1u << 18,
+  kAclSortedSet = 1u << 19,
+  kAclGeo = 1u << 20,
 };
 
 // What a command does to its keys, as COMMAND INFO's key specifications say.

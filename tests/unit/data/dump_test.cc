@@ -1,5 +1,6 @@
 #include "data/dump.h"
 
+#include <limits>
 #include <map>
 #include <memory>
 #include <string>
@@ -11,6 +12,7 @@
 #include "base/rng.h"
 #include "data/list_object.h"
 #include "data/record.h"
+#include "data/sorted_set_object.h"
 
 // Last, because its CHECK replaces the one of base/check.h.
 #include <doctest/doctest.h>
@@ -228,12 +230,16 @@ TEST_CASE("collections come back as they were, large and small, and as Redis wri
   std::map<std::string, std::string> many;
   for (int i = 0; i < 1000; ++i) many[std::to_string(i)] = std::string(i % 100, 'v');
   for (const auto& elements : {few, many}) {
-    for (const ObjectType type : {ObjectType::kHash, ObjectType::kSet}) {
+    for (const ObjectType type : {ObjectType::kHash, ObjectType::kSet, ObjectType::kSortedSet}) {
       const bool is_set = type == ObjectType::kSet;
+      double score = -2.5;
       std::unique_ptr<Collection> collection = NewCollection(type, {});
       std::map<std::string, std::string> expected;
       for (const auto& [element, value] : elements) {
         expected[element] = is_set ? "" : value;
+        if (type == ObjectType::kSortedSet) {
+          expected[element] = SortedSetObject::EncodeScore(score += 0.75);
+        }
         collection->Put(element, expected[element]);
       }
       Meta meta;
@@ -256,6 +262,52 @@ TEST_CASE("collections come back as they were, large and small, and as Redis wri
   CHECK(dumped.type == ObjectType::kList);
   CHECK(ElementsOf(dumped) ==
         std::map<std::string, std::string>{{ListObject::EncodePosition(0), "a"}});
+}
+
+TEST_CASE("sorted sets as Redis writes them, and what is none") {
+  const double infinity = std::numeric_limits<double>::infinity();
+  const std::map<std::string, std::string> few = {{"a", SortedSetObject::EncodeScore(1)},
+                                                  {"", SortedSetObject::EncodeScore(-1.5)},
+                                                  {"300", SortedSetObject::EncodeScore(infinity)}};
+  std::map<std::string, std::string> more = few;
+  more["b"] = SortedSetObject::EncodeScore(2);
+  DumpedValue dumped;
+  // A listpack and a skip list of Redis 7.0.
+  REQUIRE(DecodeDump(FromHex("111c1c00000006008001842d312e35058161020101c12c0283696e6604ff0a0000"
+                             "4873237d696449"),
+                     &dumped)
+              .ok());
+  CHECK(dumped.type == ObjectType::kSortedSet);
+  CHECK(dumped.value == EncodeCount(3));
+  CHECK(ElementsOf(dumped) == few);
+  REQUIRE(DecodeDump(FromHex("0504c12c01000000000000f07f0162000000000000004001610000000000"
+                             "00f03f00000000000000f8bf0a0003cbda63a434217f"),
+                     &dumped)
+              .ok());
+  CHECK(dumped.type == ObjectType::kSortedSet);
+  CHECK(dumped.value == EncodeCount(4));
+  CHECK(ElementsOf(dumped) == more);
+
+  const std::string one = SortedSetObject::EncodeScore(1);
+  const std::string nan = SortedSetObject::EncodeScore(std::numeric_limits<double>::quiet_NaN());
+  const auto refused = [&dumped](const std::string& body) {
+    return !DecodeDump(Sealed(body), &dumped).ok();
+  };
+  CHECK_FALSE(refused("\5\1\1a" + one));
+  CHECK(refused("\5\2\1a" + one + "\1a" + one));  // a member twice
+  CHECK(refused("\5\1\1a" + nan));
+  CHECK(refused("\5\1\1a" + one.substr(1)));
+  CHECK(refused("\5\1\1a" + one + "x"));
+  CHECK(refused(std::string("\5\0", 2)));
+  CHECK(refused("\5\x80\xff\xff\xff\xff\1a" + one));  // no memory is taken for a count that lies
+  // Listpacks: an odd number of elements, a score that is none.
+  CHECK(refused(std::string("\x11\x0a\x0a\0\0\0\1\0\x81"
+                            "a\2\xff",
+                            12)));
+  CHECK(refused(std::string("\x11\x0d\x0d\0\0\0\2\0\x81"
+                            "a\2\x81"
+                            "b\2\xff",
+                            15)));
 }
 
 TEST_CASE("damaged LZF is refused") {
