@@ -24,11 +24,19 @@ void WriteStatusSet(const std::vector<std::string_view>& names, std::string_view
   for (const std::string_view name : names) reply.Simple(std::string(prefix) + std::string(name));
 }
 
+std::vector<KeySpec> SpecsOf(const Command& command) {
+  std::vector<KeySpec> specs;
+  for (const KeySpec& spec : {command.keys, command.more_keys, command.last_keys}) {
+    if (spec.kind != KeySpec::Kind::kNone) specs.push_back(spec);
+  }
+  return specs;
+}
+
 // The keys as clients older than key specifications know them: first, last, step.
 KeySpec LegacyRange(const Command& command) {
   KeySpec range;
   range.step = 0;
-  for (const KeySpec& spec : {command.keys, command.more_keys}) {
+  for (const KeySpec& spec : SpecsOf(command)) {
     if (spec.kind != KeySpec::Kind::kRange) continue;
     if (range.kind == KeySpec::Kind::kNone) {
       range = spec;
@@ -57,13 +65,26 @@ void WriteKeySpec(const KeySpec& spec, Writer& reply) {
   reply.Bulk("flags");
   WriteStatusSet(KeyFlagNames(spec.flags), "", reply);
   reply.Bulk("begin_search");
-  WriteSpecPart("index", {{"index", spec.first}}, reply);
+  if (spec.kind == KeySpec::Kind::kKeyword) {
+    reply.Map(2);
+    reply.Bulk("type");
+    reply.Bulk("keyword");
+    reply.Bulk("spec");
+    reply.Map(2);
+    reply.Bulk("keyword");
+    reply.Bulk(spec.keyword);
+    reply.Bulk("startfrom");
+    reply.Integer(spec.first);
+  } else {
+    WriteSpecPart("index", {{"index", spec.first}}, reply);
+  }
   reply.Bulk("find_keys");
   if (spec.kind == KeySpec::Kind::kNumKeys) {
     WriteSpecPart("keynum", {{"keynumidx", 0}, {"firstkey", 1}, {"keystep", spec.step}}, reply);
   } else {
     // Counted from the first key, unless from the end.
-    const int last = spec.last >= 0 ? spec.last - spec.first : spec.last;
+    const bool is_range = spec.kind == KeySpec::Kind::kRange;
+    const int last = !is_range ? 0 : spec.last >= 0 ? spec.last - spec.first : spec.last;
     WriteSpecPart("range", {{"lastkey", last}, {"keystep", spec.step}, {"limit", 0}}, reply);
   }
 }
@@ -81,11 +102,9 @@ void WriteInfo(const Command& command, Writer& reply) {
   const std::vector<std::string_view> tips = SplitTips(command.tips);
   reply.Set(tips.size());
   for (const std::string_view tip : tips) reply.Bulk(tip);
-  reply.Set((command.keys.kind != KeySpec::Kind::kNone ? 1U : 0U) +
-            (command.more_keys.kind != KeySpec::Kind::kNone ? 1U : 0U));
-  for (const KeySpec& spec : {command.keys, command.more_keys}) {
-    if (spec.kind != KeySpec::Kind::kNone) WriteKeySpec(spec, reply);
-  }
+  const std::vector<KeySpec> specs = SpecsOf(command);
+  reply.Set(specs.size());
+  for (const KeySpec& spec : specs) WriteKeySpec(spec, reply);
   reply.Array(command.subcommands.size());
   for (const Command& subcommand : command.subcommands) WriteInfo(subcommand, reply);
 }

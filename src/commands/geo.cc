@@ -77,7 +77,7 @@ struct GeoQuery {
   bool always_stores = false;  // GEOSEARCHSTORE
   size_t target = 0;         // argument with the key to store to; 0: the members are replied
   bool store_distance = false;
-  GeoArea area;
+  GeoArea area = {};
   double unit = 1;  // metres
   bool has_center = false;
   bool center_is_member = false;

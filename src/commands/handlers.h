@@ -63,6 +63,18 @@ void Pexpiretime(engine::ExecContext& ctx);
 void Pttl(engine::ExecContext& ctx);
 void Ttl(engine::ExecContext& ctx);
 
+// geo.cc
+void Geoadd(engine::ExecContext& ctx);
+void Geodist(engine::ExecContext& ctx);
+void Geohash(engine::ExecContext& ctx);
+void Geopos(engine::ExecContext& ctx);
+void Georadius(engine::ExecContext& ctx);
+void GeoradiusRo(engine::ExecContext& ctx);
+void Georadiusbymember(engine::ExecContext& ctx);
+void GeoradiusbymemberRo(engine::ExecContext& ctx);
+void Geosearch(engine::ExecContext& ctx);
+void Geosearchstore(engine::ExecContext& ctx);
+
 // hashes.cc
 void Hdel(engine::ExecContext& ctx);
 void Hexists(engine::ExecContext& ctx);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 
 #include "engine/command.h"
 
@@ -20,6 +21,11 @@ constexpr engine::KeySpec KeysFrom(int first, int last, int step, uint32_t flags
 // As many keys as the argument `number` says, from the one behind it on, `step` apart.
 constexpr engine::KeySpec CountedKeys(int number, int step, uint32_t flags) {
   return {engine::KeySpec::Kind::kNumKeys, number, 0, step, flags};
+}
+
+// The key behind the word `keyword`, which is looked for from the argument `first` on.
+constexpr engine::KeySpec KeyBehind(std::string_view keyword, int first, uint32_t flags) {
+  return {engine::KeySpec::Kind::kKeyword, first, 0, 1, flags, keyword};
 }
 
 }  // namespace holdfast::commands

@@ -9,6 +9,7 @@ namespace holdfast::commands {
 
 std::span<const engine::Command> ClusterRows();      // table_cluster.cc
 std::span<const engine::Command> ConnectionRows();   // table_connection.cc
+std::span<const engine::Command> GeoRows();          // table_geo.cc
 std::span<const engine::Command> HashRows();         // table_hashes.cc
 std::span<const engine::Command> HoldfastRows();     // table_holdfast.cc: beyond Redis
 std::span<const engine::Command> KeyRows();          // table_keys.cc: keys of any type, databases

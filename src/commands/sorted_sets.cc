@@ -133,20 +133,22 @@ void ZaddCommand(ExecContext& ctx, AddOptions options) {
 struct AddOutcome {
   int64_t added = 0;
   int64_t updated = 0;
-  std::optional<double> score;  // of the last pair, unless an option held it back
+  bool held_back = true;  // the last pair, by an option
+  double score = 0;       // of the last pair, when not
 };
 
 // One pair. False when the sum is not a number.
 bool AddMember(const AddOptions& options, double score, std::string_view member,
                SortedSetChange* change, AddOutcome* outcome) {
   const std::optional<double> old = change->Score(member);
-  outcome->score.reset();
+  outcome->held_back = true;
   if (old.has_value() ? options.nx : options.xx) return true;
   if (old.has_value()) {
     if (options.incr) score += *old;
     if (std::isnan(score)) return false;
     if ((options.lt && score >= *old) || (options.gt && score <= *old)) return true;
   }
+  outcome->held_back = false;
   outcome->score = score;
   if (old.has_value() && score == *old) return true;
   change->Put(member, score, !old.has_value());
@@ -232,10 +234,10 @@ void AddMembers(ExecContext& ctx, const AddOptions& options,
   change.Emit();
   if (!options.incr) {
     ctx.reply.Integer(outcome.added + (options.ch ? outcome.updated : 0));
-  } else if (outcome.score.has_value()) {
-    ctx.reply.Double(*outcome.score);
-  } else {
+  } else if (outcome.held_back) {
     ctx.reply.Null();
+  } else {
+    ctx.reply.Double(outcome.score);
   }
 }
 

@@ -29,6 +29,13 @@ bool AppendKeys(const KeySpec& spec, bool mandatory, Args args, std::vector<int>
       }
       return true;
     }
+    case KeySpec::Kind::kKeyword:
+      for (int i = spec.first; i + 1 < argc; ++i) {
+        if (!EqualsIgnoreCase(args[static_cast<size_t>(i)], spec.keyword)) continue;
+        positions->push_back(i + 1);
+        break;
+      }
+      return true;
   }
   return false;
 }
@@ -45,7 +52,8 @@ std::string FullName(const Command& command) {
 bool FindKeys(const Command& command, Args args, std::vector<int>* positions) {
   const bool mandatory = !command.has(kNoMandatoryKeys);
   return AppendKeys(command.keys, mandatory, args, positions) &&
-         AppendKeys(command.more_keys, mandatory, args, positions);
+         AppendKeys(command.more_keys, mandatory, args, positions) &&
+         AppendKeys(command.last_keys, mandatory, args, positions);
 }
 
 }  // namespace holdfast::engine

@@ -89,17 +89,20 @@ enum KeyFlag : uint32_t {
   kKeyNotKey = 1u << 9,  // decides the slot like a key, and is none: a shard channel
 };
 
-// Where a command's keys are among its arguments. A command has at most two specifications.
+// Where a command's keys are among its arguments. A command has at most three specifications.
 struct KeySpec {
-  enum class Kind : uint8_t { kNone, kRange, kNumKeys };
+  enum class Kind : uint8_t { kNone, kRange, kNumKeys, kKeyword };
   Kind kind = Kind::kNone;
   // kRange: first argument that is a key; last (negative: counted from the end, -1 = the last
   // argument; not counted from `first`); step between keys.
   // kNumKeys: `first` is the argument that holds the number of keys, which follow it, `step` apart.
+  // kKeyword: the key is the argument behind the first one from `first` on that is `keyword`; none
+  // when there is no such argument.
   int first = 0;
   int last = 0;
   int step = 1;
   uint32_t flags = 0;
+  std::string_view keyword = {};
 };
 
 // Where a request runs.
@@ -130,6 +133,7 @@ struct Command {
   uint32_t flags = 0;
   KeySpec keys = {};
   KeySpec more_keys = {};  // second specification, e.g. BITOP's sources
+  KeySpec last_keys = {};  // third one: GEORADIUS's STOREDIST
   Route route = Route::kSession;
   Merge merge = Merge::kNone;
   DataHandler data = nullptr;

@@ -103,7 +103,7 @@ TEST_CASE("scores keep every bit, small and large") {
   const double infinity = std::numeric_limits<double>::infinity();
   const std::vector<double> scores = {
       0, -0.0, 1, -1, 63, -64, 4503599627370495, 4503599627370496, 4503599627370497,
-      -4503599627370496, 9007199254740993, 1e17, 0.1, -0.1, 1e-310, 1.7e308, infinity, -infinity};
+      -4503599627370496, 9007199254740994, 1e17, 0.1, -0.1, 1e-310, 1.7e308, infinity, -infinity};
   for (const size_t entries : {size_t{100}, size_t{0}}) {
     EncodingLimits limits;
     limits.sorted_set_entries = entries;
