@@ -26,8 +26,8 @@ bool ParsePosition(ExecContext& ctx, size_t i, Position* position) {
     return true;
   }
   char text[1024];
-  std::snprintf(text, sizeof text, "ERR invalid longitude,latitude pair %f,%f",
-                position->longitude, position->latitude);
+  std::snprintf(text, sizeof text, "ERR invalid longitude,latitude pair %f,%f", position->longitude,
+                position->latitude);
   ctx.Error(text);
   return false;
 }
@@ -73,9 +73,9 @@ enum class GeoForm : uint8_t { kRadius, kRadiusByMember, kSearch };
 
 struct GeoQuery {
   GeoForm form = GeoForm::kSearch;
-  bool may_store = false;    // STORE and STOREDIST name a key
+  bool may_store = false;      // STORE and STOREDIST name a key
   bool always_stores = false;  // GEOSEARCHSTORE
-  size_t target = 0;         // argument with the key to store to; 0: the members are replied
+  size_t target = 0;           // argument with the key to store to; 0: the members are replied
   bool store_distance = false;
   GeoArea area = {};
   double unit = 1;  // metres
@@ -288,20 +288,17 @@ void OrderPoints(const GeoQuery& query, std::vector<GeoPoint>* points) {
   if (order == Order::kNone && query.count > 0 && !query.any) order = Order::kNearest;
   const auto middle = points->begin() + static_cast<ptrdiff_t>(wanted);
   if (order == Order::kNearest) {
-    std::partial_sort(
-        points->begin(), middle, points->end(),
-        [](const GeoPoint& a, const GeoPoint& b) { return a.distance < b.distance; });
+    std::partial_sort(points->begin(), middle, points->end(),
+                      [](const GeoPoint& a, const GeoPoint& b) { return a.distance < b.distance; });
   } else if (order == Order::kFarthest) {
-    std::partial_sort(
-        points->begin(), middle, points->end(),
-        [](const GeoPoint& a, const GeoPoint& b) { return a.distance > b.distance; });
+    std::partial_sort(points->begin(), middle, points->end(),
+                      [](const GeoPoint& a, const GeoPoint& b) { return a.distance > b.distance; });
   }
   points->resize(wanted);
 }
 
 void ReplyPoints(ExecContext& ctx, const GeoQuery& query, const std::vector<GeoPoint>& points) {
-  const int extras =
-      int{query.with_distance} + int{query.with_hash} + int{query.with_position};
+  const int extras = int{query.with_distance} + int{query.with_hash} + int{query.with_position};
   ctx.reply.Array(points.size());
   for (const GeoPoint& point : points) {
     if (extras > 0) ctx.reply.Array(static_cast<size_t>(extras) + 1);

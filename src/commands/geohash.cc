@@ -107,14 +107,27 @@ struct Cell {
 
 Cell CellAt(const Position& position, int steps) {
   Cell cell;
-  cell.x = PartOfRange(position.longitude, kMaxLongitude, steps);
-  cell.y = PartOfRange(position.latitude, kMaxLatitude, steps);
+  // The very end of a range belongs to the last part here.
+  const uint32_t last = (1u << steps) - 1;
+  cell.x = std::min(PartOfRange(position.longitude, kMaxLongitude, steps), last);
+  cell.y = std::min(PartOfRange(position.latitude, kMaxLatitude, steps), last);
   cell.steps = steps;
   cell.west = BeginOfPart(cell.x, kMaxLongitude, steps);
   cell.east = BeginOfPart(cell.x + 1, kMaxLongitude, steps);
   cell.south = BeginOfPart(cell.y, kMaxLatitude, steps);
   cell.north = BeginOfPart(cell.y + 1, kMaxLatitude, steps);
   return cell;
+}
+
+// The scores of one cell, unless they are there already.
+void AddCell(int64_t x, int64_t y, int steps, std::vector<ScoreRange>* ranges) {
+  const uint64_t prefix = Spread(static_cast<uint32_t>(x)) << 1 | Spread(static_cast<uint32_t>(y));
+  const int shift = 2 * (kMaxSteps - steps);
+  const ScoreRange range{prefix << shift, (prefix + 1) << shift};
+  const bool known = std::any_of(ranges->begin(), ranges->end(), [&range](const ScoreRange& other) {
+    return other.begin == range.begin;
+  });
+  if (!known) ranges->push_back(range);
 }
 
 // Whether the cell and those around it cover everything.
@@ -133,7 +146,7 @@ uint64_t ScoreOfPosition(const Position& position) {
 }
 
 Position PositionOfScore(double score) {
-  constexpr double kLastScore = 4503599627370495.0;  // 2^52 - 1
+  constexpr double kLastScore = 18014398509481983.0;  // with a bit more for either end of a range
   const auto bits = static_cast<uint64_t>(std::clamp(score, 0.0, kLastScore));
   return {MiddleOfPart(Gather(bits >> 1), kMaxLongitude), MiddleOfPart(Gather(bits), kMaxLatitude)};
 }
@@ -175,9 +188,10 @@ std::optional<double> DistanceWithin(const GeoArea& area, const Position& positi
 
 std::vector<ScoreRange> CellsOf(const GeoArea& area) {
   const Bounds bounds = BoundsOf(area);
-  const double reach = area.is_box ? std::sqrt(area.width / 2 * (area.width / 2) +
-                                               area.height / 2 * (area.height / 2))
-                                   : area.radius;
+  const double reach =
+      area.is_box
+          ? std::sqrt(area.width / 2 * (area.width / 2) + area.height / 2 * (area.height / 2))
+          : area.radius;
   int steps = EstimateSteps(reach, area.center.latitude);
   Cell cell = CellAt(area.center, steps);
   while (steps > 1 && !Covers(cell, bounds)) cell = CellAt(area.center, --steps);
@@ -198,14 +212,13 @@ std::vector<ScoreRange> CellsOf(const GeoArea& area) {
     if (dy != 0 && (y < 0 || y >= side)) continue;
     // The world is round.
     const int64_t x = dx == 0 ? cell.x : (cell.x + side + dx) % side;
-    const uint64_t prefix =
-        Spread(static_cast<uint32_t>(x)) << 1 | Spread(static_cast<uint32_t>(y));
-    const int shift = 2 * (kMaxSteps - steps);
-    const ScoreRange range{prefix << shift, (prefix + 1) << shift};
-    const bool known = std::any_of(ranges.begin(), ranges.end(), [&range](const ScoreRange& other) {
-      return other.begin == range.begin;
-    });
-    if (!known) ranges.push_back(range);
+    // Positions exactly at the end of a range are in a part of their own, behind the last one.
+    const bool last_column = x == side - 1;
+    const bool last_row = y == side - 1;
+    AddCell(x, y, steps, &ranges);
+    if (last_column) AddCell(side, y, steps, &ranges);
+    if (last_row) AddCell(x, side, steps, &ranges);
+    if (last_column && last_row) AddCell(side, side, steps, &ranges);
   }
   return ranges;
 }

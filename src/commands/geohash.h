@@ -3,7 +3,8 @@
 // A score is a geohash of 52 bits: longitude and latitude, each as a fraction of its range in 26
 // bits, with their bits in turn, the longitude's first. So the members of a square cell of the
 // earth (a common prefix of the bits) have neighbouring scores. Latitudes end where the Mercator
-// projection makes a square of the earth, as in Redis. Any thread.
+// projection makes a square of the earth, as in Redis. The very ends of the ranges (180 degrees)
+// are a part of their own behind the last one, and take a bit more. Any thread.
 #pragma once
 
 #include <cstdint>
@@ -50,7 +51,7 @@ struct ScoreRange {
   uint64_t begin = 0;
   uint64_t end = 0;
 };
-// At most nine ranges that hold all positions of the area: that of its center first.
+// A few ranges that hold all positions of the area, none twice: that of its center first.
 std::vector<ScoreRange> CellsOf(const GeoArea& area);
 
 }  // namespace holdfast::commands

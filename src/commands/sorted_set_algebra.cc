@@ -45,9 +45,8 @@ class Source {
       });
     } else if (set_ != nullptr) {
       bool more = true;
-      set_->ForEach([&](std::string_view member, std::string_view) {
-        more = more && visit(member, 1);
-      });
+      set_->ForEach(
+          [&](std::string_view member, std::string_view) { more = more && visit(member, 1); });
     }
   }
 

@@ -111,8 +111,7 @@ bool PopFromFirst(ExecContext& ctx, const PopOptions& options) {
     Key key = ctx.FindForWrite(ctx.args[i]);
     if (!ctx.IsOrMissing(key, ObjectType::kSortedSet)) return true;
     if (!key) continue;
-    const auto members =
-        PopScored(ctx, &key, options.end, static_cast<uint64_t>(options.count));
+    const auto members = PopScored(ctx, &key, options.end, static_cast<uint64_t>(options.count));
     ctx.reply.Array(2);
     ctx.reply.Bulk(ctx.args[i]);
     ctx.reply.Array(members.size());

@@ -199,9 +199,9 @@ bool ParseRangeOptions(ExecContext& ctx, size_t first, bool store, RangeOptions*
 Ranks Limited(Ranks ranks, const RangeOptions& options) {
   if (*options.by == RangeBy::kRank) return ranks;
   // As in Redis a negative offset skips everything, and a negative count is no limit.
-  const uint64_t skip = options.offset < 0
-                            ? ranks.size()
-                            : std::min<uint64_t>(ranks.size(), static_cast<uint64_t>(options.offset));
+  const uint64_t skip =
+      options.offset < 0 ? ranks.size()
+                         : std::min<uint64_t>(ranks.size(), static_cast<uint64_t>(options.offset));
   const uint64_t left = ranks.size() - skip;
   const uint64_t take =
       options.limit < 0 ? left : std::min<uint64_t>(left, static_cast<uint64_t>(options.limit));
@@ -277,9 +277,8 @@ void RemoveRange(ExecContext& ctx, RangeBy by) {
       ctx.Delete(&key);
     } else if (removed > 0) {
       data::ElementChanges changes;
-      WalkRanks(set, ranks, false, [&changes](const SortedSetObject::Member& member) {
-        changes.Delete(member.name);
-      });
+      WalkRanks(set, ranks, false,
+                [&changes](const SortedSetObject::Member& member) { changes.Delete(member.name); });
       ctx.Change(&key, ObjectType::kSortedSet, changes, data::EncodeCount(set.size() - removed));
     }
   }

@@ -76,7 +76,6 @@ void AddMembers(engine::ExecContext& ctx, const AddOptions& options,
 // Replies `n` members, with their scores in pairs (RESP3) or in turn (RESP2): the header, then each
 // of them.
 void ReplyScoredHeader(engine::ExecContext& ctx, uint64_t n, bool with_scores);
-void ReplyScored(engine::ExecContext& ctx, std::string_view member, double score,
-                 bool with_scores);
+void ReplyScored(engine::ExecContext& ctx, std::string_view member, double score, bool with_scores);
 
 }  // namespace holdfast::commands

@@ -22,9 +22,9 @@ namespace holdfast::data {
 // Up to when a collection is kept in the small form, by Redis's names. Set by CONFIG on any thread;
 // what has left the small form doesn't come back to it.
 struct EncodingLimits {
-  std::atomic<uint64_t> hash_entries{512};  // hash-max-listpack-entries
-  std::atomic<uint64_t> hash_bytes{64};     // hash-max-listpack-value: of a field or value
-  std::atomic<uint64_t> set_integers{512};  // set-max-intset-entries
+  std::atomic<uint64_t> hash_entries{512};        // hash-max-listpack-entries
+  std::atomic<uint64_t> hash_bytes{64};           // hash-max-listpack-value: of a field or value
+  std::atomic<uint64_t> set_integers{512};        // set-max-intset-entries
   std::atomic<uint64_t> sorted_set_entries{128};  // zset-max-listpack-entries
   std::atomic<uint64_t> sorted_set_bytes{64};     // zset-max-listpack-value: of a member
 };

@@ -26,8 +26,8 @@ struct ScoreTree::Leaf : Node {
 struct ScoreTree::Inner : Node {
   Inner() : Node(false) {}
   Node* children[kChildren];
-  uint64_t sizes[kChildren];   // entries below each child
-  Entry firsts[kChildren];     // the first entry below each child
+  uint64_t sizes[kChildren];  // entries below each child
+  Entry firsts[kChildren];    // the first entry below each child
 
   void Refresh(size_t i) {
     sizes[i] = SizeOf(children[i]);

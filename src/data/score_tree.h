@@ -50,8 +50,7 @@ class ScoreTree {
   // The entry of a rank. REQUIRES: rank < size().
   const Entry& At(uint64_t rank) const;
   // Visits entries from `rank` on, in order or backwards, until `visit` returns false.
-  void Walk(uint64_t rank, bool backwards,
-            absl::FunctionRef<bool(const Entry& entry)> visit) const;
+  void Walk(uint64_t rank, bool backwards, absl::FunctionRef<bool(const Entry& entry)> visit) const;
 
   // Whether `a` comes before `b`. Zero and minus zero are one score.
   static bool Less(const Entry& a, const Entry& b);

@@ -301,13 +301,15 @@ TEST_CASE("sorted sets as Redis writes them, and what is none") {
   CHECK(refused(std::string("\5\0", 2)));
   CHECK(refused("\5\x80\xff\xff\xff\xff\1a" + one));  // no memory is taken for a count that lies
   // Listpacks: an odd number of elements, a score that is none.
-  CHECK(refused(std::string("\x11\x0a\x0a\0\0\0\1\0\x81"
-                            "a\2\xff",
-                            12)));
-  CHECK(refused(std::string("\x11\x0d\x0d\0\0\0\2\0\x81"
-                            "a\2\x81"
-                            "b\2\xff",
-                            15)));
+  CHECK(
+      refused(std::string("\x11\x0a\x0a\0\0\0\1\0\x81"
+                          "a\2\xff",
+                          12)));
+  CHECK(
+      refused(std::string("\x11\x0d\x0d\0\0\0\2\0\x81"
+                          "a\2\x81"
+                          "b\2\xff",
+                          15)));
 }
 
 TEST_CASE("damaged LZF is refused") {

@@ -61,9 +61,8 @@ class Pair {
     REQUIRE(at == 0);
     for (size_t i = 0; i < expected.size(); ++i) {
       REQUIRE(tree.At(i).element == expected[i].element);
-      const uint64_t rank = tree.CountBefore([&](const ScoreTree::Entry& entry) {
-        return ScoreTree::Less(entry, expected[i]);
-      });
+      const uint64_t rank = tree.CountBefore(
+          [&](const ScoreTree::Entry& entry) { return ScoreTree::Less(entry, expected[i]); });
       REQUIRE(rank == i);
     }
   }

@@ -101,9 +101,24 @@ TEST_CASE("a sorted set behaves like a map in the order of its values, small and
 
 TEST_CASE("scores keep every bit, small and large") {
   const double infinity = std::numeric_limits<double>::infinity();
-  const std::vector<double> scores = {
-      0, -0.0, 1, -1, 63, -64, 4503599627370495, 4503599627370496, 4503599627370497,
-      -4503599627370496, 9007199254740994, 1e17, 0.1, -0.1, 1e-310, 1.7e308, infinity, -infinity};
+  const std::vector<double> scores = {0,
+                                      -0.0,
+                                      1,
+                                      -1,
+                                      63,
+                                      -64,
+                                      4503599627370495,
+                                      4503599627370496,
+                                      4503599627370497,
+                                      -4503599627370496,
+                                      9007199254740994,
+                                      1e17,
+                                      0.1,
+                                      -0.1,
+                                      1e-310,
+                                      1.7e308,
+                                      infinity,
+                                      -infinity};
   for (const size_t entries : {size_t{100}, size_t{0}}) {
     EncodingLimits limits;
     limits.sorted_set_entries = entries;
@@ -145,9 +160,8 @@ TEST_CASE("a scan of a large sorted set returns what is there all along") {
   uint64_t cursor = 0;
   int n = 0;
   do {
-    cursor = set.Scan(cursor, 10, [&seen](const SortedSetObject::Member& member) {
-      seen.emplace(member.name);
-    });
+    cursor = set.Scan(
+        cursor, 10, [&seen](const SortedSetObject::Member& member) { seen.emplace(member.name); });
     for (int i = 0; i < 20; ++i) put("comes:" + std::to_string(n++), i);
     for (int i = 0; i < 19; ++i) set.Delete("comes:" + std::to_string(rng.Below(n)));
   } while (cursor != 0);
