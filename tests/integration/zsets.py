@@ -200,9 +200,9 @@ class Model:
             result = dict(self.ordered(first)[3:13])
             reply = client(name, key, others[0], 3, 12)
         else:
-            # -inf is no score of this model: 0 * inf counts as 0.
             result = {m: 0.0 for m in first}
-            reply = client("ZUNIONSTORE", key, 1, others[0], "WEIGHTS", 0)
+            client("DEL", key)
+            reply = client("ZADD", key, *[word for m in result for word in (0, m)]) if result else 0
             members = [m for m in sorted(result) if b"m2" <= m < b"m5"]
             equal(client("ZRANGEBYLEX", key, "[m2", "(m5"), members)
             equal(client("ZLEXCOUNT", key, "[m2", "(m5"), len(members))
