@@ -63,6 +63,7 @@ constexpr NamedBit kCategories[] = {
     {engine::kAclHash, "hash"},
     {engine::kAclSet, "set"},
     {engine::kAclList, "list"},
+    {engine::kAclStream, "stream"},
 };
 
 std::vector<std::string_view> NamesOf(std::span<const NamedBit> bits, uint32_t set) {

@@ -159,6 +159,29 @@ void Sscan(engine::ExecContext& ctx);
 void Sunion(engine::ExecContext& ctx);
 void Sunionstore(engine::ExecContext& ctx);
 
+// streams.cc, stream_groups.cc, stream_info.cc, stream_reads.cc
+void Xack(engine::ExecContext& ctx);
+void Xadd(engine::ExecContext& ctx);
+void Xautoclaim(engine::ExecContext& ctx);
+void Xclaim(engine::ExecContext& ctx);
+void Xdel(engine::ExecContext& ctx);
+void XgroupCreate(engine::ExecContext& ctx);
+void XgroupCreateconsumer(engine::ExecContext& ctx);
+void XgroupDelconsumer(engine::ExecContext& ctx);
+void XgroupDestroy(engine::ExecContext& ctx);
+void XgroupSetid(engine::ExecContext& ctx);
+void XinfoConsumers(engine::ExecContext& ctx);
+void XinfoGroups(engine::ExecContext& ctx);
+void XinfoStream(engine::ExecContext& ctx);
+void Xlen(engine::ExecContext& ctx);
+void Xpending(engine::ExecContext& ctx);
+void Xrange(engine::ExecContext& ctx);
+void Xread(engine::ExecContext& ctx);
+void Xreadgroup(engine::ExecContext& ctx);
+void Xrevrange(engine::ExecContext& ctx);
+void Xsetid(engine::ExecContext& ctx);
+void Xtrim(engine::ExecContext& ctx);
+
 // strings.cc
 void Append(engine::ExecContext& ctx);
 void Decr(engine::ExecContext& ctx);

@@ -22,4 +22,9 @@ constexpr engine::KeySpec CountedKeys(int number, int step, uint32_t flags) {
   return {engine::KeySpec::Kind::kNumKeys, number, 0, step, flags};
 }
 
+// The streams of XREAD, behind an option that is the argument `first` or a later one.
+constexpr engine::KeySpec StreamKeys(int first, uint32_t flags) {
+  return {engine::KeySpec::Kind::kStreams, first, 0, 1, flags};
+}
+
 }  // namespace holdfast::commands

@@ -220,6 +220,8 @@ bool Covers(const engine::KeySpec& spec, int position) {
       return (position - spec.first) % spec.step == 0;
     case engine::KeySpec::Kind::kNumKeys:
       return position == spec.first + 1;
+    case engine::KeySpec::Kind::kStreams:
+      return false;  // nowhere in particular
   }
   return false;
 }

@@ -34,7 +34,7 @@ class JoinedTable final : public engine::CommandTable {
  public:
   JoinedTable() {
     for (const std::span<const Command> rows :
-         {StringRows(), HashRows(), ListRows(), SetRows(), KeyRows(), HoldfastRows(),
+         {StringRows(), HashRows(), ListRows(), SetRows(), StreamRows(), KeyRows(), HoldfastRows(),
           ConnectionRows(), ServerRows(), TransactionRows(), PubsubRows(), ScriptingRows(),
           ClusterRows()}) {
       for (const Command& row : rows) {

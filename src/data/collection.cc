@@ -5,6 +5,7 @@
 #include "data/hash_object.h"
 #include "data/list_object.h"
 #include "data/set_object.h"
+#include "data/stream_object.h"
 
 namespace holdfast::data {
 
@@ -32,6 +33,8 @@ std::unique_ptr<Collection> NewCollection(ObjectType type, const CollectionOptio
       return std::make_unique<SetObject>(options);
     case ObjectType::kList:
       return std::make_unique<ListObject>();
+    case ObjectType::kStream:
+      return std::make_unique<StreamObject>(options);
     default:
       CHECK_MSG(false, "a collection of a type that has no elements");
       return nullptr;
@@ -50,6 +53,18 @@ Status CheckElement(ObjectType type, std::string_view element, std::string_view 
   if (type == ObjectType::kList && !ListObject::DecodePosition(element, &position)) {
     return Status::Corruption("an item of a list without a position");
   }
+  if (type == ObjectType::kStream) return CheckStreamElement(element, value);
+  return Status::Ok();
+}
+
+Status CheckHead(ObjectType type, std::string_view head) {
+  if (!HasElements(type)) return Status::Corruption("the head of a value that has no elements");
+  StreamHead stream;
+  uint64_t count;
+  if (type == ObjectType::kStream ? !DecodeStreamHead(head, &stream) : !DecodeCount(head, &count)) {
+    return Status::Corruption("a collection with a damaged head");
+  }
+  if (!MayBeEmpty(type) && count == 0) return Status::Corruption("a collection without elements");
   return Status::Ok();
 }
 

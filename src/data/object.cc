@@ -33,6 +33,8 @@ std::string_view TypeName(ObjectType type) {
       return "set";
     case ObjectType::kList:
       return "list";
+    case ObjectType::kStream:
+      return "stream";
   }
   return "none";
 }

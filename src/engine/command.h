@@ -71,6 +71,7 @@ enum AclCategory : uint32_t {
   kAclHash = 1u << 16,
   kAclSet = 1u << 17,
   kAclList = 1u << 18,
+  kAclStream = 1u << 22,
 };
 
 // What a command does to its keys, as COMMAND INFO's key specifications say.
@@ -89,11 +90,13 @@ enum KeyFlag : uint32_t {
 
 // Where a command's keys are among its arguments. A command has at most two specifications.
 struct KeySpec {
-  enum class Kind : uint8_t { kNone, kRange, kNumKeys };
+  enum class Kind : uint8_t { kNone, kRange, kNumKeys, kStreams };
   Kind kind = Kind::kNone;
   // kRange: first argument that is a key; last (negative: counted from the end, -1 = the last
   // argument; not counted from `first`); step between keys.
   // kNumKeys: `first` is the argument that holds the number of keys, which follow it, `step` apart.
+  // kStreams: the first half of what follows the option STREAMS, which is the argument `first` or a
+  // later one (XREAD).
   int first = 0;
   int last = 0;
   int step = 1;

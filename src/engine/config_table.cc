@@ -399,6 +399,15 @@ constexpr Option kOptions[] = {
      .default_value = "512", .unit = "members",
      .meaning = "A set of more integers becomes a hash table, as does one of other members.",
      .flags = kRuntime, .min = 0, .field = &Config::set_max_intset_entries},
+    {.section = kMemory, .name = "stream-node-max-bytes", .type = OptionType::kMemory,
+     .default_value = "4096", .unit = "bytes",
+     .meaning = "A stream keeps its entries together in nodes of at most this size. 0: no limit.",
+     .flags = kRuntime, .min = 0, .field = &Config::stream_node_max_bytes},
+    {.section = kMemory, .name = "stream-node-max-entries", .type = OptionType::kInteger,
+     .default_value = "100", .unit = "entries",
+     .meaning = "And of at most so many entries. MAXLEN ~ and MINID ~ take whole nodes away. 0: no "
+                "limit.",
+     .flags = kRuntime, .min = 0, .field = &Config::stream_node_max_entries},
     {.section = kMemory, .name = "maxmemory-clients", .type = OptionType::kMemoryOrPercent,
      .default_value = "0", .unit = "bytes, or percent of maxmemory",
      .meaning = "When the buffers of all clients take more, the largest clients are disconnected; "

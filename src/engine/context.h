@@ -8,6 +8,8 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
+#include <vector>
 #include <string>
 #include <string_view>
 
@@ -27,6 +29,7 @@ struct Caller {
   int protocol = 2;
   bool no_touch = false;        // CLIENT NO-TOUCH: reads don't count as accesses
   bool in_transaction = false;  // inside EXEC: blocking commands don't block
+  bool in_script = false;       // inside a script, which is inside a transaction as well
   bool retry = false;           // a blocked request that is tried again
   bool unconfirmed = false;     // a read may be answered by one who was the leader (`reads: local`)
   uint64_t waits_index = 0;     // what a retried request for copies waits for
@@ -58,8 +61,17 @@ struct Expiry {
   static Expiry At(int64_t ms) { return {Kind::kAt, ms}; }
 };
 
+enum class InLine : uint8_t { kInTurn, kTogether };
+struct Wait {
+  int64_t timeout_ms = 0;
+  InLine in_line = InLine::kInTurn;
+  bool null_array = true;
+  std::vector<std::string> args = {};
+};
+
 class ExecContext {
  public:
+  void Block(std::span<const std::string_view> keys, Wait wait) { Block(Peek(keys[0]), wait.timeout_ms); }
   // `begin_ns`: the monotonic clock as the command begins.
   ExecContext(Partition* partition, const Command& the_command, Args the_args,
               const Caller& the_caller, resp::Writer* writer, int64_t begin_ns);
@@ -110,7 +122,7 @@ class ExecContext {
                bool raw = false, uint64_t fence = 0, bool keep_revision = false);
   // Changes elements of a collection, and creates it when the key is missing. `head`: of the
   // collection as it is afterwards. Keeps expiry. REQUIRES: the key is missing or of this type;
-  // `changes` is not empty and leaves an element.
+  // `changes` is not empty and leaves an element, unless such a collection may be empty.
   uint64_t Change(Key* key, data::ObjectType type, const data::ElementChanges& changes,
                   std::string_view head);
   // Rewrites a part of an existing string and marks it raw: the value becomes `new_size` bytes long
