@@ -9,7 +9,8 @@
 
 namespace holdfast::commands {
 
-// "ms" or "ms-seq"; `missing_seq` is the sequence number of the first form. False for anything else.
+// "ms" or "ms-seq"; `missing_seq` is the sequence number of the first form. False for anything
+// else.
 [[nodiscard]] bool ParseStreamId(std::string_view text, uint64_t missing_seq, data::StreamId* id);
 // The same of args[i], with 0 as the missing number; on failure replies the error.
 [[nodiscard]] bool ParseStreamId(engine::ExecContext& ctx, size_t i, data::StreamId* id);

@@ -40,7 +40,7 @@ size_t StreamChange::AddEntry(StreamId id, engine::Args fields) {
   }
   changes_.Put(data::EncodeStreamElement({StreamKind::kEntry, id, {}, {}}), value);
   ++head_.entries;
-  ++head_.entries_added;
+  if (head_.entries_added < INT64_MAX) ++head_.entries_added;
   head_.last_id = id;
   return value.size();
 }
@@ -100,9 +100,9 @@ std::optional<StreamChange::Pending> StreamChange::FindPending(StreamId id) cons
 void StreamChange::PutPending(StreamId id, const Pending& pending) {
   if (!FindPending(id).has_value()) ++head_.pending;
   pending_[id] = pending;
-  changes_.Put(data::EncodeStreamElement({StreamKind::kPending, id, group_name_, {}}),
-               data::EncodeStreamPending(
-                   {pending.delivered_ms, pending.deliveries, pending.consumer}));
+  changes_.Put(
+      data::EncodeStreamElement({StreamKind::kPending, id, group_name_, {}}),
+      data::EncodeStreamPending({pending.delivered_ms, pending.deliveries, pending.consumer}));
 }
 
 bool StreamChange::DeletePending(StreamId id) {

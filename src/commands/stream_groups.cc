@@ -184,7 +184,8 @@ bool ParseClaimOptions(ExecContext& ctx, size_t i, ClaimOptions* options) {
       int64_t idle_ms;
       if (!ctx.ParseInt(++i, &idle_ms, "ERR Invalid IDLE option argument for XCLAIM")) return false;
       // What is out of range is now, as with a time that hasn't come yet.
-      options->delivered_ms = idle_ms < 0 || idle_ms > ctx.now_ms() ? INT64_MAX : ctx.now_ms() - idle_ms;
+      options->delivered_ms =
+          idle_ms < 0 || idle_ms > ctx.now_ms() ? INT64_MAX : ctx.now_ms() - idle_ms;
     } else if (has_more && EqualsIgnoreCase(option, "TIME")) {
       if (!ctx.ParseInt(++i, &options->delivered_ms,
                         "ERR Invalid TIME option argument for XCLAIM")) {
@@ -208,7 +209,9 @@ bool ParseClaimOptions(ExecContext& ctx, size_t i, ClaimOptions* options) {
   return true;
 }
 
-int64_t OneMore(int64_t deliveries) { return deliveries == INT64_MAX ? deliveries : deliveries + 1; }
+int64_t OneMore(int64_t deliveries) {
+  return deliveries == INT64_MAX ? deliveries : deliveries + 1;
+}
 
 // Gives entries to a consumer, and replies each as it is given.
 class Claim {

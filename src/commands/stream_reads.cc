@@ -129,7 +129,8 @@ bool ParseRead(ExecContext& ctx, ReadOptions* options) {
   return true;
 }
 
-// The group that the request reads for; false, with the error replied, when it is gone or never was.
+// The group that the request reads for; false, with the error replied, when it is gone or never
+// was.
 bool FindReadGroup(ExecContext& ctx, const ReadOptions& options, std::string_view name,
                    StreamRead* read) {
   if (read->key) read->group = StreamAt(read->key)->Find(options.group);
@@ -213,7 +214,7 @@ void DeliverNew(ExecContext& ctx, const ReadOptions& options, uint64_t count, St
   StreamGroupValue value{read->group->last_id, read->group->entries_read};
   ReplyBehind(ctx, stream, value.last_id, count, [&](StreamId id) {
     if (value.entries_read != StreamGroupValue::kUnknown && !stream.HasHolesFrom(id)) {
-      ++value.entries_read;
+      if (value.entries_read < INT64_MAX) ++value.entries_read;
     } else if (stream.head().entries_added > 0) {
       value.entries_read = stream.EntriesUpTo(id);
     }

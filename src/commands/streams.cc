@@ -267,8 +267,7 @@ void Xadd(ExecContext& ctx) {
   }
   AddedEntry added;
   if (!ResolveId(options.id, change.head().last_id, ctx.now_ms(), &added.id)) {
-    ctx.Error(
-        "ERR The ID specified in XADD is equal or smaller than the target stream top item");
+    ctx.Error("ERR The ID specified in XADD is equal or smaller than the target stream top item");
     return;
   }
   const engine::Args fields = ctx.args.subspan(options.first_field);
@@ -367,8 +366,7 @@ void Xsetid(ExecContext& ctx) {
     return;
   }
   if (stream->size() > 0 && added != -1 && static_cast<uint64_t>(added) < stream->size()) {
-    ctx.Error(
-        "ERR The entries_added specified in XSETID is smaller than the target stream length");
+    ctx.Error("ERR The entries_added specified in XSETID is smaller than the target stream length");
     return;
   }
   StreamChange change(ctx, &key);

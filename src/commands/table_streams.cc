@@ -60,9 +60,8 @@ constexpr Command kXgroupRows[] = {
      .acl = kAclStream,
      .since = "5.0.0",
      .group = "stream",
-     .complexity = 
-         "O(N) where N is the number of entries in the group's pending entries list "
-         "(PEL).",
+     .complexity = "O(N) where N is the number of entries in the group's pending entries list "
+                   "(PEL).",
      .summary = "Destroy a consumer group.",
      .syntax = "key groupname"},
     {.name = "help",
@@ -172,11 +171,10 @@ constexpr Command kStreamRows[] = {
      .since = "5.0.0",
      .group = "stream",
      .complexity = "O(1) for each message ID processed.",
-     .summary = 
-         "Marks a pending message as correctly processed, effectively removing it "
-         "from the pending entries list of the consumer group. Return value of the "
-         "command is the number of messages successfully acknowledged, that is, the "
-         "IDs we were actually able to resolve in the PEL.",
+     .summary = "Marks a pending message as correctly processed, effectively removing it "
+                "from the pending entries list of the consumer group. Return value of the "
+                "command is the number of messages successfully acknowledged, that is, the "
+                "IDs we were actually able to resolve in the PEL.",
      .syntax = "key group id [id ...]"},
     {.name = "xadd",
      .arity = -5,
@@ -187,13 +185,11 @@ constexpr Command kStreamRows[] = {
      .acl = kAclStream,
      .since = "5.0.0",
      .group = "stream",
-     .complexity = 
-         "O(1) when adding a new entry, O(N) when trimming where N being the number "
-         "of entries evicted.",
+     .complexity = "O(1) when adding a new entry, O(N) when trimming where N being the number "
+                   "of entries evicted.",
      .summary = "Appends a new entry to a stream",
-     .syntax = 
-         "key [NOMKSTREAM] [<MAXLEN | MINID> [= | ~] threshold [LIMIT count]] <* | "
-         "id> field value [field value ...]",
+     .syntax = "key [NOMKSTREAM] [<MAXLEN | MINID> [= | ~] threshold [LIMIT count]] <* | "
+               "id> field value [field value ...]",
      .tips = "nondeterministic_output"},
     {.name = "xautoclaim",
      .arity = -6,
@@ -205,9 +201,8 @@ constexpr Command kStreamRows[] = {
      .since = "6.2.0",
      .group = "stream",
      .complexity = "O(1) if COUNT is small.",
-     .summary = 
-         "Changes (or acquires) ownership of messages in a consumer group, as if the "
-         "messages were delivered to the specified consumer.",
+     .summary = "Changes (or acquires) ownership of messages in a consumer group, as if the "
+                "messages were delivered to the specified consumer.",
      .syntax = "key group consumer min-idle-time start [COUNT count] [JUSTID]",
      .tips = "nondeterministic_output"},
     {.name = "xclaim",
@@ -219,15 +214,12 @@ constexpr Command kStreamRows[] = {
      .acl = kAclStream,
      .since = "5.0.0",
      .group = "stream",
-     .complexity = 
-         "O(log N) with N being the number of messages in the PEL of the consumer "
-         "group.",
-     .summary = 
-         "Changes (or acquires) ownership of a message in a consumer group, as if the "
-         "message was delivered to the specified consumer.",
-     .syntax = 
-         "key group consumer min-idle-time id [id ...] [IDLE ms] [TIME "
-         "unix-time-milliseconds] [RETRYCOUNT count] [FORCE] [JUSTID] [LASTID id]",
+     .complexity = "O(log N) with N being the number of messages in the PEL of the consumer "
+                   "group.",
+     .summary = "Changes (or acquires) ownership of a message in a consumer group, as if the "
+                "message was delivered to the specified consumer.",
+     .syntax = "key group consumer min-idle-time id [id ...] [IDLE ms] [TIME "
+               "unix-time-milliseconds] [RETRYCOUNT count] [FORCE] [JUSTID] [LASTID id]",
      .tips = "nondeterministic_output"},
     {.name = "xdel",
      .arity = -3,
@@ -238,13 +230,11 @@ constexpr Command kStreamRows[] = {
      .acl = kAclStream,
      .since = "5.0.0",
      .group = "stream",
-     .complexity = 
-         "O(1) for each single item to delete in the stream, regardless of the stream "
-         "size.",
-     .summary = 
-         "Removes the specified entries from the stream. Returns the number of items "
-         "actually deleted, that may be different from the number of IDs passed in "
-         "case certain IDs do not exist.",
+     .complexity = "O(1) for each single item to delete in the stream, regardless of the stream "
+                   "size.",
+     .summary = "Removes the specified entries from the stream. Returns the number of items "
+                "actually deleted, that may be different from the number of IDs passed in "
+                "case certain IDs do not exist.",
      .syntax = "key id [id ...]"},
     {.name = "xgroup",
      .arity = -2,
@@ -283,15 +273,13 @@ constexpr Command kStreamRows[] = {
      .acl = kAclStream,
      .since = "5.0.0",
      .group = "stream",
-     .complexity = 
-         "O(N) with N being the number of elements returned, so asking for a small "
-         "fixed number of entries per call is O(1). O(M), where M is the total number "
-         "of entries scanned when used with the IDLE filter. When the command returns "
-         "just the summary and the list of consumers is small, it runs in O(1) time; "
-         "otherwise, an additional O(N) time for iterating every consumer.",
-     .summary = 
-         "Return information and entries from a stream consumer group pending entries "
-         "list, that are messages fetched but never acknowledged.",
+     .complexity = "O(N) with N being the number of elements returned, so asking for a small "
+                   "fixed number of entries per call is O(1). O(M), where M is the total number "
+                   "of entries scanned when used with the IDLE filter. When the command returns "
+                   "just the summary and the list of consumers is small, it runs in O(1) time; "
+                   "otherwise, an additional O(N) time for iterating every consumer.",
+     .summary = "Return information and entries from a stream consumer group pending entries "
+                "list, that are messages fetched but never acknowledged.",
      .syntax = "key group [[IDLE min-idle-time] start end count [consumer]]",
      .tips = "nondeterministic_output"},
     {.name = "xrange",
@@ -303,13 +291,11 @@ constexpr Command kStreamRows[] = {
      .acl = kAclStream,
      .since = "5.0.0",
      .group = "stream",
-     .complexity = 
-         "O(N) with N being the number of elements being returned. If N is constant "
-         "(e.g. always asking for the first 10 elements with COUNT), you can consider "
-         "it O(1).",
-     .summary = 
-         "Return a range of elements in a stream, with IDs matching the specified IDs "
-         "interval",
+     .complexity = "O(N) with N being the number of elements being returned. If N is constant "
+                   "(e.g. always asking for the first 10 elements with COUNT), you can consider "
+                   "it O(1).",
+     .summary = "Return a range of elements in a stream, with IDs matching the specified IDs "
+                "interval",
      .syntax = "key start end [COUNT count]"},
     {.name = "xread",
      .arity = -4,
@@ -320,14 +306,12 @@ constexpr Command kStreamRows[] = {
      .acl = kAclStream,
      .since = "5.0.0",
      .group = "stream",
-     .complexity = 
-         "For each stream mentioned: O(N) with N being the number of elements being "
-         "returned, it means that XREAD-ing with a fixed COUNT is O(1). Note that "
-         "when the BLOCK option is used, XADD will pay O(M) time in order to serve "
-         "the M clients blocked on the stream getting new data.",
-     .summary = 
-         "Return never seen elements in multiple streams, with IDs greater than the "
-         "ones reported by the caller for each stream. Can block.",
+     .complexity = "For each stream mentioned: O(N) with N being the number of elements being "
+                   "returned, it means that XREAD-ing with a fixed COUNT is O(1). Note that "
+                   "when the BLOCK option is used, XADD will pay O(M) time in order to serve "
+                   "the M clients blocked on the stream getting new data.",
+     .summary = "Return never seen elements in multiple streams, with IDs greater than the "
+                "ones reported by the caller for each stream. Can block.",
      .syntax = "[COUNT count] [BLOCK milliseconds] STREAMS key [key ...] id [id ...]"},
     {.name = "xreadgroup",
      .arity = -7,
@@ -338,18 +322,15 @@ constexpr Command kStreamRows[] = {
      .acl = kAclStream,
      .since = "5.0.0",
      .group = "stream",
-     .complexity = 
-         "For each stream mentioned: O(M) with M being the number of elements "
-         "returned. If M is constant (e.g. always asking for the first 10 elements "
-         "with COUNT), you can consider it O(1). On the other side when XREADGROUP "
-         "blocks, XADD will pay the O(N) time in order to serve the N clients blocked "
-         "on the stream getting new data.",
-     .summary = 
-         "Return new entries from a stream using a consumer group, or access the "
-         "history of the pending entries for a given consumer. Can block.",
-     .syntax = 
-         "GROUP group consumer [COUNT count] [BLOCK milliseconds] [NOACK] STREAMS key "
-         "[key ...] id [id ...]"},
+     .complexity = "For each stream mentioned: O(M) with M being the number of elements "
+                   "returned. If M is constant (e.g. always asking for the first 10 elements "
+                   "with COUNT), you can consider it O(1). On the other side when XREADGROUP "
+                   "blocks, XADD will pay the O(N) time in order to serve the N clients blocked "
+                   "on the stream getting new data.",
+     .summary = "Return new entries from a stream using a consumer group, or access the "
+                "history of the pending entries for a given consumer. Can block.",
+     .syntax = "GROUP group consumer [COUNT count] [BLOCK milliseconds] [NOACK] STREAMS key "
+               "[key ...] id [id ...]"},
     {.name = "xrevrange",
      .arity = -4,
      .flags = kReadonly,
@@ -359,13 +340,11 @@ constexpr Command kStreamRows[] = {
      .acl = kAclStream,
      .since = "5.0.0",
      .group = "stream",
-     .complexity = 
-         "O(N) with N being the number of elements returned. If N is constant (e.g. "
-         "always asking for the first 10 elements with COUNT), you can consider it "
-         "O(1).",
-     .summary = 
-         "Return a range of elements in a stream, with IDs matching the specified IDs "
-         "interval, in reverse order (from greater to smaller IDs) compared to XRANGE",
+     .complexity = "O(N) with N being the number of elements returned. If N is constant (e.g. "
+                   "always asking for the first 10 elements with COUNT), you can consider it "
+                   "O(1).",
+     .summary = "Return a range of elements in a stream, with IDs matching the specified IDs "
+                "interval, in reverse order (from greater to smaller IDs) compared to XRANGE",
      .syntax = "key end start [COUNT count]"},
     {.name = "xsetid",
      .arity = -3,
@@ -378,8 +357,7 @@ constexpr Command kStreamRows[] = {
      .group = "stream",
      .complexity = "O(1)",
      .summary = "An internal command for replicating stream values",
-     .syntax = 
-         "key last-id [ENTRIESADDED entries-added] [MAXDELETEDID max-deleted-entry-id]"},
+     .syntax = "key last-id [ENTRIESADDED entries-added] [MAXDELETEDID max-deleted-entry-id]"},
     {.name = "xtrim",
      .arity = -4,
      .flags = kWrite,
@@ -389,10 +367,9 @@ constexpr Command kStreamRows[] = {
      .acl = kAclStream,
      .since = "5.0.0",
      .group = "stream",
-     .complexity = 
-         "O(N), with N being the number of evicted entries. Constant times are very "
-         "small however, since entries are organized in macro nodes containing "
-         "multiple entries that can be released with a single deallocation.",
+     .complexity = "O(N), with N being the number of evicted entries. Constant times are very "
+                   "small however, since entries are organized in macro nodes containing "
+                   "multiple entries that can be released with a single deallocation.",
      .summary = "Trims the stream to (approximately if '~' is passed) a certain size",
      .syntax = "key <MAXLEN | MINID> [= | ~] threshold [LIMIT count]",
      .tips = "nondeterministic_output"},

@@ -8,7 +8,8 @@
 // members as an RDB length, then each as an RDB string; type 11, which is read but not written, is
 // one of integers as an RDB string that holds an intset (dump.cc). Type 4 is a hash: the number
 // of fields as an RDB length, then each field and its value as RDB strings; type 16 is one as well,
-// as an RDB string that holds a listpack (listpack.h), which is read but not written. Types 240
+// as an RDB string that holds a listpack (listpack.h), which is read but not written. Type 19 is a
+// stream; 15, of Redis 5 and 6, and 21, of 7.2, are read (stream_dump.h). Types 240
 // (lock) and 241 (sequence) are Holdfast's own, far from the numbers that Redis gives out; their
 // value is that of their meta record (record.h), encoded as an RDB string. Redis answers "Bad data
 // format" to them.

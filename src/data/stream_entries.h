@@ -65,8 +65,8 @@ class StreamEntries {
   //   ms and sequence number as distances (varint varint), then either 0 and {length value} …, or
   //   how many fields (varint) and {length field length value} …
   struct Node {
-    StreamId base;             // of the first entry that it had
-    std::string names;         // of that entry's fields: {length name} …
+    StreamId base;      // of the first entry that it had
+    std::string names;  // of that entry's fields: {length name} …
     size_t name_count = 0;
     std::string bytes;
     std::vector<uint32_t> begins;

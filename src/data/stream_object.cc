@@ -12,11 +12,27 @@ constexpr size_t TreeBytes(size_t element) { return element * 3 / 2; }
 constexpr size_t kPendingBytes =
     TreeBytes(sizeof(std::pair<StreamId, StreamPending>)) + TreeBytes(sizeof(StreamId));
 constexpr size_t kMapNode = 32;  // what std::map adds to an element
-constexpr size_t kGroupBytes = sizeof(StreamGroup) + sizeof(StreamObject::Groups::value_type) + kMapNode;
+constexpr size_t kGroupBytes =
+    sizeof(StreamGroup) + sizeof(StreamObject::Groups::value_type) + kMapNode;
 constexpr size_t kConsumerBytes =
     sizeof(StreamConsumer) + sizeof(decltype(StreamGroup::consumers)::value_type) + kMapNode;
 
 }  // namespace
+
+int64_t EntriesUpTo(const StreamHead& head, StreamId first_id, StreamId id) {
+  const auto added = static_cast<int64_t>(head.entries_added);
+  const auto entries = static_cast<int64_t>(head.entries);
+  if (head.entries_added == 0) return 0;
+  if (head.entries == 0 && id <= head.last_id) return added;
+  if (id == head.last_id) return added;
+  if (id > head.last_id) return StreamGroupValue::kUnknown;
+  // Nothing was taken out between the first entry and the last: one can count from the end.
+  if (head.max_deleted.is_zero() || head.max_deleted < first_id) {
+    if (id < first_id) return added - entries;
+    if (id == first_id) return added - entries + 1;
+  }
+  return StreamGroupValue::kUnknown;
+}
 
 const StreamConsumer* StreamGroup::Find(std::string_view name) const {
   const auto it = consumers.find(name);
@@ -223,26 +239,11 @@ void StreamObject::ForEach(
             EncodeStreamConsumer(consumer->seen_ms));
     }
     for (const auto& [id, pending] : group->pending) {
-      visit(EncodeStreamElement({StreamKind::kPending, id, name, {}}),
-            EncodeStreamPending(
-                {pending.delivered_ms, pending.deliveries, pending.consumer->name}));
+      visit(
+          EncodeStreamElement({StreamKind::kPending, id, name, {}}),
+          EncodeStreamPending({pending.delivered_ms, pending.deliveries, pending.consumer->name}));
     }
   }
-}
-
-int64_t StreamObject::EntriesUpTo(StreamId id) const {
-  const auto added = static_cast<int64_t>(head_.entries_added);
-  const auto here = static_cast<int64_t>(size());
-  if (head_.entries_added == 0) return 0;
-  if (size() == 0 && id <= head_.last_id) return added;
-  if (id == head_.last_id) return added;
-  if (id > head_.last_id) return StreamGroupValue::kUnknown;
-  // Nothing was taken out between the first entry and the last: one can count from the end.
-  if (head_.max_deleted.is_zero() || head_.max_deleted < first_id()) {
-    if (id < first_id()) return added - here;
-    if (id == first_id()) return added - here + 1;
-  }
-  return StreamGroupValue::kUnknown;
 }
 
 bool StreamObject::HasHolesFrom(StreamId from) const {

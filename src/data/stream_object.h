@@ -43,6 +43,10 @@ struct StreamGroup {
   const StreamConsumer* Find(std::string_view name) const;
 };
 
+// How many entries were ever added up to `id`, as far as that can be told: not when XDEL has left
+// holes where it matters. kUnknown otherwise. `first_id`: of the first entry there is; 0-0 = none.
+int64_t EntriesUpTo(const StreamHead& head, StreamId first_id, StreamId id);
+
 class StreamObject final : public Collection {
  public:
   using Groups = std::map<std::string, std::unique_ptr<StreamGroup>, std::less<>>;
@@ -71,9 +75,7 @@ class StreamObject final : public Collection {
   // 0-0 when it is empty.
   StreamId first_id() const { return entries_.size() > 0 ? entries_.first_id() : StreamId(); }
 
-  // How many entries were ever added up to `id`, as far as that can be told: not when XDEL has left
-  // holes where it matters. kUnknown otherwise.
-  int64_t EntriesUpTo(StreamId id) const;
+  int64_t EntriesUpTo(StreamId id) const { return data::EntriesUpTo(head_, first_id(), id); }
   // XDEL has left a hole at or behind `from`.
   bool HasHolesFrom(StreamId from) const;
   // How many entries the group has still to read; nothing when that can't be told.
@@ -90,7 +92,7 @@ class StreamObject final : public Collection {
 
   StreamEntries entries_;
   Groups groups_;
-  StreamHead head_;  // its counts are kept up to date
+  StreamHead head_;        // its counts are kept up to date
   size_t name_bytes_ = 0;  // of groups and consumers
   // A consumer came without its group, or the like: no record of such a stream is right.
   bool contradicts_ = false;

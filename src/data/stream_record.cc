@@ -45,7 +45,7 @@ bool DecodeStreamHead(std::string_view bytes, StreamHead* head) {
                            &head->groups, &head->consumers, &head->pending}) {
     if (!in.ReadVarint(number)) return false;
   }
-  return in.empty();
+  return in.empty() && head->entries <= head->entries_added && head->entries_added <= INT64_MAX;
 }
 
 std::string EncodeStreamElement(const StreamElement& element) {

@@ -2,15 +2,15 @@
 //
 //   kind           element                                       value
 //   0 entry        id(ms u64 BE, seq u64 BE)                     {length field length value} …
-//   1 group        name                                          last delivered id(16) reads(varint)
-//   2 consumer     length group, name                            seen(varint)
-//   3 pending      length group, id(16)                          delivered(varint)
+//   1 group        name                                          last delivered id(16)
+//   reads(varint) 2 consumer     length group, name                            seen(varint) 3
+//   pending      length group, id(16)                          delivered(varint)
 //                                                                deliveries(varint) consumer
 //
 // An element begins with the byte of its kind, so that a group is loaded before its consumers, and
 // they before what they own. `reads` is how many entries the group has read, plus one; 0 when that
-// isn't known. `seen` and `delivered` are milliseconds since 1970 UTC. A pending entry was delivered
-// to a consumer that hasn't acknowledged it; the entry itself may be gone.
+// isn't known. `seen` and `delivered` are milliseconds since 1970 UTC. A pending entry was
+// delivered to a consumer that hasn't acknowledged it; the entry itself may be gone.
 //
 //   head: entries(varint) last id(varint varint) largest deleted id(varint varint)
 //         entries ever added(varint) groups(varint) consumers(varint) pending(varint)
@@ -32,9 +32,9 @@ namespace holdfast::data {
 // What the meta record says of a stream.
 struct StreamHead {
   uint64_t entries = 0;
-  StreamId last_id;     // the largest that an entry ever had, or that XSETID has set
-  StreamId max_deleted;  // the largest of the entries that XDEL has deleted; 0-0 = none
-  uint64_t entries_added = 0;
+  StreamId last_id;            // the largest that an entry ever had, or that XSETID has set
+  StreamId max_deleted;        // the largest of the entries that XDEL has deleted; 0-0 = none
+  uint64_t entries_added = 0;  // at least `entries`, and no more than an int64_t holds
   // Of all groups.
   uint64_t groups = 0;
   uint64_t consumers = 0;
@@ -63,7 +63,8 @@ inline constexpr uint64_t kMaxStreamEntry = uint64_t{1} << 30;
 // The value of an entry: fields and values in turn. False when the bytes are something else, or
 // there is no field. The views point into the bytes.
 void AppendStreamField(std::string* out, std::string_view field, std::string_view value);
-[[nodiscard]] bool DecodeStreamFields(std::string_view bytes, std::vector<std::string_view>* fields);
+[[nodiscard]] bool DecodeStreamFields(std::string_view bytes,
+                                      std::vector<std::string_view>* fields);
 
 struct StreamGroupValue {
   static constexpr int64_t kUnknown = -1;

@@ -5,8 +5,8 @@
 namespace holdfast::engine {
 namespace {
 
-// Where the keys of XREAD or XREADGROUP begin; 0 when they don't. The handler skips what comes before
-// in the same way.
+// Where the keys of XREAD or XREADGROUP begin; 0 when they don't. The handler skips what comes
+// before in the same way.
 int BehindStreams(Args args) {
   for (size_t i = 1; i + 1 < args.size(); ++i) {
     if (EqualsIgnoreCase(args[i], "STREAMS")) return static_cast<int>(i) + 1;

@@ -9,9 +9,9 @@
 #include <cstdint>
 #include <optional>
 #include <span>
-#include <vector>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "data/keyspace.h"
 #include "engine/command.h"
@@ -71,7 +71,9 @@ struct Wait {
 
 class ExecContext {
  public:
-  void Block(std::span<const std::string_view> keys, Wait wait) { Block(Peek(keys[0]), wait.timeout_ms); }
+  void Block(std::span<const std::string_view> keys, Wait wait) {
+    Block(Peek(keys[0]), wait.timeout_ms);
+  }
   // `begin_ns`: the monotonic clock as the command begins.
   ExecContext(Partition* partition, const Command& the_command, Args the_args,
               const Caller& the_caller, resp::Writer* writer, int64_t begin_ns);
