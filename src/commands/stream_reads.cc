@@ -266,7 +266,6 @@ bool IsServed(const ReadOptions& options, const StreamRead& read) {
 std::vector<std::string> ArgsToWait(ExecContext& ctx, const ReadOptions& options,
                                     const std::vector<StreamRead>& reads) {
   std::vector<std::string> args(ctx.args.begin(), ctx.args.end());
-  if (options.of_group) return args;
   for (size_t k = 0; k < reads.size(); ++k) {
     args[options.first_key + options.streams + k] = reads[k].after.Text();
   }
@@ -303,7 +302,7 @@ void ReadCommand(ExecContext& ctx, bool of_group) {
     engine::Wait wait;
     wait.timeout_ms = options.timeout_ms;
     wait.in_line = engine::InLine::kTogether;
-    wait.args = ArgsToWait(ctx, options, reads);
+    if (!of_group) wait.args = ArgsToWait(ctx, options, reads);
     ctx.Block(ctx.args.subspan(options.first_key, options.streams), std::move(wait));
   } else {
     ctx.reply.NullArray();

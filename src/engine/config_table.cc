@@ -500,6 +500,10 @@ constexpr Option kOptions[] = {
      .meaning = "Kept for tools that set it. It starts nothing, because there is nothing left to "
                 "save: a write is durable before it is acknowledged.",
      .flags = kRedisOnly | kRuntime | kInert | kList, .field = SpecialField{SetSave, GetSave}},
+    {.section = kRedis, .name = "aof-use-rdb-preamble", .type = OptionType::kSpecial,
+     .default_value = "no",
+     .meaning = "Always no: the log holds entries and nothing else.",
+     .flags = kRedisOnly | kHidden, .field = SpecialField{nullptr, GetNo}},
     {.section = kRedis, .name = "daemonize", .type = OptionType::kSpecial, .default_value = "no",
      .meaning = "Always no: the service manager does that.",
      .flags = kRedisOnly, .field = SpecialField{nullptr, GetNo}},
