@@ -60,11 +60,30 @@ void WriteSpecPart(std::string_view type, std::vector<std::pair<std::string_view
   }
 }
 
+// Behind the word STREAMS, half of what there is.
+void WriteStreamsSearch(const KeySpec& spec, Writer& reply) {
+  reply.Map(2);
+  reply.Bulk("type");
+  reply.Bulk("keyword");
+  reply.Bulk("spec");
+  reply.Map(2);
+  reply.Bulk("keyword");
+  reply.Bulk("STREAMS");
+  reply.Bulk("startfrom");
+  reply.Integer(spec.first);
+  reply.Bulk("find_keys");
+  WriteSpecPart("range", {{"lastkey", -1}, {"keystep", 1}, {"limit", 2}}, reply);
+}
+
 void WriteKeySpec(const KeySpec& spec, Writer& reply) {
   reply.Map(3);
   reply.Bulk("flags");
   WriteStatusSet(KeyFlagNames(spec.flags), "", reply);
   reply.Bulk("begin_search");
+  if (spec.kind == KeySpec::Kind::kStreams) {
+    WriteStreamsSearch(spec, reply);
+    return;
+  }
   if (spec.kind == KeySpec::Kind::kKeyword) {
     reply.Map(2);
     reply.Bulk("type");

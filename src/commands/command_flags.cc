@@ -65,6 +65,7 @@ constexpr NamedBit kCategories[] = {
     {engine::kAclList, "list"},
     {engine::kAclSortedSet, "sortedset"},
     {engine::kAclGeo, "geo"},
+    {engine::kAclStream, "stream"},
 };
 
 std::vector<std::string_view> NamesOf(std::span<const NamedBit> bits, uint32_t set) {

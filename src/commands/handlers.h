@@ -216,6 +216,29 @@ void Zrevrange(engine::ExecContext& ctx);
 void Zrevrangebylex(engine::ExecContext& ctx);
 void Zrevrangebyscore(engine::ExecContext& ctx);
 
+// streams.cc, stream_groups.cc, stream_info.cc, stream_reads.cc
+void Xack(engine::ExecContext& ctx);
+void Xadd(engine::ExecContext& ctx);
+void Xautoclaim(engine::ExecContext& ctx);
+void Xclaim(engine::ExecContext& ctx);
+void Xdel(engine::ExecContext& ctx);
+void XgroupCreate(engine::ExecContext& ctx);
+void XgroupCreateconsumer(engine::ExecContext& ctx);
+void XgroupDelconsumer(engine::ExecContext& ctx);
+void XgroupDestroy(engine::ExecContext& ctx);
+void XgroupSetid(engine::ExecContext& ctx);
+void XinfoConsumers(engine::ExecContext& ctx);
+void XinfoGroups(engine::ExecContext& ctx);
+void XinfoStream(engine::ExecContext& ctx);
+void Xlen(engine::ExecContext& ctx);
+void Xpending(engine::ExecContext& ctx);
+void Xrange(engine::ExecContext& ctx);
+void Xread(engine::ExecContext& ctx);
+void Xreadgroup(engine::ExecContext& ctx);
+void Xrevrange(engine::ExecContext& ctx);
+void Xsetid(engine::ExecContext& ctx);
+void Xtrim(engine::ExecContext& ctx);
+
 // strings.cc
 void Append(engine::ExecContext& ctx);
 void Decr(engine::ExecContext& ctx);

@@ -28,4 +28,9 @@ constexpr engine::KeySpec KeyBehind(std::string_view keyword, int first, uint32_
   return {engine::KeySpec::Kind::kKeyword, first, 0, 1, flags, keyword};
 }
 
+// The streams of XREAD, behind an option that is the argument `first` or a later one.
+constexpr engine::KeySpec StreamKeys(int first, uint32_t flags) {
+  return {engine::KeySpec::Kind::kStreams, first, 0, 1, flags};
+}
+
 }  // namespace holdfast::commands

@@ -19,6 +19,7 @@ std::span<const engine::Command> ScriptingRows();    // table_scripting.cc
 std::span<const engine::Command> ServerRows();       // table_server.cc
 std::span<const engine::Command> SetRows();          // table_sets.cc
 std::span<const engine::Command> SortedSetRows();    // table_sorted_sets.cc
+std::span<const engine::Command> StreamRows();       // table_streams.cc
 std::span<const engine::Command> StringRows();       // table_strings.cc: strings and their bits
 std::span<const engine::Command> TransactionRows();  // table_transactions.cc
 

@@ -221,7 +221,8 @@ bool Covers(const engine::KeySpec& spec, int position) {
     case engine::KeySpec::Kind::kNumKeys:
       return position == spec.first + 1;
     case engine::KeySpec::Kind::kKeyword:
-      return false;
+    case engine::KeySpec::Kind::kStreams:
+      return false;  // nowhere in particular
   }
   return false;
 }

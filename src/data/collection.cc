@@ -6,6 +6,7 @@
 #include "data/list_object.h"
 #include "data/set_object.h"
 #include "data/sorted_set_object.h"
+#include "data/stream_object.h"
 
 namespace holdfast::data {
 
@@ -35,6 +36,8 @@ std::unique_ptr<Collection> NewCollection(ObjectType type, const CollectionOptio
       return std::make_unique<ListObject>();
     case ObjectType::kSortedSet:
       return std::make_unique<SortedSetObject>(options);
+    case ObjectType::kStream:
+      return std::make_unique<StreamObject>(options);
     default:
       CHECK_MSG(false, "a collection of a type that has no elements");
       return nullptr;
@@ -57,6 +60,18 @@ Status CheckElement(ObjectType type, std::string_view element, std::string_view 
   if (type == ObjectType::kSortedSet && !SortedSetObject::DecodeScore(value, &score)) {
     return Status::Corruption("a member of a sorted set without a score");
   }
+  if (type == ObjectType::kStream) return CheckStreamElement(element, value);
+  return Status::Ok();
+}
+
+Status CheckHead(ObjectType type, std::string_view head) {
+  if (!HasElements(type)) return Status::Corruption("the head of a value that has no elements");
+  StreamHead stream;
+  uint64_t count;
+  if (type == ObjectType::kStream ? !DecodeStreamHead(head, &stream) : !DecodeCount(head, &count)) {
+    return Status::Corruption("a collection with a damaged head");
+  }
+  if (!MayBeEmpty(type) && count == 0) return Status::Corruption("a collection without elements");
   return Status::Ok();
 }
 

@@ -1,4 +1,4 @@
-// A value that consists of elements: a hash, a set, a sorted set, a list, later a stream.
+// A value that consists of elements: a hash, a set, a sorted set, a list, a stream.
 //
 // In the store each element is a record of its own (record.h), so that changing one field of a hash
 // of a million writes one record. In memory a collection is whatever suits its type; all change
@@ -27,6 +27,9 @@ struct EncodingLimits {
   std::atomic<uint64_t> set_integers{512};        // set-max-intset-entries
   std::atomic<uint64_t> sorted_set_entries{128};  // zset-max-listpack-entries
   std::atomic<uint64_t> sorted_set_bytes{64};     // zset-max-listpack-value: of a member
+  // Of the entries that a stream keeps together; 0: no limit.
+  std::atomic<uint64_t> stream_bytes{4096};   // stream-node-max-bytes
+  std::atomic<uint64_t> stream_entries{100};  // stream-node-max-entries
 };
 
 struct CollectionOptions {
@@ -41,6 +44,8 @@ class Collection {
   virtual ~Collection() = default;
 
   virtual uint64_t size() const = 0;
+  // How many records it consists of: elements that a client counts, and others.
+  virtual uint64_t records() const { return size(); }
   // Bytes of memory, as the allocator counts them.
   virtual size_t MemoryBytes() const = 0;
   // What OBJECT ENCODING says.
@@ -48,6 +53,9 @@ class Collection {
   // What the meta record says of the elements, so that a collection that isn't in memory can be
   // described.
   virtual std::string Head() const = 0;
+  // Takes over what a head says beyond what follows from the elements; whoever must know that the
+  // rest is true compares with Head() afterwards. REQUIRES: CheckHead is OK.
+  virtual void SetHead(std::string_view head) { static_cast<void>(head); }
 
   // Adds the element or replaces its value. REQUIRES: CheckElement is OK.
   virtual void Put(std::string_view element, std::string_view value) = 0;
@@ -69,6 +77,9 @@ std::unique_ptr<Collection> NewCollection(ObjectType type, const CollectionOptio
 
 // Whether a record may be an element of such a collection. Corruption when not.
 Status CheckElement(ObjectType type, std::string_view element, std::string_view value);
+// Whether the bytes may be the head of such a collection. Corruption when not, or when it says that
+// a collection is empty that can't be.
+Status CheckHead(ObjectType type, std::string_view head);
 
 // The changes of an effect on elements, in order. A list is made by the command that changes a
 // collection:

@@ -11,7 +11,8 @@
 // as an RDB string that holds a listpack (listpack.h), which is read but not written. Type 5 is a
 // sorted set: the number of members as an RDB length, then each as an RDB string with its score, a
 // double in 8 bytes LE; type 17 is one as well, as an RDB string that holds a listpack of members
-// and scores as text, which is read but not written. Types 240
+// and scores as text, which is read but not written.
+// Type 19 is a stream; 15, of Redis 5 and 6, and 21, of 7.2, are read (stream_dump.h). Types 240
 // (lock) and 241 (sequence) are Holdfast's own, far from the numbers that Redis gives out; their
 // value is that of their meta record (record.h), encoded as an RDB string. Redis answers "Bad data
 // format" to them.

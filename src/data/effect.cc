@@ -100,6 +100,7 @@ Status ReadEffect(ByteReader* in, Effect* effect) {
       if (!in->ReadLengthPrefixed(&effect->value) || !in->ReadLengthPrefixed(&effect->changes)) {
         return Status::Corruption("elements effect is cut short");
       }
+      RETURN_IF_ERROR(CheckHead(effect->meta.type, effect->value));
       return ForEachChange(effect->changes, [effect](const ElementChange& change) {
         // What isn't there can't be deleted: the head would tell.
         if (change.is_delete) return Status::Ok();

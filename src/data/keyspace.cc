@@ -15,7 +15,7 @@ size_t GrowthCapacity(size_t size) {
   return size < kMax ? size * 2 : size + kMax;
 }
 
-// A collection with more elements than this is freed elsewhere.
+// A collection of more records than this is freed elsewhere.
 constexpr uint64_t kFreedAtOnce = 512;
 
 }  // namespace
@@ -93,7 +93,7 @@ void Keyspace::Swap(Database* database, const HashedKey& key, Object* old, Objec
 
 void Keyspace::Discard(Object* object) {
   const Collection* collection = object->collection();
-  if (collection != nullptr && collection->size() > kFreedAtOnce && options_.retire_collection) {
+  if (collection != nullptr && collection->records() > kFreedAtOnce && options_.retire_collection) {
     options_.retire_collection(object->TakeCollection());
   }
   Object::Free(object);
@@ -183,6 +183,7 @@ Object* Keyspace::ApplyElements(Database* database, const Effect& effect, Object
           }
           return Status::Ok();
         }).ok());
+  collection->SetHead(effect.value);
   database->object_bytes += object->MemoryBytes();
   SetDeadline(database, object, effect.meta);
   return object;
@@ -351,6 +352,7 @@ Status Keyspace::Load(std::string_view record_key, std::string_view record_value
   max_revision_ = std::max(max_revision_, effect.meta.revision);
   if (HasElements(effect.meta.type)) {
     effect.kind = EffectKind::kElements;
+    RETURN_IF_ERROR(CheckHead(effect.meta.type, effect.value));
     Object* object = Apply(effect, nullptr);
     loading_[{effect.slot, effect.database, effect.meta.created}] = {database, object,
                                                                      std::string(effect.value)};

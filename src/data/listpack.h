@@ -11,6 +11,7 @@
 // Any thread.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,5 +20,25 @@ namespace holdfast::data {
 
 // The elements, integers in decimal. False when the bytes are not exactly one listpack.
 [[nodiscard]] bool ReadListpack(std::string_view bytes, std::vector<std::string>* elements);
+
+// Makes one, element by element.
+class ListpackWriter {
+ public:
+  ListpackWriter();
+
+  void Add(int64_t integer);
+  // As an integer when it is the decimal text of one.
+  void Add(std::string_view string);
+  size_t bytes() const { return bytes_.size(); }
+  // The whole listpack. REQUIRES: it takes less than 4 GiB. Nothing may follow.
+  std::string Finish();
+
+ private:
+  // What was appended since `begin` is an element.
+  void EndElement(size_t begin);
+
+  std::string bytes_;
+  uint64_t count_ = 0;
+};
 
 }  // namespace holdfast::data

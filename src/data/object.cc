@@ -35,6 +35,8 @@ std::string_view TypeName(ObjectType type) {
       return "list";
     case ObjectType::kSortedSet:
       return "zset";
+    case ObjectType::kStream:
+      return "stream";
   }
   return "none";
 }

@@ -18,12 +18,15 @@ enum class ObjectType : uint8_t {
   kSet = 4,
   kList = 5,
   kSortedSet = 6,
+  kStream = 7
 };
 
 // The name that TYPE answers.
 std::string_view TypeName(ObjectType type);
 // Whether values of this type are collections.
 constexpr bool HasElements(ObjectType type) { return type >= ObjectType::kHash; }
+// Whether a collection of this type stays when it has lost its last element.
+constexpr bool MayBeEmpty(ObjectType type) { return type == ObjectType::kStream; }
 
 class Collection;
 

@@ -524,7 +524,9 @@ Status ReadElements(storage::Store* store, const StoredRecord& record,
   }
   RETURN_IF_ERROR(ParseMeta(*record.value, &meta, &head));
   if (!HasElements(meta.type)) return Status::Ok();
+  RETURN_IF_ERROR(CheckHead(meta.type, head));
   *collection = NewCollection(meta.type, options);
+  (*collection)->SetHead(head);
   std::string prefix;
   AppendElementPrefix(&prefix, slot, database, meta.created);
   Status status;

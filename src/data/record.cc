@@ -107,7 +107,7 @@ Status ParseMeta(std::string_view record, Meta* meta, std::string_view* value) {
       !in.ReadVarint(&age) || !in.ReadVarint(&version)) {
     return Status::Corruption("meta record is cut short");
   }
-  if (type > static_cast<uint8_t>(ObjectType::kSortedSet) || (flags & ~kKnownFlags) != 0 ||
+  if (type > static_cast<uint8_t>(ObjectType::kStream) || (flags & ~kKnownFlags) != 0 ||
       age > meta->revision || version == 0 || version > UINT32_MAX) {
     return Status::Corruption("meta record has impossible fields");
   }

@@ -29,6 +29,10 @@ struct BlockedRequest {
   ReplyAddress address;
   const Command* command = nullptr;
   OwnedArgs args;
+  // When those are not what the client sent (Wait::args), what it sent, and the last entry that the
+  // others came from: should that one be lost, they are to be found anew.
+  OwnedArgs sent_args;
+  uint64_t args_index = 0;
   Caller caller;
   uint32_t db = 0;                // of the keys that are waited for
   std::vector<std::string> keys;  // each once

@@ -5,6 +5,22 @@
 namespace holdfast::engine {
 namespace {
 
+// Where the keys of XREAD or XREADGROUP begin; 0 when they don't. The handler skips what comes
+// before in the same way.
+int BehindStreams(Args args) {
+  for (size_t i = 1; i + 1 < args.size(); ++i) {
+    if (EqualsIgnoreCase(args[i], "STREAMS")) return static_cast<int>(i) + 1;
+    if (EqualsIgnoreCase(args[i], "BLOCK") || EqualsIgnoreCase(args[i], "COUNT")) {
+      ++i;
+    } else if (EqualsIgnoreCase(args[i], "GROUP")) {
+      i += 2;
+    } else if (!EqualsIgnoreCase(args[i], "NOACK")) {
+      return 0;
+    }
+  }
+  return 0;
+}
+
 bool AppendKeys(const KeySpec& spec, bool mandatory, Args args, std::vector<int>* positions) {
   const int argc = static_cast<int>(args.size());
   switch (spec.kind) {
@@ -36,6 +52,12 @@ bool AppendKeys(const KeySpec& spec, bool mandatory, Args args, std::vector<int>
         break;
       }
       return true;
+    case KeySpec::Kind::kStreams: {
+      const int begin = BehindStreams(args);
+      if (begin == 0 || (argc - begin) % 2 != 0) return false;
+      for (int i = begin; i < begin + (argc - begin) / 2; ++i) positions->push_back(i);
+      return true;
+    }
   }
   return false;
 }

@@ -73,6 +73,7 @@ enum AclCategory : uint32_t {
   kAclList = 1u << 18,
   kAclSortedSet = 1u << 19,
   kAclGeo = 1u << 20,
+  kAclStream = 1u << 22,
 };
 
 // What a command does to its keys, as COMMAND INFO's key specifications say.
@@ -91,13 +92,15 @@ enum KeyFlag : uint32_t {
 
 // Where a command's keys are among its arguments. A command has at most three specifications.
 struct KeySpec {
-  enum class Kind : uint8_t { kNone, kRange, kNumKeys, kKeyword };
+  enum class Kind : uint8_t { kNone, kRange, kNumKeys, kKeyword, kStreams };
   Kind kind = Kind::kNone;
   // kRange: first argument that is a key; last (negative: counted from the end, -1 = the last
   // argument; not counted from `first`); step between keys.
   // kNumKeys: `first` is the argument that holds the number of keys, which follow it, `step` apart.
   // kKeyword: the key is the argument behind the first one from `first` on that is `keyword`; none
   // when there is no such argument.
+  // kStreams: the first half of what follows the option STREAMS, which is the argument `first` or a
+  // later one (XREAD).
   int first = 0;
   int last = 0;
   int step = 1;

@@ -407,6 +407,15 @@ constexpr Option kOptions[] = {
      .type = OptionType::kInteger, .default_value = "64", .unit = "bytes",
      .meaning = "So does one with a longer member.",
      .flags = kRuntime, .min = 0, .field = &Config::zset_max_listpack_value},
+    {.section = kMemory, .name = "stream-node-max-bytes", .type = OptionType::kMemory,
+     .default_value = "4096", .unit = "bytes",
+     .meaning = "A stream keeps its entries together in nodes of at most this size. 0: no limit.",
+     .flags = kRuntime, .min = 0, .field = &Config::stream_node_max_bytes},
+    {.section = kMemory, .name = "stream-node-max-entries", .type = OptionType::kInteger,
+     .default_value = "100", .unit = "entries",
+     .meaning = "And of at most so many entries. MAXLEN ~ and MINID ~ take whole nodes away. 0: no "
+                "limit.",
+     .flags = kRuntime, .min = 0, .field = &Config::stream_node_max_entries},
     {.section = kMemory, .name = "maxmemory-clients", .type = OptionType::kMemoryOrPercent,
      .default_value = "0", .unit = "bytes, or percent of maxmemory",
      .meaning = "When the buffers of all clients take more, the largest clients are disconnected; "
@@ -499,6 +508,10 @@ constexpr Option kOptions[] = {
      .meaning = "Kept for tools that set it. It starts nothing, because there is nothing left to "
                 "save: a write is durable before it is acknowledged.",
      .flags = kRedisOnly | kRuntime | kInert | kList, .field = SpecialField{SetSave, GetSave}},
+    {.section = kRedis, .name = "aof-use-rdb-preamble", .type = OptionType::kSpecial,
+     .default_value = "no",
+     .meaning = "Always no: the log holds entries and nothing else.",
+     .flags = kRedisOnly | kHidden, .field = SpecialField{nullptr, GetNo}},
     {.section = kRedis, .name = "daemonize", .type = OptionType::kSpecial, .default_value = "no",
      .meaning = "Always no: the service manager does that.",
      .flags = kRedisOnly, .field = SpecialField{nullptr, GetNo}},

@@ -140,7 +140,7 @@ uint64_t ExecContext::Put(Key* key, data::ObjectType type, std::string_view valu
 
 uint64_t ExecContext::Change(Key* key, data::ObjectType type, const data::ElementChanges& changes,
                              std::string_view head) {
-  CHECK((key->object == nullptr || key->Is(type)) && !changes.empty());
+  CHECK((key->object == nullptr || key->Is(type)) && (!changes.empty() || data::MayBeEmpty(type)));
   data::Effect effect = EffectOn(data::EffectKind::kElements, *key);
   if (key->object != nullptr) effect.meta = data::Keyspace::MetaOf(*key->database, key->object);
   effect.meta.type = type;
@@ -206,7 +206,7 @@ void ExecContext::Block(std::span<const std::string_view> keys, Wait wait) {
 void ExecContext::RunInside(const Command& inner, Args inner_args, uint32_t db, int protocol,
                             std::string* out) {
   Caller inside = caller;
-  inside.in_transaction = true;
+  inside.in_transaction = inside.in_script = true;
   inside.protocol = protocol;
   Partition::Outcome outcome;
   partition_->Run({&inner, inner_args, db}, inside, {}, out, &outcome);

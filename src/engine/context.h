@@ -29,6 +29,7 @@ struct Caller {
   int protocol = 2;
   bool no_touch = false;        // CLIENT NO-TOUCH: reads don't count as accesses
   bool in_transaction = false;  // inside EXEC: blocking commands don't block
+  bool in_script = false;       // inside a script, which is inside a transaction as well
   bool retry = false;           // a blocked request that is tried again
   bool unconfirmed = false;     // a read may be answered by one who was the leader (`reads: local`)
   uint64_t waits_index = 0;     // what a retried request for copies waits for
@@ -132,7 +133,7 @@ class ExecContext {
                bool raw = false, uint64_t fence = 0, bool keep_revision = false);
   // Changes elements of a collection, and creates it when the key is missing. `head`: of the
   // collection as it is afterwards. Keeps expiry. REQUIRES: the key is missing or of this type;
-  // `changes` is not empty and leaves an element.
+  // `changes` is not empty and leaves an element, unless such a collection may be empty.
   uint64_t Change(Key* key, data::ObjectType type, const data::ElementChanges& changes,
                   std::string_view head);
   // Rewrites a part of an existing string and marks it raw: the value becomes `new_size` bytes long

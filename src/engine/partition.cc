@@ -78,16 +78,6 @@ std::string_view Partition::WhyRefused(uint32_t flags) {
   return {};
 }
 
-namespace {
-
-OwnedArgs ArgsToWaitWith(Args args, const std::vector<std::string>& others) {
-  if (others.empty()) return OwnedArgs(args);
-  const std::vector<std::string_view> views(others.begin(), others.end());
-  return OwnedArgs(views);
-}
-
-}  // namespace
-
 void Partition::Run(const Request& request, const Caller& caller, const ReplyAddress& address,
                     std::string* out, Outcome* outcome) {
   const int64_t begin_ns = host_->clock().MonotonicNs();
@@ -105,7 +95,13 @@ void Partition::Run(const Request& request, const Caller& caller, const ReplyAdd
     BlockedRequest blocked;
     blocked.address = address;
     blocked.command = request.command;
-    blocked.args = ArgsToWaitWith(request.args, context.wait_.args);
+    blocked.args = OwnedArgs(request.args);
+    if (!context.wait_.args.empty()) {
+      const std::vector<std::string>& args = context.wait_.args;
+      blocked.sent_args = std::move(blocked.args);
+      blocked.args = OwnedArgs(std::vector<std::string_view>(args.begin(), args.end()));
+      blocked.args_index = context.gate_index();
+    }
     blocked.caller = effective;
     blocked.caller.address = blocked.caller.name = {};  // they don't outlive this call
     blocked.began_ms = host_->clock().MonotonicMs();
@@ -634,6 +630,7 @@ void Partition::GiveBlockedBack() {
   for (CopyWait& wait : copy_waits_) requests.push_back(std::move(wait.request));
   copy_waits_.clear();
   for (BlockedRequest& request : requests) {
+    if (request.args_index > commit_index_) request.args = std::move(request.sent_args);
     request.caller.waited_ms += host_->clock().MonotonicMs() - request.began_ms;
     host_->GiveBack(this, std::move(request));
   }
