@@ -128,8 +128,8 @@ Status Engine::Enter(const ClusterEntry& entry,
 }
 
 std::string Engine::StorePath(uint32_t partition) const {
-  return in_cluster() && partition == meta_partition() ? directory_->meta_path()
-                                                       : directory_->partition_path(partition);
+  return partition == meta_partition() ? directory_->meta_path()
+                                       : directory_->partition_path(partition);
 }
 
 Status Engine::OpenLogs() {
@@ -211,6 +211,7 @@ Status Engine::LoadPartition(Core* core, uint32_t number, std::unique_ptr<storag
         number + 1 == partitions() ? kSlots - 1 : FirstSlotOf(number + 1) - 1);
   } else {
     options.last_slot = kSlots - 1;
+    options.evictable = false;
   }
   options.host = core;
   options.applied_index = restored.applied.index;
@@ -283,6 +284,18 @@ void Engine::CoreReady() {
 void Engine::NoteStanding(uint32_t partition, uint64_t leader, bool leads) {
   standings_[partition].leader.store(leader);
   standings_[partition].leads.store(leads);
+}
+
+void Engine::NoteBusy(uint32_t partition, std::string_view why) {
+  if (partition == meta_partition()) return;
+  const char* now = why.empty() ? nullptr : why.data();
+  const char* before = standings_[partition].busy.exchange(now);
+  if ((before == nullptr) == (now == nullptr)) return;
+  if (now != nullptr) {
+    busy_partitions_.fetch_add(1);
+  } else {
+    busy_partitions_.fetch_sub(1);
+  }
 }
 
 void Engine::RequestShutdown() {

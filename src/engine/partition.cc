@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "engine/core.h"
 #include "engine/script_run.h"
 
 namespace holdfast::engine {
@@ -35,12 +36,28 @@ class RemoteReply final : public GateWaiter {
   bool is_write_;
 };
 
+// ExecContext::WhenCommitted's.
+class CommittedTasks final : public GateWaiter {
+ public:
+  explicit CommittedTasks(std::vector<absl::AnyInvocable<void()>> tasks)
+      : tasks_(std::move(tasks)) {}
+
+  void OnGateOpen() override {
+    for (auto& task : tasks_) task();
+  }
+  void OnGateLost(bool) override {}
+
+ private:
+  std::vector<absl::AnyInvocable<void()>> tasks_;
+};
+
 }  // namespace
 
 Partition::Partition(Options options)
     : number_(options.number),
       first_slot_(options.first_slot),
       last_slot_(options.last_slot),
+      evictable_(options.evictable),
       host_(options.host),
       new_keyspace_(std::move(options.new_keyspace)),
       keyspace_(std::move(options.keyspace)),
@@ -63,15 +80,17 @@ void Partition::Attach(replica::Replica* replica) {
 }
 
 void Partition::Observe(CommitObserver* observer) {
-  observer_ = observer;
-  observer_->OnReplaced(*keyspace_);
+  observers_.push_back(observer);
+  observer->OnReplaced(*keyspace_);
 }
 
 // ---- Executing
 
 std::string_view Partition::WhyRefused(uint32_t flags) {
   if (!ready()) return kTryAgain;
-  if (script_ != nullptr && RefusesAsBusy(flags)) return kBusy;
+  if (script_ != nullptr && RefusesAsBusy(flags)) {
+    return RunsFunction() ? kBusyFunction : kBusy;
+  }
   if ((flags & kWrite) == 0) return {};
   if (host_->DiskIsFull()) return kDiskFull;
   if ((flags & kDenyOom) != 0 && !EnsureMemory()) return kOutOfMemory;
@@ -89,6 +108,7 @@ void Partition::Run(const Request& request, const Caller& caller, const ReplyAdd
   request.command->data(context);
   outcome->index = std::max(outcome->index, context.gate_index());
   outcome->wrote |= context.emitted();
+  for (auto& task : context.committed_) outcome->committed.push_back(std::move(task));
   if (context.blocked()) {
     CHECK(out->size() == begin);
     outcome->blocked = true;
@@ -114,6 +134,8 @@ void Partition::Run(const Request& request, const Caller& caller, const ReplyAdd
     host_->NeedsTurnEnd(this);
     return;
   }
+  // A session command's part that runs here is counted with the whole of it.
+  if (request.command->route == Route::kSession) return;
   host_->CommandDone(request, effective, host_->clock().MonotonicNs() - begin_ns,
                      std::string_view(*out).substr(begin));
 }
@@ -124,7 +146,7 @@ void Partition::UseRound() {
   host_->NeedsTurnEnd(this);
 }
 
-ExecResult Partition::Finish(const Outcome& outcome, bool unconfirmed) {
+ExecResult Partition::Finish(Outcome& outcome, bool unconfirmed) {
   ExecResult result;
   result.is_write = outcome.wrote;
   result.blocked = outcome.blocked;
@@ -135,6 +157,19 @@ ExecResult Partition::Finish(const Outcome& outcome, bool unconfirmed) {
     UseRound();
   }
   ServeReadyKeys();
+  if (!outcome.committed.empty()) {
+    // Its index alone: what a read announces needs no proof that this node still leads.
+    result.announces = true;
+    auto tasks = std::make_unique<CommittedTasks>(std::move(outcome.committed));
+    if (result.AnnounceGate().index > commit_index_) {
+      WaitAt(result.AnnounceGate(), std::move(tasks));
+    } else {
+      // Not in the middle of the reply.
+      Core* core = host_->core();
+      CHECK(core != nullptr);
+      core->Post(core->number(), [tasks = std::move(tasks)] { tasks->OnGateOpen(); });
+    }
+  }
   if (batch_.size() > kMaxBatchBytes) ProposeBatch();
   return result;
 }
@@ -144,7 +179,9 @@ ExecResult Partition::Execute(const Request& request, const Caller& caller,
   const std::string_view refusal = WhyRefused(request.command->flags);
   if (!refusal.empty()) {
     resp::Writer(out, caller.protocol).Error(refusal);
-    host_->CommandRejected(*request.command, refusal);
+    if (request.command->route != Route::kSession) {
+      host_->CommandRejected(*request.command, refusal);
+    }
     return {};
   }
   if (RunsScript(*request.command)) {
@@ -408,7 +445,7 @@ void Partition::ServeReadyKey(uint32_t db, const std::string& key) {
     ExecContext context(this, *front->command, front->args.args(), caller, &writer, begin_ns);
     front->command->data(context);
     if (context.blocked()) return;  // still first in line
-    Outcome outcome{context.gate_index(), context.emitted(), false};
+    Outcome outcome{context.gate_index(), context.emitted(), false, {}};
     const BlockedRequest done = blocked_.PopFront(db, key);
     host_->CommandDone({done.command, done.args.args(), caller.db}, caller,
                        host_->clock().MonotonicNs() - begin_ns, reply);
@@ -509,7 +546,7 @@ void Partition::TakeCommitted() {
       const Status status = keyspace_->ApplyPayload(*entry.payload);
       if (!status.ok()) Fatal("a committed entry can't be applied: " + status.message());
     }
-    if (observer_ != nullptr) observer_->OnCommitted(*entry.payload);
+    for (CommitObserver* observer : observers_) observer->OnCommitted(*entry.payload);
     job.bytes += entry.payload->size();
     job.payloads.push_back(entry.payload);
     job.positions.push_back({entry.index, entry.term});
@@ -654,7 +691,7 @@ std::unique_ptr<data::Keyspace> Partition::Replace(std::unique_ptr<data::Keyspac
   watches_ = txn::WatchTable();
   touched_ = TouchedKeys();
   all_touched_ = 0;
-  if (observer_ != nullptr) observer_->OnReplaced(*keyspace_);
+  for (CommitObserver* observer : observers_) observer->OnReplaced(*keyspace_);
   return keyspace;
 }
 

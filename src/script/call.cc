@@ -2,6 +2,7 @@
 
 #include "base/numbers.h"
 #include "engine/core.h"
+#include "engine/dispatcher.h"
 #include "engine/engine.h"
 #include "engine/errors.h"
 #include "engine/partition.h"
@@ -13,6 +14,9 @@ namespace {
 using engine::Args;
 using engine::Command;
 using engine::Route;
+
+// Of one script, until its effects are committed.
+constexpr size_t kMaxPublishedBytes = size_t{64} << 20;
 
 constexpr std::string_view kNotAllowed = "This Redis command is not allowed from script";
 constexpr std::string_view kNotLocal =
@@ -105,10 +109,33 @@ std::string_view ScriptCalls::Call(Args args, int protocol, std::string* reply) 
   }
   const std::string_view refusal = Judge(*command, args);
   if (!refusal.empty()) return refusal;
+  Monitor(*command, args);
   if (command->route == Route::kSession) return RunSession(*command, args, protocol, reply);
   wrote_ |= command->has(engine::kWrite);
   context_.RunInside(*command, args, db_, protocol, reply);
   return {};
+}
+
+void ScriptCalls::Monitor(const Command& command, Args args) {
+  engine::Core* core = context_.partition().host()->core();
+  if (core->engine().monitors.load(std::memory_order_relaxed) == 0) return;
+  engine::FeedMonitors(core, db_, "lua", command, args);
+}
+
+void ScriptCalls::Publish(bool sharded, Args args, resp::Writer& writer) {
+  published_bytes_ += args[1].size() + args[2].size();
+  if (published_bytes_ > kMaxPublishedBytes) {
+    writer.Error("ERR the script publishes too much");
+    return;
+  }
+  engine::Core* core = context_.partition().host()->core();
+  const engine::PubSub::Publication publication{sharded, args[1], args[2]};
+  writer.Integer(core->pubsub().ReceiversOf(publication));
+  context_.WhenCommitted([core, sharded, channel = std::string(args[1]),
+                          message = std::string(args[2])] {
+    const engine::PubSub::Publication copy{sharded, channel, message};
+    (void)core->pubsub().Publish(copy, [] { return engine::PubSub::Done([](int64_t) {}); });
+  });
 }
 
 std::string_view ScriptCalls::RunSession(const Command& command, Args args, int protocol,
@@ -132,6 +159,8 @@ std::string_view ScriptCalls::RunSession(const Command& command, Args args, int 
     } else {
       writer.Simple("PONG");
     }
+  } else if (command.name == "publish" || command.name == "spublish") {
+    Publish(command.name == "spublish", args, writer);
   } else if (command.name == "echo") {
     writer.Bulk(args[1]);
   } else if (command.name == "time") {

@@ -2,6 +2,7 @@
 // Loop thread of the partition's core only.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -36,11 +37,17 @@ class ScriptCalls final : public ScriptHost {
   std::string_view RunSession(const engine::Command& command, engine::Args args, int protocol,
                               std::string* reply);
 
+  // Shows the command to clients in MONITOR.
+  void Monitor(const engine::Command& command, engine::Args args);
+  // PUBLISH and SPUBLISH: sent when the script's effects are committed.
+  void Publish(bool sharded, engine::Args args, resp::Writer& writer);
+
   engine::ExecContext& context_;
   const uint32_t flags_;
   const bool read_only_;
   uint32_t db_;  // SELECT inside of a script is the script's own
   bool wrote_ = false;
+  size_t published_bytes_ = 0;
   bool out_of_memory_ = false;  // when the script began
   std::vector<int> positions_;
 };
