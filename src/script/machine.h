@@ -92,6 +92,10 @@ class Machine {
   // Asks the host whether the script may go on; raises an error when not. For work that takes long
   // where no hook runs.
   void Point(lua_State* lua);
+  // Whether so many more bytes are within the limit, twice over: a buffer grows by doubling.
+  bool HasRoomFor(uint64_t bytes) const {
+    return bytes < UINT64_MAX / 4 && memory_bytes_ + 2 * bytes <= memory_limit_;
+  }
   ScriptHost* host() { return host_; }
   // A library's code is running, not one of its functions.
   bool loading() const { return registered_ != nullptr; }
@@ -107,6 +111,8 @@ class Machine {
   std::string& call_reply() { return call_reply_; }
   // The generator of math.random: 48 bits, which go on from script to script.
   uint64_t random_state = 0;
+  // Of table.sort since the last Point.
+  size_t compared = 0;
 
  private:
   struct Compiled {

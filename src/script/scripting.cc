@@ -148,7 +148,7 @@ void Scripting::Run(engine::ExecContext& ctx, bool by_sha, bool read_only) {
 // ---- Functions
 
 std::string_view Scripting::AwaitLibraries(engine::ExecContext& ctx) {
-  const Clock& clock = ctx.partition().host()->clock();
+  const auto& clock = ctx.partition().host()->clock();
   const int64_t until_ms = clock.MonotonicMs() + kMaxWaitMs;
   while (libraries_.revision() < ctx.caller.functions_revision) {
     if (clock.MonotonicMs() >= until_ms) {
