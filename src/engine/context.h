@@ -38,6 +38,8 @@ struct Caller {
   // Function libraries have to be as new as this revision of the meta partition: what the node that
   // the client talks to had. 0: it is this node.
   uint64_t functions_revision = 0;
+  int64_t now_ms = 0;           // inside of a script: when that began, as ExecContext::now_ms; 0: now
+  bool error_counted = false;   // the reply's error is in the statistics already
   // Of the client, for the slow log; valid while the command runs.
   std::string_view address;
   std::string_view name;
@@ -157,6 +159,8 @@ class ExecContext {
   // `protocol`. REQUIRES: nothing of it is refused by WhyRefused.
   void RunInside(const Command& inner, Args inner_args, uint32_t db, int protocol,
                  std::string* out);
+  // The error that this one answers is that of an inner one, and counted as such.
+  void ErrorIsCounted() { error_counted_ = true; }
   // `task` runs when what the request has done is committed, or, when it did nothing, as soon as it
   // is over; behind those of earlier calls. Never, when its effects are lost.
   void WhenCommitted(absl::AnyInvocable<void()> task) { committed_.push_back(std::move(task)); }
@@ -198,6 +202,7 @@ class ExecContext {
   bool emitted_ = false;
   bool needs_leader_ = false;
   bool blocked_ = false;
+  bool error_counted_ = false;
   std::vector<absl::AnyInvocable<void()>> committed_;
   uint32_t blocked_db_ = 0;
   std::string blocked_key_;

@@ -264,6 +264,16 @@ std::string_view WhyBusy(const Client& client, const Command& command, Args args
   return partition < 0 ? std::string_view() : engine.WhyBusy(static_cast<uint32_t>(partition));
 }
 
+void RefuseAsBusy(Client* client, const Command& command, std::string_view busy) {
+  if (!command.parent.empty() || command.name != "exec") {
+    Reject(client, &command, busy);
+    return;
+  }
+  ResetTransaction(client);
+  UnwatchAll(client);
+  Reject(client, &command, "EXECABORT Transaction discarded because of: " + std::string(busy));
+}
+
 // CLIENT REPLY SKIP covers exactly one request.
 void AfterRequest(Client* client) {
   if (client->reply_mode == ReplyMode::kSkipThis) client->reply_mode = ReplyMode::kOn;
@@ -316,7 +326,7 @@ Dispatched Dispatch(Client* client, Args args) {
   }
   const bool queued = client->in_multi && !RunsInsideMulti(*command);
   if (const std::string_view busy = WhyBusy(*client, *command, args, queued); !busy.empty()) {
-    Reject(client, command, busy);
+    RefuseAsBusy(client, *command, busy);
     AfterRequest(client);
     return Dispatched::kDone;
   }

@@ -7,7 +7,6 @@
 
 #include "base/check.h"
 #include "base/log.h"
-#include "engine/core.h"
 #include "engine/script_run.h"
 
 namespace holdfast::engine {
@@ -136,6 +135,7 @@ void Partition::Run(const Request& request, const Caller& caller, const ReplyAdd
   }
   // A session command's part that runs here is counted with the whole of it.
   if (request.command->route == Route::kSession) return;
+  effective.error_counted = context.error_counted_;
   host_->CommandDone(request, effective, host_->clock().MonotonicNs() - begin_ns,
                      std::string_view(*out).substr(begin));
 }
@@ -164,10 +164,9 @@ ExecResult Partition::Finish(Outcome& outcome, bool unconfirmed) {
     if (result.AnnounceGate().index > commit_index_) {
       WaitAt(result.AnnounceGate(), std::move(tasks));
     } else {
-      // Not in the middle of the reply.
-      Core* core = host_->core();
-      CHECK(core != nullptr);
-      core->Post(core->number(), [tasks = std::move(tasks)] { tasks->OnGateOpen(); });
+      // Not in the middle of the reply, but before any reply leaves.
+      announcements_.push_back(std::move(tasks));
+      host_->NeedsTurnEnd(this);
     }
   }
   if (batch_.size() > kMaxBatchBytes) ProposeBatch();
@@ -499,6 +498,9 @@ void Partition::ProposeBatch() {
 }
 
 void Partition::TurnEnd() {
+  std::vector<std::unique_ptr<GateWaiter>> announcements;
+  announcements.swap(announcements_);
+  for (const auto& announcement : announcements) announcement->OnGateOpen();
   ProposeBatch();
   if (round_used_) {
     round_used_ = false;

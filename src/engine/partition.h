@@ -418,6 +418,8 @@ class Partition : public replica::StateMachine {
   uint64_t all_touched_ = 0;  // the last entry that touched whole databases
   GateQueue gates_;
   std::vector<GateQueue::Item> open_gates_;
+  // Of requests that are committed; they run at the end of the turn.
+  std::vector<std::unique_ptr<GateWaiter>> announcements_;
   txn::WatchTable watches_;
   BlockedRequests blocked_;
   FollowerReads follower_reads_;

@@ -6,7 +6,9 @@
 #include "engine/engine.h"
 #include "engine/errors.h"
 #include "engine/partition.h"
+#include "engine/session_context.h"
 #include "resp/writer.h"
+#include "script/scripting.h"
 
 namespace holdfast::script {
 namespace {
@@ -24,6 +26,10 @@ constexpr std::string_view kNotLocal =
 
 const engine::CommandTable& TableOf(engine::ExecContext& context) {
   return context.partition().host()->core()->engine().commands();
+}
+
+Scripting& ScriptingOf(engine::ExecContext& context) {
+  return *context.partition().host()->core()->engine().scripting;
 }
 
 }  // namespace
@@ -84,7 +90,8 @@ bool ScriptCalls::IsHere(const Command& command, Args args) {
 }
 
 std::string_view ScriptCalls::Judge(const Command& command, Args args) {
-  if (command.has(engine::kNoscript) || command.route == Route::kMeta ||
+  const bool debugs = command.name == "debug" && ScriptingOf(context_).allow_debug.load();
+  if ((command.has(engine::kNoscript) && !debugs) || command.route == Route::kMeta ||
       command.route == Route::kPartition) {
     return kNotAllowed;
   }
@@ -93,7 +100,10 @@ std::string_view ScriptCalls::Judge(const Command& command, Args args) {
   }
   if (command.has(engine::kWrite)) {
     const std::string_view refusal = context_.WhyRefused(engine::kWrite);
-    if (!refusal.empty()) return refusal;
+    if (!refusal.empty()) {
+      refusal_ = "-" + std::string(refusal);
+      return refusal_;
+    }
     if (out_of_memory_ && !wrote_ && command.has(engine::kDenyOom)) {
       return "-OOM command not allowed when used memory > 'maxmemory'.";
     }
@@ -101,16 +111,36 @@ std::string_view ScriptCalls::Judge(const Command& command, Args args) {
   return IsHere(command, args) ? std::string_view() : kNotLocal;
 }
 
+std::string_view ScriptCalls::Refuse(const Command* command, std::string_view why) {
+  engine::PartitionHost* host = context_.partition().host();
+  // As it is shown: with its code.
+  std::string text(why.starts_with('-') ? why.substr(1) : why);
+  if (!why.starts_with('-') || text.find(' ') == std::string::npos) text.insert(0, "ERR ");
+  if (command != nullptr) {
+    host->CommandRejected(*command, text);
+  } else {
+    host->stats()->CountError(text);
+  }
+  return why;
+}
+
 std::string_view ScriptCalls::Call(Args args, int protocol, std::string* reply) {
   const Command* command = Find(args);
-  if (command == nullptr) return "Unknown Redis command called from script";
+  if (command == nullptr) return Refuse(nullptr, "Unknown Redis command called from script");
   if (!ArityFits(*command, args.size())) {
-    return "Wrong number of args calling Redis command from script";
+    return Refuse(command, "Wrong number of args calling Redis command from script");
   }
   const std::string_view refusal = Judge(*command, args);
-  if (!refusal.empty()) return refusal;
+  if (!refusal.empty()) return Refuse(command, refusal);
   Monitor(*command, args);
-  if (command->route == Route::kSession) return RunSession(*command, args, protocol, reply);
+  if (command->route == Route::kSession) {
+    const size_t begin = reply->size();
+    const std::string_view refused = RunSession(*command, args, protocol, reply);
+    if (!refused.empty()) return Refuse(command, refused);
+    context_.partition().host()->CommandDone({command, args, db_}, context_.caller, 0,
+                                             std::string_view(*reply).substr(begin));
+    return {};
+  }
   wrote_ |= command->has(engine::kWrite);
   context_.RunInside(*command, args, db_, protocol, reply);
   return {};
@@ -168,11 +198,30 @@ std::string_view ScriptCalls::RunSession(const Command& command, Args args, int 
     writer.Array(2);
     writer.BulkInteger(us / 1'000'000);
     writer.BulkInteger(us % 1'000'000);
-  } else {
+  } else if (command.name != "debug" || !RunDebug(command, args, writer)) {
     // The others look at a connection, or wait for other cores.
     return kNotAllowed;
   }
   return {};
+}
+
+bool ScriptCalls::RunDebug(const Command& command, Args args, resp::Writer& writer) {
+  engine::Core* core = context_.partition().host()->core();
+  if (args.size() == 3 && EqualsIgnoreCase(args[1], "protocol")) {
+    engine::SessionContext session(ScriptingOf(context_).ClientOf(*core), command, args, &writer);
+    command.session(session);
+    return true;
+  }
+  double seconds;
+  if (args.size() != 3 || !EqualsIgnoreCase(args[1], "sleep") || !ParseDouble(args[2], &seconds) ||
+      !(seconds >= 0 && seconds <= 60)) {
+    return false;
+  }
+  const int64_t until_ms = core->clock().MonotonicMs() + static_cast<int64_t>(seconds * 1000);
+  while (core->clock().MonotonicMs() <= until_ms && context_.partition().AwaitInScript().empty()) {
+  }
+  writer.Ok();
+  return true;
 }
 
 std::string_view ScriptCalls::Interrupt() { return context_.partition().ScriptPoint(); }

@@ -307,6 +307,7 @@ int Machine::RunProtected(lua_State* lua) {
     self->PushArgument(self->invocation_->args);
   }
   const int status = lua_pcall(lua, self->is_function_ ? 2 : 0, 1, 1);
+  self->error_counted_ = self->IsCountedError();
   if (status != 0) {
     self->WriteError(self->reply_);
     return 0;
@@ -318,6 +319,15 @@ int Machine::RunProtected(lua_State* lua) {
     writer.Error("ERR the reply of the script is too large");
   }
   return 0;
+}
+
+bool Machine::IsCountedError() const {
+  if (!lua_istable(lua_, -1)) return false;
+  lua_pushstring(lua_, kCountedError);
+  lua_rawget(lua_, -2);
+  const bool counted = lua_toboolean(lua_, -1) != 0;
+  lua_pop(lua_, 1);
+  return counted;
 }
 
 // What ended the script is at the top of the stack: HandleError's table, or, when memory ran out in
@@ -364,6 +374,7 @@ void Machine::Execute(std::string_view name, int function, bool is_function,
   name_ = name;
   function_ = function;
   is_function_ = is_function;
+  error_counted_ = false;
   invocation_ = &invocation;
   reply_ = reply;
   script_protocol_ = 2;

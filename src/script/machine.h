@@ -83,6 +83,9 @@ class Machine {
             std::string* reply);
   bool busy() const { return host_ != nullptr; }
 
+  // The error in which the last script ended, or which it returned, was one of redis.call.
+  bool error_counted() const { return error_counted_; }
+
   void set_memory_limit(uint64_t bytes) { memory_limit_ = bytes; }
   uint64_t memory_bytes() const { return memory_bytes_; }
   size_t scripts() const { return compiled_.size(); }
@@ -143,6 +146,8 @@ class Machine {
   // Compiles into loaded_; else says what is wrong.
   std::string Load(std::string_view body, const Shebang& shebang);
   void WriteError(std::string* reply);
+  // Whether the value at the top is an error that was counted.
+  bool IsCountedError() const;
 
   lua_State* lua_ = nullptr;
   uint64_t memory_limit_;
@@ -169,6 +174,7 @@ class Machine {
   std::string* reply_ = nullptr;
   int script_protocol_ = 2;
   bool ended_by_host_ = false;
+  bool error_counted_ = false;
   std::string end_reason_;
   std::vector<std::string_view> call_args_;
   std::vector<std::string> number_texts_;

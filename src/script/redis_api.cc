@@ -70,19 +70,23 @@ bool CallCommand(lua_State* lua) {
   std::string_view refusal = TakeArgs(lua, machine);
   std::string& reply = machine->call_reply();
   reply.clear();
-  if (refusal.empty()) {
+  const bool asked = refusal.empty();
+  if (asked) {
     refusal = machine->host()->Call(machine->call_args(), machine->script_protocol(), &reply);
   }
   // The arguments may have taken all the stack that a function may have.
   lua_settop(lua, 0);
+  std::string_view rest = reply;
   if (!refusal.empty()) {
     PushError(lua, refusal);
-    return true;
+  } else {
+    PushReply(lua, &rest);
+    if (!reply.starts_with('-')) return false;
   }
-  std::string_view rest = reply;
-  const bool failed = rest.starts_with('-');
-  PushReply(lua, &rest);
-  return failed;
+  if (!asked) return true;
+  lua_pushboolean(lua, 1);
+  lua_setfield(lua, -2, kCountedError);
+  return true;
 }
 
 int Call(lua_State* lua) { return CallCommand(lua) ? lua_error(lua) : 1; }

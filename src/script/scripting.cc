@@ -142,7 +142,12 @@ void Scripting::Run(engine::ExecContext& ctx, bool by_sha, bool read_only) {
   invocation.protocol = ctx.caller.protocol;
   invocation.max_reply_bytes = kMaxReplyBytes;
   machine->Run(*script, invocation, &call, ctx.reply.out());
+  if (machine->error_counted()) ctx.ErrorIsCounted();
   CountBytes(&sides_[core.number()]);
+}
+
+engine::InternalClient* Scripting::ClientOf(const engine::Core& core) {
+  return sides_[core.number()].self.get();
 }
 
 // ---- Functions
@@ -203,6 +208,7 @@ void Scripting::RunFunction(engine::ExecContext& ctx, bool read_only) {
   invocation.protocol = ctx.caller.protocol;
   invocation.max_reply_bytes = kMaxReplyBytes;
   machine->Call(*library, number, invocation, &call, ctx.reply.out());
+  if (machine->error_counted()) ctx.ErrorIsCounted();
   CountBytes(&sides_[core.number()]);
 }
 

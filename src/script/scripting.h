@@ -62,6 +62,8 @@ class Scripting {
   // gets the reply when this node's libraries are as new as that revision, or an error.
   void Change(engine::Core& core, const engine::Command& command,
               const std::vector<std::string>& args, ChangeDone done);
+  // The node itself as a client of this core.
+  engine::InternalClient* ClientOf(const engine::Core& core);
   // SCRIPT LOAD: the script's SHA-1; or what is wrong, as the error reply has it.
   Result<std::string> Load(engine::Core& core, std::string_view body);
   // Of the commands above, before they leave the core; see engine::ForwardHandler.
@@ -70,6 +72,8 @@ class Scripting {
                               const engine::Command** command, engine::OwnedArgs* args);
 
   // ---- Any thread.
+  // DEBUG SET-DISABLE-DENY-SCRIPTS: scripts may call DEBUG PROTOCOL and DEBUG SLEEP. For tests.
+  std::atomic<bool> allow_debug{false};
   bool Exists(std::string_view sha) const;
   void Flush() { cache_.Flush(); }
   const ScriptCache& cache() const { return cache_; }
