@@ -95,6 +95,11 @@ void Type(engine::ExecContext& ctx);
 void Lcs(engine::ExecContext& ctx);
 
 // lists.cc
+void Blmove(engine::ExecContext& ctx);
+void Blmpop(engine::ExecContext& ctx);
+void Blpop(engine::ExecContext& ctx);
+void Brpop(engine::ExecContext& ctx);
+void Brpoplpush(engine::ExecContext& ctx);
 void Lindex(engine::ExecContext& ctx);
 void Linsert(engine::ExecContext& ctx);
 void Llen(engine::ExecContext& ctx);

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/numbers.h"
+#include "commands/blocking.h"
 #include "commands/handlers.h"
 #include "data/list_object.h"
 #include "engine/partition.h"
@@ -184,13 +185,8 @@ bool ParseEnd(ExecContext& ctx, size_t i, End* end) {
   return true;
 }
 
-void MoveItem(ExecContext& ctx, End from, End to) {
-  Key source = ctx.FindForRead(ctx.args[1]);
-  if (!ctx.IsOrMissing(source, ObjectType::kList)) return;
-  if (!source) {
-    ctx.reply.Null();
-    return;
-  }
+// REQUIRES: the source is a list.
+void MoveItem(ExecContext& ctx, Key source, End from, End to) {
   const bool same = ctx.args[1] == ctx.args[2];
   Key target = same ? source : ctx.FindForWrite(ctx.args[2]);
   if (!ctx.IsOrMissing(target, ObjectType::kList)) return;
@@ -215,6 +211,85 @@ void MoveItem(ExecContext& ctx, End from, End to) {
     change.Emit();
   }
   ctx.reply.Bulk(value);
+}
+
+void MoveOrNull(ExecContext& ctx, End from, End to) {
+  const Key source = ctx.FindForRead(ctx.args[1]);
+  if (!ctx.IsOrMissing(source, ObjectType::kList)) return;
+  if (source) {
+    MoveItem(ctx, source, from, to);
+  } else {
+    ctx.reply.Null();
+  }
+}
+
+void MoveOrWait(ExecContext& ctx, End from, End to, int64_t timeout_ms) {
+  const FirstKey source = FindFirst(ctx, 1, 2, ObjectType::kList);
+  if (source.found == FirstKey::Found::kYes) {
+    MoveItem(ctx, source.key, from, to);
+  } else if (source.found == FirstKey::Found::kNo && ctx.caller.in_transaction) {
+    ctx.reply.Null();
+  } else if (source.found == FirstKey::Found::kNo) {
+    WaitForKeys(ctx, 1, 2, timeout_ms, source);
+  }
+}
+
+// BLPOP and BRPOP.
+void PopOrWait(ExecContext& ctx, End end) {
+  const size_t end_at = ctx.args.size() - 1;
+  int64_t timeout_ms;
+  if (!ParseTimeoutSeconds(ctx, end_at, &timeout_ms)) return;
+  FirstKey first = FindFirst(ctx, 1, end_at, ObjectType::kList);
+  if (first.found == FirstKey::Found::kNo) WaitForKeys(ctx, 1, end_at, timeout_ms, first);
+  if (first.found != FirstKey::Found::kYes) return;
+  const std::vector<std::string> items = Pop(ctx, &first.key, end, 1);
+  ctx.reply.Array(2);
+  ctx.reply.Bulk(ctx.args[first.at]);
+  ctx.reply.Bulk(items[0]);
+}
+
+// numkeys key [key ...] LEFT | RIGHT [COUNT count]
+struct PopManyOptions {
+  size_t first = 0;  // keys are args[first], … args[end_at - 1]
+  size_t end_at = 0;
+  End end = End::kFront;
+  int64_t count = 1;
+};
+
+// Reads args[at] on.
+bool ParsePopMany(ExecContext& ctx, size_t at, PopManyOptions* options) {
+  int64_t keys;
+  if (!ParseInt64(ctx.args[at], &keys) || keys <= 0) {
+    ctx.Error("ERR numkeys should be greater than 0");
+    return false;
+  }
+  if (static_cast<uint64_t>(keys) > ctx.args.size() - at - 2) {
+    ctx.Error(engine::kSyntaxError);
+    return false;
+  }
+  options->first = at + 1;
+  options->end_at = options->first + static_cast<size_t>(keys);
+  if (!ParseEnd(ctx, options->end_at, &options->end)) return false;
+  const size_t count_at = options->end_at + 1;
+  if (count_at == ctx.args.size()) return true;
+  if (count_at + 2 != ctx.args.size() || !EqualsIgnoreCase(ctx.args[count_at], "COUNT")) {
+    ctx.Error(engine::kSyntaxError);
+    return false;
+  }
+  if (!ParseInt64(ctx.args[count_at + 1], &options->count) || options->count <= 0) {
+    ctx.Error("ERR count should be greater than 0");
+    return false;
+  }
+  return true;
+}
+
+// REQUIRES: first.found is kYes.
+void PopMany(ExecContext& ctx, FirstKey* first, const PopManyOptions& options) {
+  const std::vector<std::string> items =
+      Pop(ctx, &first->key, options.end, static_cast<uint64_t>(options.count));
+  ctx.reply.Array(2);
+  ctx.reply.Bulk(ctx.args[first->at]);
+  ReplyItems(ctx, items);
 }
 
 // The items with another one before index `at`, all at new positions.
@@ -463,46 +538,46 @@ void Lpos(ExecContext& ctx) {
 void Lmove(ExecContext& ctx) {
   End from;
   End to;
-  if (ParseEnd(ctx, 3, &from) && ParseEnd(ctx, 4, &to)) MoveItem(ctx, from, to);
+  if (ParseEnd(ctx, 3, &from) && ParseEnd(ctx, 4, &to)) MoveOrNull(ctx, from, to);
 }
 
-void Rpoplpush(ExecContext& ctx) { MoveItem(ctx, End::kBack, End::kFront); }
+void Rpoplpush(ExecContext& ctx) { MoveOrNull(ctx, End::kBack, End::kFront); }
 
 void Lmpop(ExecContext& ctx) {
-  int64_t keys;
-  if (!ParseInt64(ctx.args[1], &keys) || keys <= 0) {
-    ctx.Error("ERR numkeys should be greater than 0");
-    return;
+  PopManyOptions options;
+  if (!ParsePopMany(ctx, 1, &options)) return;
+  FirstKey first = FindFirst(ctx, options.first, options.end_at, ObjectType::kList);
+  if (first.found == FirstKey::Found::kYes) PopMany(ctx, &first, options);
+  if (first.found == FirstKey::Found::kNo) ctx.reply.NullArray();
+}
+
+void Blpop(ExecContext& ctx) { PopOrWait(ctx, End::kFront); }
+void Brpop(ExecContext& ctx) { PopOrWait(ctx, End::kBack); }
+
+void Blmove(ExecContext& ctx) {
+  End from;
+  End to;
+  int64_t timeout_ms;
+  if (!ParseEnd(ctx, 3, &from) || !ParseEnd(ctx, 4, &to)) return;
+  if (ParseTimeoutSeconds(ctx, 5, &timeout_ms)) MoveOrWait(ctx, from, to, timeout_ms);
+}
+
+void Brpoplpush(ExecContext& ctx) {
+  int64_t timeout_ms;
+  if (ParseTimeoutSeconds(ctx, 3, &timeout_ms)) {
+    MoveOrWait(ctx, End::kBack, End::kFront, timeout_ms);
   }
-  if (static_cast<uint64_t>(keys) > ctx.args.size() - 3) {
-    ctx.Error(engine::kSyntaxError);
-    return;
+}
+
+void Blmpop(ExecContext& ctx) {
+  int64_t timeout_ms;
+  PopManyOptions options;
+  if (!ParseTimeoutSeconds(ctx, 1, &timeout_ms) || !ParsePopMany(ctx, 2, &options)) return;
+  FirstKey first = FindFirst(ctx, options.first, options.end_at, ObjectType::kList);
+  if (first.found == FirstKey::Found::kYes) PopMany(ctx, &first, options);
+  if (first.found == FirstKey::Found::kNo) {
+    WaitForKeys(ctx, options.first, options.end_at, timeout_ms, first);
   }
-  const size_t end_at = 2 + static_cast<size_t>(keys);
-  End end;
-  if (!ParseEnd(ctx, end_at, &end)) return;
-  int64_t count = 1;
-  for (size_t i = end_at + 1; i < ctx.args.size(); i += 2) {
-    if (!EqualsIgnoreCase(ctx.args[i], "COUNT") || i + 1 >= ctx.args.size() || i > end_at + 1) {
-      ctx.Error(engine::kSyntaxError);
-      return;
-    }
-    if (!ParseInt64(ctx.args[i + 1], &count) || count <= 0) {
-      ctx.Error("ERR count should be greater than 0");
-      return;
-    }
-  }
-  for (size_t i = 2; i < end_at; ++i) {
-    Key key = ctx.FindForRead(ctx.args[i]);
-    if (!ctx.IsOrMissing(key, ObjectType::kList)) return;
-    if (!key) continue;
-    const std::vector<std::string> items = Pop(ctx, &key, end, static_cast<uint64_t>(count));
-    ctx.reply.Array(2);
-    ctx.reply.Bulk(ctx.args[i]);
-    ReplyItems(ctx, items);
-    return;
-  }
-  ctx.reply.NullArray();
 }
 
 }  // namespace holdfast::commands

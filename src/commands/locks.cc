@@ -103,7 +103,7 @@ void Lock(ExecContext& ctx) {
     return;
   }
   if (request.wait_ms > 0 && !ctx.caller.in_transaction) {
-    ctx.Block(key, request.wait_ms);
+    ctx.Block(ctx.args.subspan(1, 1), {.timeout_ms = request.wait_ms, .null_array = false});
   } else {
     ctx.reply.Null();
   }

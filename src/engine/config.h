@@ -133,6 +133,9 @@ struct Config {
   // Redis's own, without an effect here (see the table)
   std::vector<std::pair<int64_t, int64_t>> save;  // seconds, changes
   uint64_t repl_backlog_bytes = 0;
+  int64_t repl_ping_replica_period = 0;
+  int64_t list_max_listpack_size = 0;
+  int64_t list_compress_depth = 0;
 
   // maxmemory_clients in bytes, with a percentage resolved; 0: no limit.
   uint64_t MaxmemoryClientsBytes() const;

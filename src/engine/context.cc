@@ -192,12 +192,15 @@ void ExecContext::SetDatabases(const data::DatabaseMap& map, uint32_t affected) 
   gate_index_ = partition_->open_index_;
 }
 
-void ExecContext::Block(const Key& key, int64_t timeout_ms) {
-  CHECK(!caller.in_transaction && !emitted_ && !blocked_);
+void ExecContext::Block(std::span<const std::string_view> keys, Wait wait) {
+  CHECK(!caller.in_transaction && !emitted_ && !blocked_ && !keys.empty());
   blocked_ = true;
-  blocked_db_ = partition_->keyspace_->LogicalOf(key.database->physical);
-  blocked_key_ = std::string(key.hashed.key);
-  blocked_timeout_ms_ = timeout_ms;
+  wait_ = std::move(wait);
+  // One that is tried again stays in its lines.
+  if (caller.retry) return;
+  blocked_keys_.assign(keys.begin(), keys.end());
+  std::sort(blocked_keys_.begin(), blocked_keys_.end());
+  blocked_keys_.erase(std::unique(blocked_keys_.begin(), blocked_keys_.end()), blocked_keys_.end());
 }
 
 void ExecContext::RunInside(const Command& inner, Args inner_args, uint32_t db, int protocol,

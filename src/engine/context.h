@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -65,6 +66,26 @@ struct Expiry {
   static Expiry Clear() { return {}; }
   static Expiry Keep() { return {Kind::kKeep, 0}; }
   static Expiry At(int64_t ms) { return {Kind::kAt, ms}; }
+};
+
+// How a blocked request stands in the lines of its keys.
+enum class InLine : uint8_t {
+  // What comes goes to the first. While that one goes on waiting, those behind it that wait in turn
+  // needn't be tried: it has found nothing, or what is there isn't to be had.
+  kInTurn,
+  // Each is tried when the key changes: what one doesn't take may be for the next.
+  kTogether,
+};
+
+// How a request waits (ExecContext::Block).
+struct Wait {
+  int64_t timeout_ms = 0;  // 0 = for ever
+  // Where it stands is settled when it begins to wait; when it goes on waiting, this says whether
+  // those behind it are tried.
+  InLine in_line = InLine::kInTurn;
+  bool null_array = true;  // what it answers in vain: a null array, or a null string
+  // Not empty: the arguments that it runs again with, here or under another leader.
+  std::vector<std::string> args = {};
 };
 
 class ExecContext {
@@ -139,10 +160,10 @@ class ExecContext {
 
   // ---- Blocking.
 
-  // The request waits until the key changes, then runs again (caller.retry), in order of arrival
-  // among those that wait for the key; after `timeout_ms` (0 = never) it answers null.
-  // REQUIRES: !caller.in_transaction; nothing was replied; no effect was emitted.
-  void Block(const Key& key, int64_t timeout_ms);
+  // The request waits until one of the keys changes, then runs again (caller.retry), in order of
+  // arrival among those that wait for the key. REQUIRES: !caller.in_transaction; nothing was
+  // replied; no effect was emitted; `keys` is not empty.
+  void Block(std::span<const std::string_view> keys, Wait wait);
   // The last entry so far, what was done in this turn included; for a request that has waited for
   // copies, the last one when it came.
   uint64_t LastIndex() const;
@@ -204,11 +225,10 @@ class ExecContext {
   bool blocked_ = false;
   bool error_counted_ = false;
   std::vector<absl::AnyInvocable<void()>> committed_;
-  uint32_t blocked_db_ = 0;
-  std::string blocked_key_;
+  std::vector<std::string> blocked_keys_;
+  Wait wait_;
   uint64_t blocked_index_ = 0;
-  uint64_t blocked_copies_ = 0;  // not 0: waits for those instead of a key
-  int64_t blocked_timeout_ms_ = 0;
+  uint64_t blocked_copies_ = 0;  // not 0: waits for those instead of keys
 };
 
 }  // namespace holdfast::engine

@@ -30,7 +30,7 @@ void ExecContext::BlockForCopies(uint64_t index, uint64_t copies, int64_t timeou
   blocked_ = true;
   blocked_index_ = index;
   blocked_copies_ = copies;
-  blocked_timeout_ms_ = timeout_ms;
+  wait_.timeout_ms = timeout_ms;
 }
 
 void Partition::ServeCopyWaits(int64_t now_ms) {

@@ -96,6 +96,16 @@ std::string_view Partition::WhyRefused(uint32_t flags) {
   return {};
 }
 
+namespace {
+
+OwnedArgs ArgsToWaitWith(Args args, const std::vector<std::string>& others) {
+  if (others.empty()) return OwnedArgs(args);
+  const std::vector<std::string_view> views(others.begin(), others.end());
+  return OwnedArgs(views);
+}
+
+}  // namespace
+
 void Partition::Run(const Request& request, const Caller& caller, const ReplyAddress& address,
                     std::string* out, Outcome* outcome) {
   const int64_t begin_ns = host_->clock().MonotonicNs();
@@ -114,19 +124,21 @@ void Partition::Run(const Request& request, const Caller& caller, const ReplyAdd
     BlockedRequest blocked;
     blocked.address = address;
     blocked.command = request.command;
-    blocked.args = OwnedArgs(request.args);
+    blocked.args = ArgsToWaitWith(request.args, context.wait_.args);
     blocked.caller = effective;
     blocked.caller.address = blocked.caller.name = {};  // they don't outlive this call
     blocked.began_ms = host_->clock().MonotonicMs();
-    if (context.blocked_timeout_ms_ > 0) {
-      const int64_t left_ms = context.blocked_timeout_ms_ - effective.waited_ms;
+    if (context.wait_.timeout_ms > 0) {
+      const int64_t left_ms = context.wait_.timeout_ms - effective.waited_ms;
       blocked.deadline_ms = blocked.began_ms + std::max<int64_t>(1, left_ms);
     }
     if (context.blocked_copies_ > 0) {
       copy_waits_.push_back({std::move(blocked), context.blocked_index_, context.blocked_copies_});
     } else {
-      blocked.db = context.blocked_db_;
-      blocked.key = std::move(context.blocked_key_);
+      blocked.db = effective.db;
+      blocked.keys = std::move(context.blocked_keys_);
+      blocked.in_line = context.wait_.in_line;
+      blocked.null_array = context.wait_.null_array;
       blocked_.Add(std::move(blocked));
     }
     // The core looks at the new deadline at the end of the turn.
@@ -304,6 +316,8 @@ bool Partition::Unblock(const ReplyAddress& address, bool with_error) {
   if (with_error) {
     std::string reply;
     resp::Writer(&reply, request->caller.protocol).Error(kUnblocked);
+    host_->CommandDone({request->command, request->args.args(), request->db}, request->caller, 0,
+                       reply);
     host_->Deliver(request->address, std::move(reply));
   } else {
     AnswerInVain(*request);
@@ -311,13 +325,19 @@ bool Partition::Unblock(const ReplyAddress& address, bool with_error) {
   return true;
 }
 
-// That it waited in vain says what the key was: an observation, which waits as that of a read does.
+// That it waited in vain says what the keys were: an observation, which waits as that of a read
+// does.
 void Partition::AnswerInVain(const BlockedRequest& request) {
   std::string reply;
-  resp::Writer(&reply, request.caller.protocol).Null();
+  resp::Writer writer(&reply, request.caller.protocol);
+  request.null_array ? writer.NullArray() : writer.Null();
   Outcome outcome;
-  outcome.index =
-      std::max(all_touched_, touched_.Find(keyspace_->Hash(request.key).hash, commit_index_));
+  outcome.index = all_touched_;
+  for (const std::string& key : request.keys) {
+    outcome.index =
+        std::max(outcome.index, touched_.Find(keyspace_->Hash(key).hash, commit_index_));
+  }
+  host_->CommandDone({request.command, request.args.args(), request.db}, request.caller, 0, reply);
   DeliverAt(Finish(outcome).gate, /*is_write=*/false, request.address, std::move(reply));
 }
 
@@ -435,21 +455,35 @@ void Partition::ServeReadyKeys() {
 }
 
 void Partition::ServeReadyKey(uint32_t db, const std::string& key) {
-  while (const BlockedRequest* front = blocked_.Front(db, key)) {
+  using Served = BlockedRequests::Outcome;
+  struct Answer {
+    Gate gate;
+    bool is_write;
+    ReplyAddress address;
     std::string reply;
-    resp::Writer writer(&reply, front->caller.protocol);
-    Caller caller = front->caller;
+  };
+  // Delivered when the lines are at rest: a delivery may end a client, and that takes requests out.
+  std::vector<Answer> answers;
+  blocked_.Serve(db, key, [this, &answers](const BlockedRequest& request) {
+    std::string reply;
+    resp::Writer writer(&reply, request.caller.protocol);
+    Caller caller = request.caller;
     caller.retry = true;
     const int64_t begin_ns = host_->clock().MonotonicNs();
-    ExecContext context(this, *front->command, front->args.args(), caller, &writer, begin_ns);
-    front->command->data(context);
-    if (context.blocked()) return;  // still first in line
+    ExecContext context(this, *request.command, request.args.args(), caller, &writer, begin_ns);
+    request.command->data(context);
+    if (context.blocked()) {
+      return context.wait_.in_line == InLine::kInTurn ? Served::kInTurn : Served::kTogether;
+    }
     Outcome outcome{context.gate_index(), context.emitted(), false, {}};
-    const BlockedRequest done = blocked_.PopFront(db, key);
-    host_->CommandDone({done.command, done.args.args(), caller.db}, caller,
+    host_->CommandDone({request.command, request.args.args(), caller.db}, caller,
                        host_->clock().MonotonicNs() - begin_ns, reply);
     const ExecResult result = Finish(outcome);
-    DeliverAt(result.gate, result.is_write, done.address, std::move(reply));
+    answers.push_back({result.gate, result.is_write, request.address, std::move(reply)});
+    return Served::kDone;
+  });
+  for (Answer& answer : answers) {
+    DeliverAt(answer.gate, answer.is_write, answer.address, std::move(answer.reply));
   }
 }
 

@@ -3,10 +3,9 @@
 
 # also under: asan tsan
 
-import random
-
 import nodes
-from harness import Client, Server, equal, main, scaled, test, wait_for
+from harness import Server, equal, main, scaled, test, wait_for
+from models import Model, check_with_failovers, check_with_kills
 from resp import Closed, ReplyError
 
 WRONG_TYPE = "WRONGTYPE Operation against a key holding the wrong kind of value"
@@ -16,21 +15,9 @@ def pairs(reply: list) -> dict:
     return dict(zip(reply[::2], reply[1::2]))
 
 
-def refusal(client: Client, *words) -> str:
-    try:
-        reply = client(*words)
-    except ReplyError as error:
-        return str(error)
-    raise AssertionError(f"{words} answered {reply!r}")
-
-
-class Model:
-    """What a few hashes ought to hold, and random commands that check it."""
-
-    def __init__(self, seed: int, keys: int = 8):
-        self.random = random.Random(seed)
-        self.keys = [f"hash:{i}" for i in range(keys)]
-        self.hashes: dict[str, dict[bytes, bytes]] = {}
+class Hashes(Model):
+    kinds = ("hset", "hset", "hset", "hsetnx", "hdel", "hdel", "hincrby", "reads", "delete", "copy")
+    empty = {}
 
     def field(self) -> bytes:
         # Enough fields to leave the small form (tests set its limit to 32), not so many as to miss.
@@ -38,17 +25,6 @@ class Model:
 
     def value(self) -> bytes:
         return self.random.randbytes(self.random.choice((0, 5, 20, 70, 300)))
-
-    def step(self, client: Client) -> None:
-        key = self.random.choice(self.keys)
-        name = self.random.choice(("hset", "hset", "hset", "hsetnx", "hdel", "hdel", "hincrby", "reads", "del", "copy"))
-        getattr(self, name)(client, key, self.hashes.get(key, {}))
-
-    def keep(self, key: str, hash: dict) -> None:
-        if hash:
-            self.hashes[key] = hash
-        else:
-            self.hashes.pop(key, None)
 
     def hset(self, client, key, hash):
         given = [(self.field(), self.value()) for _ in range(self.random.randint(1, 6))]
@@ -82,83 +58,20 @@ class Model:
         equal(len(picked), min(4, len(hash)))
         assert set(picked) <= hash.keys(), picked
 
-    def copy(self, client, key, hash):
-        other = self.random.choice(self.keys)
-        if other == key:
-            return
-        if self.random.random() < 0.5:
-            equal(client("COPY", key, other, "REPLACE"), int(bool(hash)))
-        elif hash:
-            equal(client("RENAME", key, other), "OK")
-            del self.hashes[key]
-        if hash:
-            self.hashes[other] = dict(hash)
-
-    def check(self, client: Client) -> None:
-        for key in self.keys:
-            hash = self.hashes.get(key, {})
-            equal(pairs(client("HGETALL", key)), hash, key)
-            equal(sorted(client("HKEYS", key)), sorted(hash))
-            equal(sorted(client("HVALS", key)), sorted(hash.values()))
-        equal(client("DBSIZE"), len(self.hashes))
-
-    # "del" is a word of the language.
-    def delete(self, client, key, hash):
-        equal(client(self.random.choice(("DEL", "UNLINK")), key), int(bool(hash)))
-        self.keep(key, {})
-
-
-setattr(Model, "del", Model.delete)
+    def check_key(self, client, key, hash):
+        equal(pairs(client("HGETALL", key)), hash, key)
+        equal(sorted(client("HKEYS", key)), sorted(hash))
+        equal(sorted(client("HVALS", key)), sorted(hash.values()))
 
 
 @test
 def every_command_against_a_dictionary_with_kills_in_between():
-    options = {"hash-max-listpack-entries": 32, "flush-interval-ms": 50}
-    for seed, partitions in ((1, 1), (2, 8)):
-        server = Server(partitions=partitions, **options)
-        model = Model(seed)
-        # Keys that share a slot, so that RENAME and COPY work over several partitions.
-        model.keys = [f"{{same}}{key}" for key in model.keys]
-        for round in range(scaled(6)):
-            with server.client() as client:
-                for _ in range(scaled(400)):
-                    model.step(client)
-                model.check(client)
-            if round % 2:
-                server.kill()
-                server.launch()
-                server.wait_ready()
-            else:
-                server.restart()
-            with server.client() as client:
-                model.check(client)
+    check_with_kills(Hashes, **{"hash-max-listpack-entries": 32})
 
 
 @test
 def uncommitted_changes_are_forgotten_and_committed_ones_are_not():
-    """The leader dies or hands over again and again; one writer, so that each answer is known."""
-    servers = nodes.cluster(3, **{"hash-max-listpack-entries": 32})
-    model = Model(3, keys=4)
-    for round in range(4):
-        leader = nodes.leader_of(servers)
-        follower = nodes.others(servers, leader)[0]
-        with follower.client() as client:
-            for _ in range(scaled(200)):
-                model.step(client)
-            model.check(client)
-        if round % 2:
-            with leader.client() as client:
-                client("CLUSTER", "TRANSFER", 0, nodes.node_id(follower))
-        else:
-            leader.kill()
-            nodes.leader_of(nodes.others(servers, leader))
-            leader.launch()
-            leader.wait_ready()
-        nodes.leader_of(servers)
-    with nodes.others(servers, nodes.leader_of(servers))[1].client() as client:
-        client("READONLY")
-        for key, hash in model.hashes.items():
-            equal(pairs(client("HGETALL", key)), hash)
+    check_with_failovers(Hashes, **{"hash-max-listpack-entries": 32})
 
 
 @test
@@ -199,18 +112,18 @@ def errors_change_nothing():
             ("HLEN", "string"), ("HSETNX", "string", "f", "v"), ("HVALS", "string"), ("GET", "h"), ("APPEND", "h", "x"),
             ("INCR", "h"), ("SETRANGE", "h", "1", "x"), ("LOCK", "h", "me", "1000"), ("SEQNEXT", "h"),
         ):  # fmt: skip
-            equal(refusal(client, *words), WRONG_TYPE, words)
-        equal(refusal(client, "HSET", "h", "f"), "ERR wrong number of arguments for 'hset' command")
-        equal(refusal(client, "HSET", "h", "f", "v", "g"), "ERR wrong number of arguments for 'hset' command")
-        equal(refusal(client, "HMSET", "h", "f", "v", "g"), "ERR wrong number of arguments for 'hmset' command")
-        equal(refusal(client, "HINCRBY", "h", "text", "1"), "ERR hash value is not an integer")
-        equal(refusal(client, "HINCRBY", "h", "most", "1"), "ERR increment or decrement would overflow")
-        equal(refusal(client, "HINCRBY", "h", "most", "x"), "ERR value is not an integer or out of range")
-        equal(refusal(client, "HINCRBYFLOAT", "h", "text", "1"), "ERR hash value is not a float")
-        equal(refusal(client, "HINCRBYFLOAT", "h", "most", "x"), "ERR value is not a valid float")
-        equal(refusal(client, "HSCAN", "h", "x"), "ERR invalid cursor")
-        equal(refusal(client, "HSCAN", "h", "0", "COUNT", "0"), "ERR syntax error")
-        equal(refusal(client, "HRANDFIELD", "h", "1", "VALUES"), "ERR syntax error")
+            equal(client.error(*words), WRONG_TYPE, words)
+        equal(client.error("HSET", "h", "f"), "ERR wrong number of arguments for 'hset' command")
+        equal(client.error("HSET", "h", "f", "v", "g"), "ERR wrong number of arguments for 'hset' command")
+        equal(client.error("HMSET", "h", "f", "v", "g"), "ERR wrong number of arguments for 'hmset' command")
+        equal(client.error("HINCRBY", "h", "text", "1"), "ERR hash value is not an integer")
+        equal(client.error("HINCRBY", "h", "most", "1"), "ERR increment or decrement would overflow")
+        equal(client.error("HINCRBY", "h", "most", "x"), "ERR value is not an integer or out of range")
+        equal(client.error("HINCRBYFLOAT", "h", "text", "1"), "ERR hash value is not a float")
+        equal(client.error("HINCRBYFLOAT", "h", "most", "x"), "ERR value is not a valid float")
+        equal(client.error("HSCAN", "h", "x"), "ERR invalid cursor")
+        equal(client.error("HSCAN", "h", "0", "COUNT", "0"), "ERR syntax error")
+        equal(client.error("HRANDFIELD", "h", "1", "VALUES"), "ERR syntax error")
         equal(pairs(client("HGETALL", "h")), {b"text": b"abc", b"most": b"%d" % (2**63 - 1)})
         equal(client("GET", "string"), b"x")
 
