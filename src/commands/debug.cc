@@ -169,10 +169,14 @@ struct Subcommand {
 };
 
 constexpr Subcommand kSubcommands[] = {
-    {"error", 3, Error},       {"help", 2, Help},
-    {"log", 3, Log},           {"object", 3, DebugObjectOfKey},
-    {"protocol", 3, Protocol}, {"reload", 2, Reload},
-    {"sleep", 3, Sleep},       {"set-active-expire", 3, SetActiveExpire},
+    {"error", 3, Error},
+    {"help", 2, Help},
+    {"log", 3, Log},
+    {"object", 3, DebugObjectOfKey},
+    {"protocol", 3, Protocol},
+    {"reload", 2, Reload},
+    {"sleep", 3, Sleep},
+    {"set-active-expire", 3, SetActiveExpire},
     {"set-disable-deny-scripts", 3, SetDisableDenyScripts},
 };
 

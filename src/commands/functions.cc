@@ -115,8 +115,7 @@ bool ParsePolicy(ExecContext& ctx, Policy* policy) {
   } else if (EqualsIgnoreCase(name, "flush")) {
     *policy = Policy::kFlush;
   } else {
-    ctx.Error(
-        "ERR Wrong restore policy given, value should be either FLUSH, APPEND or REPLACE.");
+    ctx.Error("ERR Wrong restore policy given, value should be either FLUSH, APPEND or REPLACE.");
     return false;
   }
   return true;
@@ -364,20 +363,19 @@ void WriteStats(const script::Libraries& libraries, const Running& running, resp
 // What this node runs, and what it knows.
 void FunctionStats(SessionContext& ctx) {
   const script::Libraries* libraries = &ctx.core.engine().scripting->libraries();
-  GatherReply<Running>(ctx, LongestOn,
-                       [libraries](std::vector<Running>& all, resp::Writer& reply) {
-                         Running longest;
-                         for (Running& one : all) {
-                           if (one && (!longest || one->duration_ms > longest->duration_ms)) {
-                             longest = std::move(one);
-                           }
-                         }
-                         if (longest && !longest->function) {
-                           reply.Error(engine::kBusy);
-                         } else {
-                           WriteStats(*libraries, longest, reply);
-                         }
-                       });
+  GatherReply<Running>(ctx, LongestOn, [libraries](std::vector<Running>& all, resp::Writer& reply) {
+    Running longest;
+    for (Running& one : all) {
+      if (one && (!longest || one->duration_ms > longest->duration_ms)) {
+        longest = std::move(one);
+      }
+    }
+    if (longest && !longest->function) {
+      reply.Error(engine::kBusy);
+    } else {
+      WriteStats(*libraries, longest, reply);
+    }
+  });
 }
 
 }  // namespace holdfast::commands

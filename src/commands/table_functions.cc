@@ -1,5 +1,5 @@
-// Rows of functions. Unlike in Redis, FUNCTION can't be queued by MULTI, since a transaction runs on
-// one partition, which isn't the one that has the libraries.
+// Rows of functions. Unlike in Redis, FUNCTION can't be queued by MULTI, since a transaction runs
+// on one partition, which isn't the one that has the libraries.
 #include "commands/handlers.h"
 #include "commands/key_specs.h"
 #include "commands/rows.h"
@@ -13,8 +13,7 @@ using engine::Command;
 using engine::kAclScripting;
 using engine::Route;
 
-constexpr std::string_view kChangeTips =
-    "request_policy:all_shards response_policy:all_succeeded";
+constexpr std::string_view kChangeTips = "request_policy:all_shards response_policy:all_succeeded";
 
 constexpr Command kFunctionSubcommands[] = {
     {.name = "delete",
@@ -158,7 +157,8 @@ constexpr std::string_view kFunctionHelp[] = {
     "    control how to handle existing libraries (default APPEND):",
     "    * FLUSH: delete all existing libraries.",
     "    * APPEND: appends the restored libraries to the existing libraries. On collision, abort.",
-    "    * REPLACE: appends the restored libraries to the existing libraries, On collision, replace "
+    "    * REPLACE: appends the restored libraries to the existing libraries, On collision, "
+    "replace "
     "the old",
     "      libraries with the new libraries (notice that even on this option there is a chance of "
     "failure",

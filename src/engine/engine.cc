@@ -259,7 +259,7 @@ Status Engine::LoadPartitions(std::vector<std::unique_ptr<storage::Store>> store
   for (std::thread& loader : loaders) loader.join();
   for (const Status& outcome : outcomes) RETURN_IF_ERROR(outcome);
   LogNotice("loaded {} records of {} partitions in {} ms",
-            std::accumulate(records.begin(), records.end(), uint64_t{0}), all_partitions(),
+            std::accumulate(records.begin(), records.end(), uint64_t{0}), partitions(),
             SystemClock()->MonotonicMs() - begin_ms);
   return Status::Ok();
 }

@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "engine/gate_waiters.h"
 #include "engine/script_run.h"
 
 namespace holdfast::engine {
@@ -14,41 +15,6 @@ namespace {
 
 // A batch above this is proposed as soon as its command is done instead of at the end of the turn.
 constexpr size_t kMaxBatchBytes = size_t{4} << 20;
-
-// A reply that waits away from its client.
-class RemoteReply final : public GateWaiter {
- public:
-  RemoteReply(PartitionHost* host, const ReplyAddress& address, std::string bytes, bool is_write)
-      : host_(host), address_(address), bytes_(std::move(bytes)), is_write_(is_write) {}
-
-  void OnGateOpen() override { host_->Deliver(address_, std::move(bytes_)); }
-  void OnGateLost(bool proposed) override {
-    std::string error = "-";
-    error += is_write_ && proposed ? kInDoubt : kTryAgain;
-    host_->Deliver(address_, error + "\r\n");
-  }
-
- private:
-  PartitionHost* host_;
-  ReplyAddress address_;
-  std::string bytes_;
-  bool is_write_;
-};
-
-// ExecContext::WhenCommitted's.
-class CommittedTasks final : public GateWaiter {
- public:
-  explicit CommittedTasks(std::vector<absl::AnyInvocable<void()>> tasks)
-      : tasks_(std::move(tasks)) {}
-
-  void OnGateOpen() override {
-    for (auto& task : tasks_) task();
-  }
-  void OnGateLost(bool) override {}
-
- private:
-  std::vector<absl::AnyInvocable<void()>> tasks_;
-};
 
 }  // namespace
 
@@ -532,9 +498,7 @@ void Partition::ProposeBatch() {
 }
 
 void Partition::TurnEnd() {
-  std::vector<std::unique_ptr<GateWaiter>> announcements;
-  announcements.swap(announcements_);
-  for (const auto& announcement : announcements) announcement->OnGateOpen();
+  for (const auto& waiter : std::exchange(announcements_, {})) waiter->OnGateOpen();
   ProposeBatch();
   if (round_used_) {
     round_used_ = false;

@@ -197,9 +197,9 @@ Status DecodePeerRequest(std::string_view bytes, PeerRequest* request) {
       !reader.ReadVarint(&request->epoch) || !reader.ReadByte(&type) || !reader.ReadByte(&flags) ||
       (flags & ~(kNoTouch | kResp3 | kHasFunctions)) != 0 ||
       !ReadFunctions(&reader, flags, &request->functions_revision) ||
-      !reader.ReadVarint(&waited_ms) ||
-      waited_ms > INT64_MAX || !ReadName(&reader, &request->address) ||
-      !ReadName(&reader, &request->name) || !ReadCommands(&reader, &request->commands) ||
+      !reader.ReadVarint(&waited_ms) || waited_ms > INT64_MAX ||
+      !ReadName(&reader, &request->address) || !ReadName(&reader, &request->name) ||
+      !ReadCommands(&reader, &request->commands) ||
       !ReadWatched(&reader, request->partition, &request->watched) || !reader.empty()) {
     return Bad("request");
   }

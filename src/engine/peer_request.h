@@ -48,9 +48,9 @@ struct PeerRequest {
   PeerRequestType type = PeerRequestType::kCommand;
   bool no_touch = false;
   int protocol = 2;
-  int64_t waited_ms = 0;  // a blocking command: how long it has waited elsewhere already
+  int64_t waited_ms = 0;            // a blocking command: how long it has waited elsewhere already
   uint64_t functions_revision = 0;  // see Caller
-  std::string address;    // of the client, for the slow log
+  std::string address;              // of the client, for the slow log
   std::string name;
   std::vector<PeerCommand> commands;  // kCommand: exactly one
   std::vector<WatchedKey> watched;    // the partition is the request's

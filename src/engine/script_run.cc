@@ -37,7 +37,7 @@ void Partition::SetBusy(bool busy) {
   script_->busy = busy;
   Core* core = host_->core();
   if (core == nullptr) return;
-  core->engine().NoteBusy(number_, !busy           ? std::string_view()
+  core->engine().NoteBusy(number_, !busy            ? std::string_view()
                                    : RunsFunction() ? kBusyFunction
                                                     : kBusy);
 }

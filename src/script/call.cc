@@ -161,11 +161,11 @@ void ScriptCalls::Publish(bool sharded, Args args, resp::Writer& writer) {
   engine::Core* core = context_.partition().host()->core();
   const engine::PubSub::Publication publication{sharded, args[1], args[2]};
   writer.Integer(core->pubsub().ReceiversOf(publication));
-  context_.WhenCommitted([core, sharded, channel = std::string(args[1]),
-                          message = std::string(args[2])] {
-    const engine::PubSub::Publication copy{sharded, channel, message};
-    (void)core->pubsub().Publish(copy, [] { return engine::PubSub::Done([](int64_t) {}); });
-  });
+  context_.WhenCommitted(
+      [core, sharded, channel = std::string(args[1]), message = std::string(args[2])] {
+        const engine::PubSub::Publication copy{sharded, channel, message};
+        (void)core->pubsub().Publish(copy, [] { return engine::PubSub::Done([](int64_t) {}); });
+      });
 }
 
 std::string_view ScriptCalls::RunSession(const Command& command, Args args, int protocol,

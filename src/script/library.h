@@ -31,7 +31,7 @@ struct Function {
 
 struct Library {
   std::string name;
-  std::string code;  // with its first line
+  std::string code;                 // with its first line
   std::vector<Function> functions;  // in the order of their registration
   bool operator==(const Library&) const = default;
 

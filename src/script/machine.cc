@@ -174,7 +174,8 @@ const char* Machine::Register(lua_State* lua, std::string_view name,
   if (!IsFunctionName(name)) return kBadFunctionName;
   for (const Registered& other : *registered_) {
     // Calls don't mind the case of names, so that only one of the two could be called.
-    if (EqualsIgnoreCase(other.function.name, name)) return "Function already exists in the library";
+    if (EqualsIgnoreCase(other.function.name, name))
+      return "Function already exists in the library";
   }
   const int reference = luaL_ref(lua, LUA_REGISTRYINDEX);
   Registered& added = registered_->emplace_back();

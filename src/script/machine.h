@@ -1,5 +1,5 @@
-// One Lua state with everything that a script finds in it, and the scripts and libraries that it has
-// compiled.
+// One Lua state with everything that a script finds in it, and the scripts and libraries that it
+// has compiled.
 //
 // The sandbox: what is global can't be changed, there is no io, no os but os.clock, no loading of
 // files or of bytecode, and nothing that a script leaves behind is found by the next one, except in

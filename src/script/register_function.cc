@@ -61,7 +61,8 @@ const char* TakeNamed(lua_State* lua, uint32_t* flags) {
     lua_replace(lua, kCallback);
   } else if (EqualsIgnoreCase(key, "flags")) {
     if (!lua_istable(lua, -1)) {
-      return "flags argument to redis.register_function must be a table representing function flags";
+      return "flags argument to redis.register_function must be a table representing function "
+             "flags";
     }
     if (!ReadFlags(lua, flags)) return "unknown flag given";
   } else {
@@ -120,8 +121,7 @@ int RegisterFunction(lua_State* lua) {
     return RaiseError(lua, "wrong number of arguments to redis.register_function");
   }
   uint32_t flags = 0;
-  const char* wrong =
-      count == 1 ? TakeNamedArguments(lua, &flags) : TakePositionalArguments(lua);
+  const char* wrong = count == 1 ? TakeNamedArguments(lua, &flags) : TakePositionalArguments(lua);
   if (wrong == nullptr) {
     const std::string_view name = ArgumentText(lua, kName);
     const bool described = !lua_isnil(lua, kDescription);

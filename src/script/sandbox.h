@@ -15,10 +15,10 @@ void OpenSandbox(lua_State* lua, int* globals, int* library_globals);
 // Each pushes a new table with the functions of a library.
 void PushRedisApi(lua_State* lua);  // redis_api.cc
 // The `redis` of a library that is being loaded.
-void PushLibraryApi(lua_State* lua);         // redis_api.cc
-int RegisterFunction(lua_State* lua);        // register_function.cc
-void PushCmsgpack(lua_State* lua);  // cmsgpack.cc
-void PushStruct(lua_State* lua);    // struct_pack.cc
+void PushLibraryApi(lua_State* lua);   // redis_api.cc
+int RegisterFunction(lua_State* lua);  // register_function.cc
+void PushCmsgpack(lua_State* lua);     // cmsgpack.cc
+void PushStruct(lua_State* lua);       // struct_pack.cc
 // Has cjson, the table at the top, keep to the limit of memory.
 void GuardJson(lua_State* lua);  // json.cc
 // Into the table at the top: string.find and what else takes patterns.

@@ -30,7 +30,8 @@ std::string ParseFlags(std::string_view list, uint32_t* flags) {
     // In this case only, unlike those of functions.
     const auto named = [name](const NamedFlag& known) { return known.name == name; };
     const auto* known = std::find_if(std::begin(kNamedFlags), std::end(kNamedFlags), named);
-    if (known == std::end(kNamedFlags)) return "Unexpected flag in script shebang: " + std::string(name);
+    if (known == std::end(kNamedFlags))
+      return "Unexpected flag in script shebang: " + std::string(name);
     *flags |= known->flag;
   }
   return {};

@@ -1,5 +1,5 @@
-// Libraries of functions: their first line, their record, FUNCTION DUMP's payload, and their code in
-// a machine.
+// Libraries of functions: their first line, their record, FUNCTION DUMP's payload, and their code
+// in a machine.
 #include "script/library.h"
 
 #include <doctest/doctest.h>
@@ -183,8 +183,7 @@ redis.register_function('math', function() return _G.math.floor(1.5) end))");
         "script: keys, on @user_function:2.\r\n");
   CHECK(l.Call(1) == "+OK\r\n");
   CHECK(l.host.called == "get");
-  CHECK(l.Call(2).find("user_function:4: Attempt to modify a readonly table") !=
-        std::string::npos);
+  CHECK(l.Call(2).find("user_function:4: Attempt to modify a readonly table") != std::string::npos);
   CHECK(l.Call(3).find("attempt to call field 'register_function' (a nil value)") !=
         std::string::npos);
   CHECK(l.Call(4).find("redis.register_function can only be called on FUNCTION LOAD command") !=

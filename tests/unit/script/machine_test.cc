@@ -329,8 +329,9 @@ TEST_CASE("what cjson writes is within the limit of memory, too") {
   CHECK(f.Run("cjson.encode_sparse_array(true, 2, 10) return cjson.encode({[1e9] = 1})") ==
         "$16\r\n{\"1000000000\":1}\r\n");
   CHECK(f.Run("return #cjson.encode({string.rep('x', 1e6)})") == ":1000004\r\n");
-  CHECK(f.Error("cjson.encode()") == "ERR user_script:1: bad argument #1 to 'encode' (expected 1 "
-                                     "argument)");
+  CHECK(f.Error("cjson.encode()") ==
+        "ERR user_script:1: bad argument #1 to 'encode' (expected 1 "
+        "argument)");
 }
 
 TEST_CASE("sorting can be interrupted, and sorts") {
@@ -344,7 +345,8 @@ TEST_CASE("sorting can be interrupted, and sorts") {
   CHECK(f.Error("local t = {1, 'x'} table.sort(t)").starts_with("ERR attempt to compare"));
   CHECK(f.Error("table.sort(string)") == "ERR Attempt to modify a readonly table");
   f.host.points = 0;
-  const std::string fill = "local t = {} for i = 1, 20000 do t[i] = (i * 7919) % 20011 end return 1";
+  const std::string fill =
+      "local t = {} for i = 1, 20000 do t[i] = (i * 7919) % 20011 end return 1";
   CHECK(f.Run(fill) == ":1\r\n");
   // Enough to fill the table, not to sort it.
   f.host.points_allowed = f.host.points + 50;
