@@ -8,7 +8,9 @@
 #include "commands/deferred.h"
 #include "commands/handlers.h"
 #include "commands/server_handlers.h"
+#include "engine/engine.h"
 #include "engine/gather.h"
+#include "script/scripting.h"
 
 namespace holdfast::commands {
 namespace {
@@ -37,6 +39,8 @@ constexpr std::string_view kHelp[] = {
     "SET-ACTIVE-EXPIRE <0|1>",
     "    Setting it to 0 disables expiring keys in background when they are not",
     "    accessed. Setting it to 1 reenables it.",
+    "SET-DISABLE-DENY-SCRIPTS <0|1>",
+    "    Setting it to 1 lets scripts call DEBUG PROTOCOL and DEBUG SLEEP.",
     "SLEEP <seconds>",
     "    Answer after <seconds>. Decimals allowed. Other clients are served meanwhile.",
     "HELP",
@@ -70,6 +74,13 @@ void SetActiveExpire(SessionContext& ctx) {
   int64_t on;
   if (!ctx.ParseInt(2, &on)) return;
   OnAllCores(ctx, [on](Core& core) { core.set_active_expire(on != 0); });
+}
+
+void SetDisableDenyScripts(SessionContext& ctx) {
+  int64_t on;
+  if (!ctx.ParseInt(2, &on)) return;
+  ctx.core.engine().scripting->allow_debug.store(on != 0);
+  ctx.reply.Ok();
 }
 
 void Reload(SessionContext& ctx) {
@@ -158,10 +169,15 @@ struct Subcommand {
 };
 
 constexpr Subcommand kSubcommands[] = {
-    {"error", 3, Error},       {"help", 2, Help},
-    {"log", 3, Log},           {"object", 3, DebugObjectOfKey},
-    {"protocol", 3, Protocol}, {"reload", 2, Reload},
-    {"sleep", 3, Sleep},       {"set-active-expire", 3, SetActiveExpire},
+    {"error", 3, Error},
+    {"help", 2, Help},
+    {"log", 3, Log},
+    {"object", 3, DebugObjectOfKey},
+    {"protocol", 3, Protocol},
+    {"reload", 2, Reload},
+    {"sleep", 3, Sleep},
+    {"set-active-expire", 3, SetActiveExpire},
+    {"set-disable-deny-scripts", 3, SetDisableDenyScripts},
 };
 
 }  // namespace

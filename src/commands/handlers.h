@@ -151,6 +151,17 @@ void EvalRo(engine::ExecContext& ctx);
 void Evalsha(engine::ExecContext& ctx);
 void EvalshaRo(engine::ExecContext& ctx);
 void ScriptKill(engine::ExecContext& ctx);
+void Fcall(engine::ExecContext& ctx);
+void FcallRo(engine::ExecContext& ctx);
+void FunctionDump(engine::ExecContext& ctx);
+void FunctionKill(engine::ExecContext& ctx);
+void FunctionList(engine::ExecContext& ctx);
+// On the meta partition: what changes libraries. Answer [revision, reply]; see
+// script::Scripting::Change.
+void ApplyFunctionDelete(engine::ExecContext& ctx);
+void ApplyFunctionFlush(engine::ExecContext& ctx);
+void ApplyFunctionLoad(engine::ExecContext& ctx);
+void ApplyFunctionRestore(engine::ExecContext& ctx);
 
 // sequences.cc
 void Seqcreate(engine::ExecContext& ctx);

@@ -118,14 +118,15 @@ void WriteScriptMemory(const script::Scripting& scripting, std::string* out) {
   Add(out, "used_memory_lua_human:{}", HumanBytes(lua));
   Add(out, "used_memory_scripts_eval:{}", scripts);
   Add(out, "number_of_cached_scripts:{}", scripting.cache().scripts());
-  Add(out, "number_of_functions:0");
-  Add(out, "number_of_libraries:0");
+  Add(out, "number_of_functions:{}", scripting.libraries().functions());
+  Add(out, "number_of_libraries:{}", scripting.libraries().count());
   Add(out, "used_memory_vm_functions:0");
   Add(out, "used_memory_vm_total:{}", lua);
   Add(out, "used_memory_vm_total_human:{}", HumanBytes(lua));
-  Add(out, "used_memory_functions:0");
-  Add(out, "used_memory_scripts:{}", scripts);
-  Add(out, "used_memory_scripts_human:{}", HumanBytes(scripts));
+  const uint64_t functions = scripting.libraries().bytes();
+  Add(out, "used_memory_functions:{}", functions);
+  Add(out, "used_memory_scripts:{}", scripts + functions);
+  Add(out, "used_memory_scripts_human:{}", HumanBytes(scripts + functions));
 }
 
 }  // namespace

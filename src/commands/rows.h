@@ -16,6 +16,7 @@ std::span<const engine::Command> KeyRows();          // table_keys.cc: keys of a
 std::span<const engine::Command> ListRows();         // table_lists.cc
 std::span<const engine::Command> PubsubRows();       // table_pubsub.cc
 std::span<const engine::Command> ScriptingRows();    // table_scripting.cc
+std::span<const engine::Command> FunctionRows();     // table_functions.cc
 std::span<const engine::Command> ServerRows();       // table_server.cc
 std::span<const engine::Command> SetRows();          // table_sets.cc
 std::span<const engine::Command> SortedSetRows();    // table_sorted_sets.cc

@@ -43,9 +43,19 @@ std::string_view ForwardEvalsha(engine::Core& core, const engine::Command** comm
   return ScriptingOf(core).ForwardSha(core, name, command, args);
 }
 
-void ScriptKill(ExecContext& ctx) {
+void Fcall(ExecContext& ctx) {
+  ScriptingOf(*ctx.partition().host()->core()).RunFunction(ctx, /*read_only=*/false);
+}
+
+void FcallRo(ExecContext& ctx) {
+  ScriptingOf(*ctx.partition().host()->core()).RunFunction(ctx, /*read_only=*/true);
+}
+
+namespace {
+
+void Kill(ExecContext& ctx, bool function) {
   using Killed = engine::Partition::ScriptKilled;
-  switch (ctx.partition().KillScript()) {
+  switch (ctx.partition().KillScript(function)) {
     case Killed::kKilled:
       ctx.reply.Ok();
       return;
@@ -58,8 +68,17 @@ void ScriptKill(ExecContext& ctx) {
     case Killed::kNoScript:
       ctx.Error("NOTBUSY No scripts in execution right now.");
       return;
+    case Killed::kOtherKind:
+      ctx.Error(function ? engine::kBusy : engine::kBusyFunction);
+      return;
   }
 }
+
+}  // namespace
+
+void ScriptKill(ExecContext& ctx) { Kill(ctx, /*function=*/false); }
+
+void FunctionKill(ExecContext& ctx) { Kill(ctx, /*function=*/true); }
 
 void ScriptDebug(SessionContext& ctx) {
   const std::string_view mode = ctx.args[2];

@@ -110,6 +110,8 @@ void ScriptDebug(engine::SessionContext& ctx);
 void ScriptExists(engine::SessionContext& ctx);
 void ScriptFlush(engine::SessionContext& ctx);
 void ScriptLoad(engine::SessionContext& ctx);
+void FunctionChange(engine::SessionContext& ctx);
+void FunctionStats(engine::SessionContext& ctx);
 
 // server.cc
 void Bgsave(engine::SessionContext& ctx);

@@ -12,12 +12,14 @@ namespace {
 
 // Monitors see the commands of a transaction when they run, and EXEC behind them.
 void ShowTransaction(SessionContext& ctx) {
-  if (!ctx.client.multi_failed) {
-    for (const engine::QueuedCommand& queued : ctx.client.queued) {
-      engine::FeedMonitors(&ctx.client, *queued.command, queued.args.args());
+  const engine::Client& client = ctx.client;
+  if (!client.multi_failed) {
+    for (const engine::QueuedCommand& queued : client.queued) {
+      engine::FeedMonitors(&ctx.core, client.db, client.address, *queued.command,
+                           queued.args.args());
     }
   }
-  engine::FeedMonitors(&ctx.client, ctx.command, ctx.args);
+  engine::FeedMonitors(&ctx.core, client.db, client.address, ctx.command, ctx.args);
 }
 
 }  // namespace

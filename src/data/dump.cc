@@ -282,25 +282,44 @@ std::string EncodeDump(const Object& object) {
     out.reserve(object.value_size() + 20);
     AppendRdbString(&out, object.value());
   }
-  out.push_back(static_cast<char>(kDumpVersion & 0xff));
-  out.push_back(static_cast<char>(kDumpVersion >> 8));
-  AppendFixed64(&out, Crc64(0, out));
+  AppendDumpFooter(&out);
   return out;
 }
 
 Status DecodeDump(std::string_view payload, DumpedValue* dumped) {
-  const Status wrong = Status::InvalidArgument("DUMP payload version or checksum are wrong");
-  if (payload.size() < kFooterBytes) return wrong;
-  const size_t body = payload.size() - kFooterBytes;
-  const auto version = static_cast<uint16_t>(static_cast<uint8_t>(payload[body]) |
-                                             static_cast<uint8_t>(payload[body + 1]) << 8);
-  if (version > kMaxDumpVersion) return wrong;
-  if (LoadFixed64(payload.data() + body + 2) != Crc64(0, payload.substr(0, body + 2))) return wrong;
-
-  ByteReader in(payload.substr(0, body));
+  std::string_view body;
+  RETURN_IF_ERROR(CheckDumpFooter(payload, &body));
+  ByteReader in(body);
   DumpedValue value;
   if (!ReadDumped(&in, &value) || !in.empty()) return BadFormat();
   *dumped = std::move(value);
+  return Status::Ok();
+}
+
+void AppendDumpString(std::string* out, std::string_view value) { AppendRdbString(out, value); }
+
+bool TakeDumpString(std::string_view* in, std::string* value) {
+  ByteReader reader(*in);
+  if (!ReadRdbString(&reader, value)) return false;
+  *in = reader.rest();
+  return true;
+}
+
+void AppendDumpFooter(std::string* out) {
+  out->push_back(static_cast<char>(kDumpVersion & 0xff));
+  out->push_back(static_cast<char>(kDumpVersion >> 8));
+  AppendFixed64(out, Crc64(0, *out));
+}
+
+Status CheckDumpFooter(std::string_view payload, std::string_view* body) {
+  const Status wrong = Status::InvalidArgument("DUMP payload version or checksum are wrong");
+  if (payload.size() < kFooterBytes) return wrong;
+  const size_t size = payload.size() - kFooterBytes;
+  const auto version = static_cast<uint16_t>(static_cast<uint8_t>(payload[size]) |
+                                             static_cast<uint8_t>(payload[size + 1]) << 8);
+  if (version > kMaxDumpVersion) return wrong;
+  if (LoadFixed64(payload.data() + size + 2) != Crc64(0, payload.substr(0, size + 2))) return wrong;
+  *body = payload.substr(0, size);
   return Status::Ok();
 }
 

@@ -55,4 +55,14 @@ struct DumpedValue {
 // "DUMP payload version or checksum are wrong" or "Bad data format".
 Status DecodeDump(std::string_view payload, DumpedValue* dumped);
 
+// ---- Parts, for payloads that hold something else (FUNCTION DUMP).
+
+// Appends an RDB string; takes one from the front of `in`, false when there is none.
+void AppendDumpString(std::string* out, std::string_view value);
+[[nodiscard]] bool TakeDumpString(std::string_view* in, std::string* value);
+// Appends the version and the checksum of everything before.
+void AppendDumpFooter(std::string* out);
+// Checks them and gives what stands before; the first of DecodeDump's errors.
+Status CheckDumpFooter(std::string_view payload, std::string_view* body);
+
 }  // namespace holdfast::data

@@ -17,7 +17,7 @@ ExecContext::ExecContext(Partition* partition, const Command& the_command, Args 
       caller(the_caller),
       reply(*writer),
       partition_(partition),
-      now_ms_(partition->host_->NowMs()),
+      now_ms_(the_caller.now_ms != 0 ? the_caller.now_ms : partition->host_->NowMs()),
       access_clock_(Partition::AccessClockAt(begin_ns)) {}
 
 const Config& ExecContext::config() const { return partition_->host_->config(); }
@@ -208,6 +208,7 @@ void ExecContext::RunInside(const Command& inner, Args inner_args, uint32_t db, 
   Caller inside = caller;
   inside.in_transaction = inside.in_script = true;
   inside.protocol = protocol;
+  inside.now_ms = now_ms_;
   Partition::Outcome outcome;
   partition_->Run({&inner, inner_args, db}, inside, {}, out, &outcome);
   CHECK(!outcome.blocked);

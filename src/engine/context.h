@@ -6,11 +6,14 @@
 // committed (DESIGN.md §2 rules 2 and 3). Loop thread of the owning core only.
 #pragma once
 
+#include <absl/functional/any_invocable.h>
+
 #include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "data/keyspace.h"
@@ -34,6 +37,11 @@ struct Caller {
   bool unconfirmed = false;     // a read may be answered by one who was the leader (`reads: local`)
   uint64_t waits_index = 0;     // what a retried request for copies waits for
   int64_t waited_ms = 0;        // how long a blocking command has waited elsewhere already
+  // Function libraries have to be as new as this revision of the meta partition: what the node that
+  // the client talks to had. 0: it is this node.
+  uint64_t functions_revision = 0;
+  int64_t now_ms = 0;  // inside of a script: when that began, as ExecContext::now_ms; 0: now
+  bool error_counted = false;  // the reply's error is in the statistics already
   // Of the client, for the slow log; valid while the command runs.
   std::string_view address;
   std::string_view name;
@@ -173,6 +181,11 @@ class ExecContext {
   // `protocol`. REQUIRES: nothing of it is refused by WhyRefused.
   void RunInside(const Command& inner, Args inner_args, uint32_t db, int protocol,
                  std::string* out);
+  // The error that this one answers is that of an inner one, and counted as such.
+  void ErrorIsCounted() { error_counted_ = true; }
+  // `task` runs when what the request has done is committed, or, when it did nothing, as soon as it
+  // is over; behind those of earlier calls. Never, when its effects are lost.
+  void WhenCommitted(absl::AnyInvocable<void()> task) { committed_.push_back(std::move(task)); }
   // Why a command with these flags can't be taken now; empty when it can. May evict keys.
   std::string_view WhyRefused(uint32_t flags);
 
@@ -211,6 +224,8 @@ class ExecContext {
   bool emitted_ = false;
   bool needs_leader_ = false;
   bool blocked_ = false;
+  bool error_counted_ = false;
+  std::vector<absl::AnyInvocable<void()>> committed_;
   std::vector<std::string> blocked_keys_;
   Wait wait_;
   uint64_t blocked_index_ = 0;

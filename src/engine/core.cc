@@ -192,7 +192,7 @@ void Core::CommandDone(const Request& request, const Caller& caller, int64_t ns,
   if (config_.latency_tracking) stats.latency.Add(static_cast<uint64_t>(ns));
   if (!reply.empty() && reply[0] == '-') {
     ++stats.failed;
-    stats_.CountError(reply.substr(1, reply.find('\r') - 1));
+    if (!caller.error_counted) stats_.CountError(reply.substr(1, reply.find('\r') - 1));
   }
   const int64_t us = ns / 1000;
   if (config_.latency_monitor_threshold_ms > 0 &&

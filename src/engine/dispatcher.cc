@@ -247,6 +247,33 @@ bool MustWaitForReads(const Client& client, const Command& command) {
   return command.route != Route::kSession || command.name == "exec" || command.name == "watch";
 }
 
+// Redis answers nothing while a script takes long. Here a command is refused when its partition is
+// busy, which the partition itself does; one that is queued, when that can be told; and one that
+// touches no key when nothing of the keyspace is served, as it always is with one partition.
+std::string_view WhyBusy(const Client& client, const Command& command, Args args, bool queued) {
+  const Engine& engine = client.core->engine();
+  const uint32_t busy = engine.busy_partitions();
+  if (busy == 0 || command.has(kAllowBusy)) return {};
+  if (busy == engine.partitions()) {
+    return queued || command.route == Route::kSession ? engine.WhyBusy(0) : std::string_view();
+  }
+  if (!queued || (command.route != Route::kKeys && command.route != Route::kSpread)) return {};
+  std::vector<int> positions;
+  if (!FindKeys(command, args, &positions)) return {};
+  const int64_t partition = PartitionOfKeys(client, args, positions);
+  return partition < 0 ? std::string_view() : engine.WhyBusy(static_cast<uint32_t>(partition));
+}
+
+void RefuseAsBusy(Client* client, const Command& command, std::string_view busy) {
+  if (!command.parent.empty() || command.name != "exec") {
+    Reject(client, &command, busy);
+    return;
+  }
+  ResetTransaction(client);
+  UnwatchAll(client);
+  Reject(client, &command, "EXECABORT Transaction discarded because of: " + std::string(busy));
+}
+
 // CLIENT REPLY SKIP covers exactly one request.
 void AfterRequest(Client* client) {
   if (client->reply_mode == ReplyMode::kSkipThis) client->reply_mode = ReplyMode::kOn;
@@ -297,11 +324,19 @@ Dispatched Dispatch(Client* client, Args args) {
     AfterRequest(client);
     return Dispatched::kDone;
   }
+  const bool queued = client->in_multi && !RunsInsideMulti(*command);
+  if (const std::string_view busy = WhyBusy(*client, *command, args, queued); !busy.empty()) {
+    RefuseAsBusy(client, *command, busy);
+    AfterRequest(client);
+    return Dispatched::kDone;
+  }
   client->last_command = command;
   ++client->commands;
-  const bool queued = client->in_multi && !RunsInsideMulti(*command);
   // What is queued is shown when EXEC runs it, and EXEC behind it.
-  const bool shows_itself = queued || (client->in_multi && command->name == "exec");
+  const bool watched = core->engine().monitors.load(std::memory_order_relaxed) > 0;
+  const bool early = ShowsItselfEarly(*command) && !queued;
+  const bool shows_itself = early || queued || (client->in_multi && command->name == "exec");
+  if (watched && early) FeedMonitors(core, client->db, client->address, *command, args);
   if (queued) {
     Queue(client, *command, args);
   } else if (command->route == Route::kSession) {
@@ -311,7 +346,7 @@ Dispatched Dispatch(Client* client, Args args) {
   }
   // After the command, as in Redis: RESET in MONITOR isn't shown to the one who sent it.
   if (!shows_itself && core->engine().monitors.load(std::memory_order_relaxed) > 0) {
-    FeedMonitors(client, *command, args);
+    FeedMonitors(core, client->db, client->address, *command, args);
   }
   AfterRequest(client);
   return Dispatched::kDone;
@@ -472,6 +507,9 @@ void RouteTransaction(Client* client, std::shared_ptr<TransactionRequest> transa
     // What it needs and isn't here may be known there: the error is then that node's to give.
     const Command* sent = queued.command;
     if (sent->forward != nullptr) (void)sent->forward(*home, &sent, &queued.args);
+    if ((sent->acl & kAclScripting) != 0) {
+      routed->request.functions_revision = home->engine().functions_revision.load();
+    }
     routed->request.commands.push_back({sent, transaction->dbs[i], std::move(queued.args)});
   }
   routed->request.watched = transaction->watched;
@@ -537,6 +575,7 @@ void RunTransaction(Client* client, const Command& exec) {
     ReplyRefused(client, result.refusal);
   } else if (result.executed) {
     ReplyTransaction(client, *transaction, partition, &result, std::move(replies));
+    WaitForAnnouncement(client, partition, result);
   } else {
     ReplyAborted(client, partition, &result);
   }

@@ -34,7 +34,9 @@ void UnwatchAll(Client* client);
 // The client is gone: takes its blocked request out of the line.
 void CancelBlocked(Client* client);
 
-// Sends the command to every client in MONITOR.
-void FeedMonitors(Client* client, const Command& command, Args args);
+// Sends the command to every client in MONITOR; `who`: the client's address, or "lua" for a script.
+void FeedMonitors(Core* core, uint32_t db, std::string_view who, const Command& command, Args args);
+// Monitors see it when it begins, before the commands that it calls: EVAL and its kin.
+bool ShowsItselfEarly(const Command& command);
 
 }  // namespace holdfast::engine

@@ -132,8 +132,8 @@ Status Engine::Enter(const ClusterEntry& entry,
 }
 
 std::string Engine::StorePath(uint32_t partition) const {
-  return in_cluster() && partition == meta_partition() ? directory_->meta_path()
-                                                       : directory_->partition_path(partition);
+  return partition == meta_partition() ? directory_->meta_path()
+                                       : directory_->partition_path(partition);
 }
 
 Status Engine::OpenLogs() {
@@ -215,6 +215,7 @@ Status Engine::LoadPartition(Core* core, uint32_t number, std::unique_ptr<storag
         number + 1 == partitions() ? kSlots - 1 : FirstSlotOf(number + 1) - 1);
   } else {
     options.last_slot = kSlots - 1;
+    options.evictable = false;
   }
   options.host = core;
   options.applied_index = restored.applied.index;
@@ -262,7 +263,7 @@ Status Engine::LoadPartitions(std::vector<std::unique_ptr<storage::Store>> store
   for (std::thread& loader : loaders) loader.join();
   for (const Status& outcome : outcomes) RETURN_IF_ERROR(outcome);
   LogNotice("loaded {} records of {} partitions in {} ms",
-            std::accumulate(records.begin(), records.end(), uint64_t{0}), all_partitions(),
+            std::accumulate(records.begin(), records.end(), uint64_t{0}), partitions(),
             SystemClock()->MonotonicMs() - begin_ms);
   return Status::Ok();
 }
@@ -287,6 +288,18 @@ void Engine::CoreReady() {
 void Engine::NoteStanding(uint32_t partition, uint64_t leader, bool leads) {
   standings_[partition].leader.store(leader);
   standings_[partition].leads.store(leads);
+}
+
+void Engine::NoteBusy(uint32_t partition, std::string_view why) {
+  if (partition == meta_partition()) return;
+  const char* now = why.empty() ? nullptr : why.data();
+  const char* before = standings_[partition].busy.exchange(now);
+  if ((before == nullptr) == (now == nullptr)) return;
+  if (now != nullptr) {
+    busy_partitions_.fetch_add(1);
+  } else {
+    busy_partitions_.fetch_sub(1);
+  }
 }
 
 void Engine::RequestShutdown() {

@@ -95,12 +95,13 @@ class Engine {
   // Partitions of the keyspace.
   uint32_t partitions() const { return identity_.partitions; }
   bool in_cluster() const { return identity_.cluster_id != 0; }
-  // The partition of the meta group comes behind those of the keyspace; it is there in a cluster.
   // Has new objects, on every core, keep to the limits of this configuration. Any thread.
   void SetEncodingLimits(const Config& config);
+  // The partition of the meta group comes behind those of the keyspace. A node that is alone has
+  // it, too: it keeps what belongs to no slot, and becomes the cluster's when the node founds one.
   uint32_t meta_partition() const { return identity_.partitions; }
   // With it.
-  uint32_t all_partitions() const { return partitions() + (in_cluster() ? 1 : 0); }
+  uint32_t all_partitions() const { return partitions() + 1; }
   uint32_t cores() const { return static_cast<uint32_t>(cores_.size()); }
   Core& core(uint32_t number) { return *cores_[number]; }
   const storage::Identity& identity() const { return identity_; }
@@ -121,6 +122,16 @@ class Engine {
   // This node leads it and executes commands.
   bool Leads(uint32_t partition) const { return standings_[partition].leads.load(); }
   void NoteStanding(uint32_t partition, uint64_t leader, bool leads);
+  // Why a partition that is led here takes no commands: the error that says what it is busy with,
+  // one of engine/errors.h; empty when it isn't. Written by the partition's core.
+  std::string_view WhyBusy(uint32_t partition) const {
+    const char* why = standings_[partition].busy.load();
+    return why == nullptr ? std::string_view() : std::string_view(why);
+  }
+  // How many partitions of the keyspace are.
+  uint32_t busy_partitions() const { return busy_partitions_.load(std::memory_order_relaxed); }
+  // `why`: empty, or a text that is never freed and ends with a zero.
+  void NoteBusy(uint32_t partition, std::string_view why);
   uint64_t NextSlowId() { return next_slow_id_.fetch_add(1); }
   uint64_t NextClientId() { return next_client_id_.fetch_add(1) + 1; }
   // Connected clients of all cores; Admit counts one more, unless there are `limit` already.
@@ -133,6 +144,9 @@ class Engine {
   // is compared with.
   uint64_t UsedMemory(const Core& asking) const;
   int64_t start_monotonic_ms() const { return start_monotonic_ms_; }
+  // Up to which revision of the meta partition this node's function libraries are what was
+  // committed; see script/libraries.h.
+  std::atomic<uint64_t> functions_revision{0};
   std::atomic<int64_t> monitors{0};  // clients in MONITOR, all cores
   std::atomic<int64_t> blocked_clients{0};
   std::atomic<int64_t> last_save_s{0};    // unix time of the last flush to LevelDB
@@ -174,12 +188,14 @@ class Engine {
   struct PartitionStanding {
     std::atomic<uint64_t> leader{0};
     std::atomic<bool> leads{false};
+    std::atomic<const char*> busy{nullptr};
   };
 
   const Config config_;
   data::EncodingLimits encoding_limits_;
   const CommandTable* const table_;
   std::vector<PartitionStanding> standings_;  // by partition; made before any core runs
+  std::atomic<uint32_t> busy_partitions_{0};
   storage::Identity identity_;
   std::string directory_path_;
   std::unique_ptr<storage::DataDirectory> directory_;

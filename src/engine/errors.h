@@ -30,6 +30,8 @@ inline constexpr std::string_view kTooLargeToForward =
     "ERR the request or its reply is too large to be forwarded to another node";
 inline constexpr std::string_view kBusy =
     "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.";
+inline constexpr std::string_view kBusyFunction =
+    "BUSY Redis is busy running a script. You can only call FUNCTION KILL or SHUTDOWN NOSAVE.";
 inline constexpr std::string_view kUnblocked = "UNBLOCKED client unblocked via CLIENT UNBLOCK";
 inline constexpr std::string_view kFenced = "FENCED a higher fencing token has written this key";
 inline constexpr std::string_view kNotOwner = "NOTOWNER the lock is held by another owner";

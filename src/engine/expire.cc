@@ -133,7 +133,7 @@ bool Partition::OverMaxmemory() const {
 }
 
 size_t Partition::Evict(size_t max_keys) {
-  if (!ready() || script_suspended() ||
+  if (!ready() || script_suspended() || !evictable_ ||
       host_->config().maxmemory_policy == MaxmemoryPolicy::kNoEviction)
     return 0;
   size_t evicted = 0;

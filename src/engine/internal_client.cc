@@ -6,6 +6,7 @@
 #include "engine/core.h"
 #include "engine/dispatcher.h"
 #include "engine/engine.h"
+#include "engine/gather.h"
 
 namespace holdfast::engine {
 
@@ -23,11 +24,23 @@ void InternalClient::Call(const std::vector<std::string>& args,
   Run();
 }
 
+void InternalClient::CallOn(uint32_t partition, const Command& command,
+                            const std::vector<std::string>& args,
+                            absl::AnyInvocable<void(const resp::Reply&)> done) {
+  CHECK(command.data != nullptr && ArityFits(command, args.size()));
+  calls_.push_back({args, std::move(done), &command, partition});
+  Run();
+}
+
 void InternalClient::Run() {
   while (waiting == 0 && started_ < calls_.size()) {
-    const std::vector<std::string>& words = calls_[started_].args;
-    const std::vector<std::string_view> args(words.begin(), words.end());
-    if (Dispatch(this, args) == Dispatched::kTryLater) return;
+    const PendingCall& call = calls_[started_];
+    const std::vector<std::string_view> args(call.args.begin(), call.args.end());
+    if (call.command != nullptr) {
+      RunOn(this, *call.command, args, call.partition);
+    } else if (Dispatch(this, args) == Dispatched::kTryLater) {
+      return;
+    }
     ++started_;
   }
   MarkDirty();

@@ -22,6 +22,9 @@ class InternalClient final : public Client {
   // Runs the command; `done` gets its reply, later or at once. Calls are answered in their order.
   void Call(const std::vector<std::string>& args,
             absl::AnyInvocable<void(const resp::Reply&)> done);
+  // The same on a partition, with the command's data handler, whatever its route is.
+  void CallOn(uint32_t partition, const Command& command, const std::vector<std::string>& args,
+              absl::AnyInvocable<void(const resp::Reply&)> done);
   // Calls without an answer yet.
   size_t pending() const { return calls_.size(); }
 
@@ -36,6 +39,9 @@ class InternalClient final : public Client {
   struct PendingCall {
     std::vector<std::string> args;
     absl::AnyInvocable<void(const resp::Reply&)> done;
+    // Not null: of CallOn.
+    const Command* command = nullptr;
+    uint32_t partition = 0;
   };
   // Hands calls to the dispatcher until one has to wait.
   void Run();

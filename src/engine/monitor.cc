@@ -23,9 +23,10 @@ void Show(Core* core, std::string_view line) {
   }
 }
 
-std::string MakeLine(const Client& client, const Command& command, Args args, int64_t now_us) {
-  std::string line = fmt::format("+{}.{:06} [{} {}]", now_us / 1'000'000, now_us % 1'000'000,
-                                 client.db, client.address);
+std::string MakeLine(uint32_t db, std::string_view who, const Command& command, Args args,
+                     int64_t now_us) {
+  std::string line =
+      fmt::format("+{}.{:06} [{} {}]", now_us / 1'000'000, now_us % 1'000'000, db, who);
   for (size_t i = 0; i < args.size(); ++i) {
     line += ' ';
     AppendQuoted(IsSecret(command, args, i) ? kRedacted : args[i], &line);
@@ -36,18 +37,22 @@ std::string MakeLine(const Client& client, const Command& command, Args args, in
 
 }  // namespace
 
-void FeedMonitors(Client* client, const Command& command, Args args) {
-  // Administrative commands are too telling to be shown.
-  if (command.has(kAdmin) || command.has(kSkipMonitor)) return;
-  Core* core = client->core;
+void FeedMonitors(Core* core, uint32_t db, std::string_view who, const Command& command,
+                  Args args) {
+  // Administrative commands are too telling to be shown. Scripts are shown all the same.
+  if (command.has(kAdmin) || (command.has(kSkipMonitor) && !ShowsItselfEarly(command))) return;
   Engine* engine = &core->engine();
   const auto line =
-      std::make_shared<const std::string>(MakeLine(*client, command, args, core->clock().WallUs()));
+      std::make_shared<const std::string>(MakeLine(db, who, command, args, core->clock().WallUs()));
   Show(core, *line);
   for (uint32_t i = 0; i < engine->cores(); ++i) {
     if (i == core->number()) continue;
     core->Post(i, [engine, i, line] { Show(&engine->core(i), *line); });
   }
+}
+
+bool ShowsItselfEarly(const Command& command) {
+  return command.has(kSkipMonitor) && (command.acl & kAclScripting) != 0;
 }
 
 }  // namespace holdfast::engine

@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "engine/gate_waiters.h"
 #include "engine/script_run.h"
 
 namespace holdfast::engine {
@@ -15,32 +16,13 @@ namespace {
 // A batch above this is proposed as soon as its command is done instead of at the end of the turn.
 constexpr size_t kMaxBatchBytes = size_t{4} << 20;
 
-// A reply that waits away from its client.
-class RemoteReply final : public GateWaiter {
- public:
-  RemoteReply(PartitionHost* host, const ReplyAddress& address, std::string bytes, bool is_write)
-      : host_(host), address_(address), bytes_(std::move(bytes)), is_write_(is_write) {}
-
-  void OnGateOpen() override { host_->Deliver(address_, std::move(bytes_)); }
-  void OnGateLost(bool proposed) override {
-    std::string error = "-";
-    error += is_write_ && proposed ? kInDoubt : kTryAgain;
-    host_->Deliver(address_, error + "\r\n");
-  }
-
- private:
-  PartitionHost* host_;
-  ReplyAddress address_;
-  std::string bytes_;
-  bool is_write_;
-};
-
 }  // namespace
 
 Partition::Partition(Options options)
     : number_(options.number),
       first_slot_(options.first_slot),
       last_slot_(options.last_slot),
+      evictable_(options.evictable),
       host_(options.host),
       new_keyspace_(std::move(options.new_keyspace)),
       keyspace_(std::move(options.keyspace)),
@@ -63,15 +45,17 @@ void Partition::Attach(replica::Replica* replica) {
 }
 
 void Partition::Observe(CommitObserver* observer) {
-  observer_ = observer;
-  observer_->OnReplaced(*keyspace_);
+  observers_.push_back(observer);
+  observer->OnReplaced(*keyspace_);
 }
 
 // ---- Executing
 
 std::string_view Partition::WhyRefused(uint32_t flags) {
   if (!ready()) return kTryAgain;
-  if (script_ != nullptr && RefusesAsBusy(flags)) return kBusy;
+  if (script_ != nullptr && RefusesAsBusy(flags)) {
+    return RunsFunction() ? kBusyFunction : kBusy;
+  }
   if ((flags & kWrite) == 0) return {};
   if (host_->DiskIsFull()) return kDiskFull;
   if ((flags & kDenyOom) != 0 && !EnsureMemory()) return kOutOfMemory;
@@ -89,6 +73,7 @@ void Partition::Run(const Request& request, const Caller& caller, const ReplyAdd
   request.command->data(context);
   outcome->index = std::max(outcome->index, context.gate_index());
   outcome->wrote |= context.emitted();
+  for (auto& task : context.committed_) outcome->committed.push_back(std::move(task));
   if (context.blocked()) {
     CHECK(out->size() == begin);
     outcome->blocked = true;
@@ -122,6 +107,9 @@ void Partition::Run(const Request& request, const Caller& caller, const ReplyAdd
     host_->NeedsTurnEnd(this);
     return;
   }
+  // A session command's part that runs here is counted with the whole of it.
+  if (request.command->route == Route::kSession) return;
+  effective.error_counted = context.error_counted_;
   host_->CommandDone(request, effective, host_->clock().MonotonicNs() - begin_ns,
                      std::string_view(*out).substr(begin));
 }
@@ -132,7 +120,7 @@ void Partition::UseRound() {
   host_->NeedsTurnEnd(this);
 }
 
-ExecResult Partition::Finish(const Outcome& outcome, bool unconfirmed) {
+ExecResult Partition::Finish(Outcome& outcome, bool unconfirmed) {
   ExecResult result;
   result.is_write = outcome.wrote;
   result.blocked = outcome.blocked;
@@ -143,6 +131,18 @@ ExecResult Partition::Finish(const Outcome& outcome, bool unconfirmed) {
     UseRound();
   }
   ServeReadyKeys();
+  if (!outcome.committed.empty()) {
+    // Its index alone: what a read announces needs no proof that this node still leads.
+    result.announces = true;
+    auto tasks = std::make_unique<CommittedTasks>(std::move(outcome.committed));
+    if (result.AnnounceGate().index > commit_index_) {
+      WaitAt(result.AnnounceGate(), std::move(tasks));
+    } else {
+      // Not in the middle of the reply, but before any reply leaves.
+      announcements_.push_back(std::move(tasks));
+      host_->NeedsTurnEnd(this);
+    }
+  }
   if (batch_.size() > kMaxBatchBytes) ProposeBatch();
   return result;
 }
@@ -152,7 +152,9 @@ ExecResult Partition::Execute(const Request& request, const Caller& caller,
   const std::string_view refusal = WhyRefused(request.command->flags);
   if (!refusal.empty()) {
     resp::Writer(out, caller.protocol).Error(refusal);
-    host_->CommandRejected(*request.command, refusal);
+    if (request.command->route != Route::kSession) {
+      host_->CommandRejected(*request.command, refusal);
+    }
     return {};
   }
   if (RunsScript(*request.command)) {
@@ -435,7 +437,7 @@ void Partition::ServeReadyKey(uint32_t db, const std::string& key) {
     if (context.blocked()) {
       return context.wait_.in_line == InLine::kInTurn ? Served::kInTurn : Served::kTogether;
     }
-    Outcome outcome{context.gate_index(), context.emitted(), false};
+    Outcome outcome{context.gate_index(), context.emitted(), false, {}};
     host_->CommandDone({request.command, request.args.args(), caller.db}, caller,
                        host_->clock().MonotonicNs() - begin_ns, reply);
     const ExecResult result = Finish(outcome);
@@ -492,6 +494,7 @@ void Partition::ProposeBatch() {
 }
 
 void Partition::TurnEnd() {
+  for (const auto& waiter : std::exchange(announcements_, {})) waiter->OnGateOpen();
   ProposeBatch();
   if (round_used_) {
     round_used_ = false;
@@ -539,7 +542,7 @@ void Partition::TakeCommitted() {
       const Status status = keyspace_->ApplyPayload(*entry.payload);
       if (!status.ok()) Fatal("a committed entry can't be applied: " + status.message());
     }
-    if (observer_ != nullptr) observer_->OnCommitted(*entry.payload);
+    for (CommitObserver* observer : observers_) observer->OnCommitted(*entry.payload);
     job.bytes += entry.payload->size();
     job.payloads.push_back(entry.payload);
     job.positions.push_back({entry.index, entry.term});
@@ -685,7 +688,7 @@ std::unique_ptr<data::Keyspace> Partition::Replace(std::unique_ptr<data::Keyspac
   watches_ = txn::WatchTable();
   touched_ = TouchedKeys();
   all_touched_ = 0;
-  if (observer_ != nullptr) observer_->OnReplaced(*keyspace_);
+  for (CommitObserver* observer : observers_) observer->OnReplaced(*keyspace_);
   return keyspace;
 }
 

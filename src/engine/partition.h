@@ -126,6 +126,14 @@ struct ExecResult {
   std::string_view refusal;  // why the transaction was not even looked at; empty when it was
   bool blocked = false;      // the reply comes later, to the address
   bool suspended = false;    // a script takes long: the reply comes later; see WhenScriptEnds
+  bool announces = false;    // there are tasks of ExecContext::WhenCommitted
+
+  // What those tasks wait for.
+  Gate AnnounceGate() const {
+    Gate announce;
+    announce.index = gate.index;
+    return announce;
+  }
 };
 
 class Partition : public replica::StateMachine {
@@ -142,13 +150,14 @@ class Partition : public replica::StateMachine {
     // Read rounds begin here: above those of every earlier process.
     uint64_t first_round = 1;
     uint64_t seed = 0;
+    bool evictable = true;  // its keys are clients' data, which may go when memory is full
   };
   explicit Partition(Options options);
   ~Partition() override;
 
   // REQUIRES: before anything else is called; `replica` outlives the partition's use.
   void Attach(replica::Replica* replica);
-  // Before the core runs. OnReplaced follows at once.
+  // Before the core runs; any number of observers. OnReplaced follows at once.
   void Observe(CommitObserver* observer);
 
   uint32_t number() const { return number_; }
@@ -199,10 +208,20 @@ class Partition : public replica::StateMachine {
   void RunBehindScript(absl::AnyInvocable<void()> task);
   // Called by a script every now and then. Not empty: it has to end with this error.
   std::string_view ScriptPoint();
+  // The same, and lets others run in any case: for a script that waits for something.
+  std::string_view AwaitInScript();
   // Called once after ContinueLater.
   void ContinueScript();
-  enum class ScriptKilled : uint8_t { kNoScript, kHasWritten, kKilled };
-  ScriptKilled KillScript();
+  enum class ScriptKilled : uint8_t { kNoScript, kHasWritten, kOtherKind, kKilled };
+  // `function`: ends only FCALL; else only EVAL.
+  ScriptKilled KillScript(bool function);
+  // What a function that takes long was called with, and for how long it has run.
+  struct RunningScript {
+    bool function = false;
+    std::vector<std::string> request;
+    int64_t duration_ms = 0;
+  };
+  std::optional<RunningScript> FindRunningScript() const;
   // Ends a suspended script and forgets its effects. With `answer` it and what waits behind it are
   // told. REQUIRES: the partition doesn't lead any more, or the core ends.
   void AbandonScript(bool answer);
@@ -293,11 +312,12 @@ class Partition : public replica::StateMachine {
     uint64_t index = 0;  // the last entry that a reply depends on
     bool wrote = false;
     bool blocked = false;
+    std::vector<absl::AnyInvocable<void()>> committed;  // ExecContext::WhenCommitted
   };
   // Runs one command, without admission checks, and adds to `outcome`.
   void Run(const Request& request, const Caller& caller, const ReplyAddress& address,
            std::string* out, Outcome* outcome);
-  ExecResult Finish(const Outcome& outcome, bool unconfirmed = false);
+  ExecResult Finish(Outcome& outcome, bool unconfirmed = false);
   // The command runs a script.
   static bool RunsScript(const Command& command);
   struct ScriptRun;
@@ -305,6 +325,8 @@ class Partition : public replica::StateMachine {
                          std::vector<std::string>* replies);
   bool script_suspended() const;
   bool RefusesAsBusy(uint32_t flags) const;
+  void SetBusy(bool busy);
+  bool RunsFunction() const;
   void HoldEffects();
   void ReleaseEffects();
   void EndScript(const ExecResult& result);
@@ -362,11 +384,12 @@ class Partition : public replica::StateMachine {
   const uint32_t number_;
   const uint16_t first_slot_;
   const uint16_t last_slot_;
+  const bool evictable_;
   PartitionHost* const host_;
   const std::function<std::unique_ptr<data::Keyspace>()> new_keyspace_;
   std::unique_ptr<data::Keyspace> keyspace_;
   replica::Replica* replica_ = nullptr;
-  CommitObserver* observer_ = nullptr;
+  std::vector<CommitObserver*> observers_;
   HybridLogicalClock revisions_;
   Rng rng_;
 
@@ -395,6 +418,8 @@ class Partition : public replica::StateMachine {
   uint64_t all_touched_ = 0;  // the last entry that touched whole databases
   GateQueue gates_;
   std::vector<GateQueue::Item> open_gates_;
+  // Of requests that are committed; they run at the end of the turn.
+  std::vector<std::unique_ptr<GateWaiter>> announcements_;
   txn::WatchTable watches_;
   BlockedRequests blocked_;
   FollowerReads follower_reads_;

@@ -12,6 +12,7 @@ namespace {
 constexpr uint8_t kVersion = 1;
 constexpr uint8_t kNoTouch = 1;
 constexpr uint8_t kResp3 = 2;
+constexpr uint8_t kHasFunctions = 4;
 constexpr uint8_t kExecuted = 1;
 constexpr uint8_t kRefused = 2;
 
@@ -54,6 +55,11 @@ bool ReadName(ByteReader* reader, std::string* name) {
   if (!reader->ReadLengthPrefixed(&bytes) || bytes.size() > kMaxPeerNameBytes) return false;
   name->assign(bytes);
   return true;
+}
+
+bool ReadFunctions(ByteReader* reader, uint8_t flags, uint64_t* revision) {
+  *revision = 0;
+  return (flags & kHasFunctions) == 0 || (reader->ReadVarint(revision) && *revision != 0);
 }
 
 bool ReadCommands(ByteReader* reader, std::vector<PeerCommand>* commands) {
@@ -125,6 +131,7 @@ Caller PeerRequest::MakeCaller() const {
   caller.protocol = protocol;
   caller.no_touch = no_touch;
   caller.waited_ms = waited_ms;
+  caller.functions_revision = functions_revision;
   caller.address = address;
   caller.name = name;
   return caller;
@@ -157,8 +164,11 @@ std::string EncodePeerRequest(const PeerRequest& request) {
   AppendVarint(&out, request.partition);
   AppendVarint(&out, request.epoch);
   out.push_back(static_cast<char>(request.type));
-  out.push_back(
-      static_cast<char>((request.no_touch ? kNoTouch : 0) | (request.protocol == 3 ? kResp3 : 0)));
+  const bool has_functions = request.functions_revision != 0;
+  out.push_back(static_cast<char>((request.no_touch ? kNoTouch : 0) |
+                                  (request.protocol == 3 ? kResp3 : 0) |
+                                  (has_functions ? kHasFunctions : 0)));
+  if (has_functions) AppendVarint(&out, request.functions_revision);
   AppendVarint(&out, static_cast<uint64_t>(request.waited_ms));
   AppendLengthPrefixed(&out, std::string_view(request.address).substr(0, kMaxPeerNameBytes));
   AppendLengthPrefixed(&out, std::string_view(request.name).substr(0, kMaxPeerNameBytes));
@@ -185,9 +195,11 @@ Status DecodePeerRequest(std::string_view bytes, PeerRequest* request) {
   uint64_t waited_ms;
   if (!reader.ReadVarint(&request->id) || !ReadPartition(&reader, &request->partition) ||
       !reader.ReadVarint(&request->epoch) || !reader.ReadByte(&type) || !reader.ReadByte(&flags) ||
-      (flags & ~(kNoTouch | kResp3)) != 0 || !reader.ReadVarint(&waited_ms) ||
-      waited_ms > INT64_MAX || !ReadName(&reader, &request->address) ||
-      !ReadName(&reader, &request->name) || !ReadCommands(&reader, &request->commands) ||
+      (flags & ~(kNoTouch | kResp3 | kHasFunctions)) != 0 ||
+      !ReadFunctions(&reader, flags, &request->functions_revision) ||
+      !reader.ReadVarint(&waited_ms) || waited_ms > INT64_MAX ||
+      !ReadName(&reader, &request->address) || !ReadName(&reader, &request->name) ||
+      !ReadCommands(&reader, &request->commands) ||
       !ReadWatched(&reader, request->partition, &request->watched) || !reader.empty()) {
     return Bad("request");
   }

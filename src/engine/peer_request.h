@@ -1,9 +1,9 @@
 // A client's request on its way to the core or node that leads its partition, and what comes back.
 // Between nodes they are the items kRequest, kReply and kCancel of a peer link (replica/frame.h):
 //
-//   request: u8 version (1), varint id, partition, epoch, u8 type, u8 flags (1: NO-TOUCH, 2:
-//   RESP3),
-//            varint milliseconds waited, address, name,
+//   request: u8 version (1), varint id, partition, epoch, u8 type,
+//            u8 flags (1: NO-TOUCH, 2: RESP3, 4: a revision of the function libraries follows),
+//            [varint that revision, not 0], varint milliseconds waited, address, name,
 //            varint count, then for each command: varint db, varint argc, its arguments,
 //            varint count, then for each watched key: varint db, key, varint revision
 //   reply:   u8 version (1), varint id, u8 outcome, u8 flags (1: executed, 2: refused), error,
@@ -48,8 +48,9 @@ struct PeerRequest {
   PeerRequestType type = PeerRequestType::kCommand;
   bool no_touch = false;
   int protocol = 2;
-  int64_t waited_ms = 0;  // a blocking command: how long it has waited elsewhere already
-  std::string address;    // of the client, for the slow log
+  int64_t waited_ms = 0;            // a blocking command: how long it has waited elsewhere already
+  uint64_t functions_revision = 0;  // see Caller
+  std::string address;              // of the client, for the slow log
   std::string name;
   std::vector<PeerCommand> commands;  // kCommand: exactly one
   std::vector<WatchedKey> watched;    // the partition is the request's

@@ -173,6 +173,21 @@ int64_t PubSub::Deliver(const Publication& publication) {
   return receivers;
 }
 
+int64_t PubSub::ReceiversOf(const Publication& publication) const {
+  int64_t receivers = 0;
+  const auto count = [&receivers](const Clients& clients) {
+    for (const Client* client : clients) receivers += client->closing ? 0 : 1;
+  };
+  const NameTable& channels = Table(ChannelKind(publication));
+  const auto it = channels.find(publication.channel);
+  if (it != channels.end()) count(it->second);
+  if (publication.sharded) return receivers;
+  for (const auto& [pattern, clients] : Table(SubscriptionKind::kPattern)) {
+    if (GlobMatch(pattern, publication.channel)) count(clients);
+  }
+  return receivers;
+}
+
 void PubSub::Push(Client* client, std::string_view bytes) {
   for (AfterReply* keeping = keeping_; keeping != nullptr; keeping = keeping->outer_) {
     if (keeping->client_ != client) continue;

@@ -102,6 +102,8 @@ class PubSub {
   // ---- What is listened to on this core.
   size_t names(SubscriptionKind kind) const { return Table(kind).size(); }
   size_t SubscribersOf(SubscriptionKind kind, std::string_view name) const;
+  // Receivers of a message among this core's clients.
+  int64_t ReceiversOf(const Publication& publication) const;
   void ForEachName(SubscriptionKind kind, absl::FunctionRef<void(std::string_view)> visit) const;
   // False: nobody on this core listens to that. Counts are raised before a subscription is
   // answered, so that a message published after the answer is never missed. Any thread.

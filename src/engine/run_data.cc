@@ -87,7 +87,35 @@ void WaitForScript(Client* client, Partition* partition) {
       });
 }
 
+class Announced final : public GateWaiter {
+ public:
+  Announced(Core* home, uint64_t client) : home_(home), client_(client) {}
+
+  void OnGateOpen() override {
+    Client* owner = home_->FindClient(client_);
+    if (owner == nullptr) return;
+    if (--owner->waiting == 0) home_->ResumeLater(owner);
+  }
+  void OnGateLost(bool) override { OnGateOpen(); }
+
+ private:
+  Core* const home_;
+  const uint64_t client_;
+};
+
 }  // namespace
+
+void WaitForAnnouncement(Client* client, Partition* partition, const ExecResult& result) {
+  if (!result.announces) return;
+  ++client->waiting;
+  Core* core = client->core;
+  auto waiter = std::make_unique<Announced>(core, client->id);
+  if (!partition->IsOpen(result.AnnounceGate())) {
+    partition->WaitAt(result.AnnounceGate(), std::move(waiter));
+  } else {
+    core->Post(core->number(), [waiter = std::move(waiter)] { waiter->OnGateOpen(); });
+  }
+}
 
 // Here and at once, when the partition is led on this core and nothing of it is under way; here,
 // when it is a read that its client lets a follower answer; else the router knows.
@@ -112,6 +140,7 @@ void RunOn(Client* client, const Command& command, Args args, uint32_t number) {
       return;
     }
     FinishReply(client, partition, result);
+    WaitForAnnouncement(client, partition, result);
     return;
   }
   const Command* sent = &command;
@@ -140,6 +169,9 @@ void RunOn(Client* client, const Command& command, Args args, uint32_t number) {
     return;
   }
   std::unique_ptr<Routed> routed = MakeRouted(*client, number, PeerRequestType::kCommand);
+  if ((sent->acl & kAclScripting) != 0) {
+    routed->request.functions_revision = core->engine().functions_revision.load();
+  }
   routed->request.commands.push_back({sent, client->db, std::move(sent_args)});
   routed->is_write = command.may_write();
   routed->blocking = may_block;
@@ -149,10 +181,10 @@ void RunOn(Client* client, const Command& command, Args args, uint32_t number) {
 
 namespace {
 
-// CLUSTER's: on the meta partition, or on the one that the arguments name.
+// On the meta partition, or on the one that the arguments name.
 void RunOnNamedPartition(Client* client, const Command& command, Args args) {
   const Engine& engine = client->core->engine();
-  if (!engine.in_cluster()) {
+  if (!engine.in_cluster() && command.parent == "cluster") {
     Reject(client, &command, kNoCluster);
     return;
   }

@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "engine/core.h"
+#include "engine/engine.h"
 #include "engine/errors.h"
 
 namespace holdfast::engine {
@@ -26,6 +27,31 @@ bool Partition::HoldsRequests() const { return script_suspended() && !script_->b
 
 bool Partition::RefusesAsBusy(uint32_t flags) const {
   return script_suspended() && !script_->fiber.inside() && (flags & kAllowBusy) == 0;
+}
+
+bool Partition::RunsFunction() const {
+  return script_->requests[script_->current].command->name.starts_with("fcall");
+}
+
+void Partition::SetBusy(bool busy) {
+  script_->busy = busy;
+  Core* core = host_->core();
+  if (core == nullptr) return;
+  core->engine().NoteBusy(number_, !busy            ? std::string_view()
+                                   : RunsFunction() ? kBusyFunction
+                                                    : kBusy);
+}
+
+std::optional<Partition::RunningScript> Partition::FindRunningScript() const {
+  if (!script_suspended()) return std::nullopt;
+  const ScriptRun& run = *script_;
+  RunningScript running;
+  running.function = RunsFunction();
+  for (const std::string_view arg : run.requests[run.current].args) {
+    running.request.emplace_back(arg);
+  }
+  running.duration_ms = (host_->clock().MonotonicNs() - run.began_ns) / 1'000'000;
+  return running;
 }
 
 ExecResult Partition::StartScript(std::span<const Request> requests, const Caller& caller,
@@ -51,6 +77,7 @@ ExecResult Partition::StartScript(std::span<const Request> requests, const Calle
   run.slice_end_ns = run.began_ns + kFirstSliceNs;
   const bool over = run.fiber.Run([this, &run] {
     for (size_t i = 0; i < run.requests.size(); ++i) {
+      run.current = i;
       Run(run.requests[i], run.caller, {}, &run.replies[i], &run.outcome);
     }
   });
@@ -109,6 +136,12 @@ std::string_view Partition::ScriptPoint() {
   return run.end_reason;
 }
 
+std::string_view Partition::AwaitInScript() {
+  CHECK(script_ != nullptr && script_->fiber.inside());
+  if (script_->end_reason.empty()) script_->fiber.Pause();
+  return script_->end_reason;
+}
+
 void Partition::WhenScriptEnds(WhenScriptEnded done) {
   CHECK(script_suspended() && !script_->done);
   script_->done = std::move(done);
@@ -138,7 +171,7 @@ void Partition::ContinueScript() {
   const int64_t now_ns = host_->clock().MonotonicNs();
   const int64_t threshold_ns = host_->config().busy_reply_threshold_ms * 1'000'000;
   if (!run.busy && now_ns - run.began_ns >= threshold_ns) {
-    run.busy = true;
+    SetBusy(true);
     ServeBehindScript();
   }
   const Core* core = host_->core();
@@ -151,6 +184,7 @@ void Partition::ContinueScript() {
     return;
   }
   run.suspended = false;
+  SetBusy(false);
   ReleaseEffects();
   const ExecResult result = Finish(run.outcome, run.caller.unconfirmed);
   EndScript(result);
@@ -172,6 +206,7 @@ void Partition::AbandonScript(bool answer) {
   while (!run.fiber.Resume()) {
   }
   run.suspended = false;
+  SetBusy(false);
   if (!answer) {
     run.done = nullptr;
     run.behind.clear();
@@ -183,11 +218,12 @@ void Partition::AbandonScript(bool answer) {
   EndScript(lost);
 }
 
-Partition::ScriptKilled Partition::KillScript() {
+Partition::ScriptKilled Partition::KillScript(bool function) {
   if (!script_suspended()) return ScriptKilled::kNoScript;
   // Only a script's own effects are in the batch while it is suspended.
   if (!batch_.empty()) return ScriptKilled::kHasWritten;
-  script_->end_reason = "Script killed by user with SCRIPT KILL.";
+  if (RunsFunction() != function) return ScriptKilled::kOtherKind;
+  script_->end_reason = "Script killed by user with SCRIPT KILL...";  // Redis's words for both
   return ScriptKilled::kKilled;
 }
 

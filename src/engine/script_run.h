@@ -45,6 +45,7 @@ struct Partition::ScriptRun {
   int64_t began_ns = 0;
   int64_t slice_end_ns = 0;
   size_t batch_begin = 0;  // where its effects begin in the open batch
+  size_t current = 0;      // of requests, the one that runs
   bool suspended = false;
   bool busy = false;            // for longer than busy-reply-threshold
   std::string_view end_reason;  // not empty: it has to end with this error

@@ -2,10 +2,13 @@
 
 #include "base/numbers.h"
 #include "engine/core.h"
+#include "engine/dispatcher.h"
 #include "engine/engine.h"
 #include "engine/errors.h"
 #include "engine/partition.h"
+#include "engine/session_context.h"
 #include "resp/writer.h"
+#include "script/scripting.h"
 
 namespace holdfast::script {
 namespace {
@@ -14,12 +17,19 @@ using engine::Args;
 using engine::Command;
 using engine::Route;
 
+// Of one script, until its effects are committed.
+constexpr size_t kMaxPublishedBytes = size_t{64} << 20;
+
 constexpr std::string_view kNotAllowed = "This Redis command is not allowed from script";
 constexpr std::string_view kNotLocal =
     "Script attempted to access a non local key in a cluster node";
 
 const engine::CommandTable& TableOf(engine::ExecContext& context) {
   return context.partition().host()->core()->engine().commands();
+}
+
+Scripting& ScriptingOf(engine::ExecContext& context) {
+  return *context.partition().host()->core()->engine().scripting;
 }
 
 }  // namespace
@@ -80,7 +90,8 @@ bool ScriptCalls::IsHere(const Command& command, Args args) {
 }
 
 std::string_view ScriptCalls::Judge(const Command& command, Args args) {
-  if (command.has(engine::kNoscript) || command.route == Route::kMeta ||
+  const bool debugs = command.name == "debug" && ScriptingOf(context_).allow_debug.load();
+  if ((command.has(engine::kNoscript) && !debugs) || command.route == Route::kMeta ||
       command.route == Route::kPartition) {
     return kNotAllowed;
   }
@@ -89,7 +100,10 @@ std::string_view ScriptCalls::Judge(const Command& command, Args args) {
   }
   if (command.has(engine::kWrite)) {
     const std::string_view refusal = context_.WhyRefused(engine::kWrite);
-    if (!refusal.empty()) return refusal;
+    if (!refusal.empty()) {
+      refusal_ = "-" + std::string(refusal);
+      return refusal_;
+    }
     if (out_of_memory_ && !wrote_ && command.has(engine::kDenyOom)) {
       return "-OOM command not allowed when used memory > 'maxmemory'.";
     }
@@ -97,18 +111,61 @@ std::string_view ScriptCalls::Judge(const Command& command, Args args) {
   return IsHere(command, args) ? std::string_view() : kNotLocal;
 }
 
+std::string_view ScriptCalls::Refuse(const Command* command, std::string_view why) {
+  engine::PartitionHost* host = context_.partition().host();
+  // As it is shown: with its code.
+  std::string text(why.starts_with('-') ? why.substr(1) : why);
+  if (!why.starts_with('-') || text.find(' ') == std::string::npos) text.insert(0, "ERR ");
+  if (command != nullptr) {
+    host->CommandRejected(*command, text);
+  } else {
+    host->stats()->CountError(text);
+  }
+  return why;
+}
+
 std::string_view ScriptCalls::Call(Args args, int protocol, std::string* reply) {
   const Command* command = Find(args);
-  if (command == nullptr) return "Unknown Redis command called from script";
+  if (command == nullptr) return Refuse(nullptr, "Unknown Redis command called from script");
   if (!ArityFits(*command, args.size())) {
-    return "Wrong number of args calling Redis command from script";
+    return Refuse(command, "Wrong number of args calling Redis command from script");
   }
   const std::string_view refusal = Judge(*command, args);
-  if (!refusal.empty()) return refusal;
-  if (command->route == Route::kSession) return RunSession(*command, args, protocol, reply);
+  if (!refusal.empty()) return Refuse(command, refusal);
+  Monitor(*command, args);
+  if (command->route == Route::kSession) {
+    const size_t begin = reply->size();
+    const std::string_view refused = RunSession(*command, args, protocol, reply);
+    if (!refused.empty()) return Refuse(command, refused);
+    context_.partition().host()->CommandDone({command, args, db_}, context_.caller, 0,
+                                             std::string_view(*reply).substr(begin));
+    return {};
+  }
   wrote_ |= command->has(engine::kWrite);
   context_.RunInside(*command, args, db_, protocol, reply);
   return {};
+}
+
+void ScriptCalls::Monitor(const Command& command, Args args) {
+  engine::Core* core = context_.partition().host()->core();
+  if (core->engine().monitors.load(std::memory_order_relaxed) == 0) return;
+  engine::FeedMonitors(core, db_, "lua", command, args);
+}
+
+void ScriptCalls::Publish(bool sharded, Args args, resp::Writer& writer) {
+  published_bytes_ += args[1].size() + args[2].size();
+  if (published_bytes_ > kMaxPublishedBytes) {
+    writer.Error("ERR the script publishes too much");
+    return;
+  }
+  engine::Core* core = context_.partition().host()->core();
+  const engine::PubSub::Publication publication{sharded, args[1], args[2]};
+  writer.Integer(core->pubsub().ReceiversOf(publication));
+  context_.WhenCommitted(
+      [core, sharded, channel = std::string(args[1]), message = std::string(args[2])] {
+        const engine::PubSub::Publication copy{sharded, channel, message};
+        (void)core->pubsub().Publish(copy, [] { return engine::PubSub::Done([](int64_t) {}); });
+      });
 }
 
 std::string_view ScriptCalls::RunSession(const Command& command, Args args, int protocol,
@@ -132,6 +189,8 @@ std::string_view ScriptCalls::RunSession(const Command& command, Args args, int 
     } else {
       writer.Simple("PONG");
     }
+  } else if (command.name == "publish" || command.name == "spublish") {
+    Publish(command.name == "spublish", args, writer);
   } else if (command.name == "echo") {
     writer.Bulk(args[1]);
   } else if (command.name == "time") {
@@ -139,11 +198,30 @@ std::string_view ScriptCalls::RunSession(const Command& command, Args args, int 
     writer.Array(2);
     writer.BulkInteger(us / 1'000'000);
     writer.BulkInteger(us % 1'000'000);
-  } else {
+  } else if (command.name != "debug" || !RunDebug(command, args, writer)) {
     // The others look at a connection, or wait for other cores.
     return kNotAllowed;
   }
   return {};
+}
+
+bool ScriptCalls::RunDebug(const Command& command, Args args, resp::Writer& writer) {
+  engine::Core* core = context_.partition().host()->core();
+  if (args.size() == 3 && EqualsIgnoreCase(args[1], "protocol")) {
+    engine::SessionContext session(ScriptingOf(context_).ClientOf(*core), command, args, &writer);
+    command.session(session);
+    return true;
+  }
+  double seconds;
+  if (args.size() != 3 || !EqualsIgnoreCase(args[1], "sleep") || !ParseDouble(args[2], &seconds) ||
+      !(seconds >= 0 && seconds <= 60)) {
+    return false;
+  }
+  const int64_t until_ms = core->clock().MonotonicMs() + static_cast<int64_t>(seconds * 1000);
+  while (core->clock().MonotonicMs() <= until_ms && context_.partition().AwaitInScript().empty()) {
+  }
+  writer.Ok();
+  return true;
 }
 
 std::string_view ScriptCalls::Interrupt() { return context_.partition().ScriptPoint(); }

@@ -2,6 +2,7 @@
 // Loop thread of the partition's core only.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -28,6 +29,8 @@ class ScriptCalls final : public ScriptHost {
  private:
   // The row of a request, a subcommand's where there is one; nullptr when there is none.
   const engine::Command* Find(engine::Args args) const;
+  // Counts a refusal, of no command if it is null, and gives `why` back.
+  std::string_view Refuse(const engine::Command* command, std::string_view why);
   // Why this command of the script is refused; empty when it isn't.
   std::string_view Judge(const engine::Command& command, engine::Args args);
   // Whether all that the command is about is in this partition.
@@ -36,13 +39,22 @@ class ScriptCalls final : public ScriptHost {
   std::string_view RunSession(const engine::Command& command, engine::Args args, int protocol,
                               std::string* reply);
 
+  // The parts of DEBUG that tests want scripts to call; false: none of them.
+  bool RunDebug(const engine::Command& command, engine::Args args, resp::Writer& writer);
+  // Shows the command to clients in MONITOR.
+  void Monitor(const engine::Command& command, engine::Args args);
+  // PUBLISH and SPUBLISH: sent when the script's effects are committed.
+  void Publish(bool sharded, engine::Args args, resp::Writer& writer);
+
   engine::ExecContext& context_;
   const uint32_t flags_;
   const bool read_only_;
   uint32_t db_;  // SELECT inside of a script is the script's own
   bool wrote_ = false;
+  size_t published_bytes_ = 0;
   bool out_of_memory_ = false;  // when the script began
   std::vector<int> positions_;
+  std::string refusal_;  // the last one that isn't a constant
 };
 
 }  // namespace holdfast::script

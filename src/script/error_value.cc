@@ -27,9 +27,9 @@ int HandleError(lua_State* lua) {
   lua_Debug where;
   bool found = lua_getstack(lua, 1, &where) != 0;
   if (found) lua_getinfo(lua, "Sl", &where);
-  // What a function of the library raises is blamed on its caller.
-  if (found && *where.what == 'C') {
-    found = lua_getstack(lua, 2, &where) != 0;
+  // What a function of the library raises, or one that it calls, is blamed on its caller.
+  for (int level = 2; found && *where.what == 'C' && level <= 3; ++level) {
+    found = lua_getstack(lua, level, &where) != 0;
     if (found) lua_getinfo(lua, "Sl", &where);
   }
   if (!lua_istable(lua, 1)) {

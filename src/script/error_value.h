@@ -7,6 +7,9 @@
 
 namespace holdfast::script {
 
+// The field of an error that is in the statistics already, as Redis calls it.
+inline constexpr const char* kCountedError = "ignore_error_stats_update";
+
 // Pushes {err = …}. "-CODE text" as in a reply becomes "CODE text", "-text" without a blank and
 // any text without the dash get the code ERR.
 void PushError(lua_State* lua, std::string_view text);

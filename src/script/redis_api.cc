@@ -70,19 +70,23 @@ bool CallCommand(lua_State* lua) {
   std::string_view refusal = TakeArgs(lua, machine);
   std::string& reply = machine->call_reply();
   reply.clear();
-  if (refusal.empty()) {
+  const bool asked = refusal.empty();
+  if (asked) {
     refusal = machine->host()->Call(machine->call_args(), machine->script_protocol(), &reply);
   }
   // The arguments may have taken all the stack that a function may have.
   lua_settop(lua, 0);
+  std::string_view rest = reply;
   if (!refusal.empty()) {
     PushError(lua, refusal);
-    return true;
+  } else {
+    PushReply(lua, &rest);
+    if (!reply.starts_with('-')) return false;
   }
-  std::string_view rest = reply;
-  const bool failed = rest.starts_with('-');
-  PushReply(lua, &rest);
-  return failed;
+  if (!asked) return true;
+  lua_pushboolean(lua, 1);
+  lua_setfield(lua, -2, kCountedError);
+  return true;
 }
 
 int Call(lua_State* lua) { return CallCommand(lua) ? lua_error(lua) : 1; }
@@ -239,33 +243,51 @@ struct NamedNumber {
   int value;
 };
 
-constexpr NamedNumber kRedisNumbers[] = {
-    {"LOG_DEBUG", 0},
-    {"LOG_VERBOSE", 1},
-    {"LOG_NOTICE", 2},
-    {"LOG_WARNING", 3},
-    {"REPL_NONE", kReplNone},
-    {"REPL_AOF", kReplAof},
-    {"REPL_SLAVE", kReplReplica},
-    {"REPL_REPLICA", kReplReplica},
-    {"REPL_ALL", kReplAof | kReplReplica},
-    {"REDIS_VERSION_NUM", kRedisVersionNumber},
-};
+constexpr NamedNumber kLogNumbers[] = {
+    {"LOG_DEBUG", 0}, {"LOG_VERBOSE", 1}, {"LOG_NOTICE", 2}, {"LOG_WARNING", 3}};
+constexpr NamedNumber kReplNumbers[] = {{"REPL_NONE", kReplNone},
+                                        {"REPL_AOF", kReplAof},
+                                        {"REPL_SLAVE", kReplReplica},
+                                        {"REPL_REPLICA", kReplReplica},
+                                        {"REPL_ALL", kReplAof | kReplReplica}};
+
+void SetFunction(lua_State* lua, const char* name, lua_CFunction function) {
+  lua_pushcfunction(lua, function);
+  lua_setfield(lua, -2, name);
+}
+
+// Into the table at the top.
+void SetVersion(lua_State* lua) {
+  lua_pushstring(lua, kRedisVersion);
+  lua_setfield(lua, -2, "REDIS_VERSION");
+  lua_pushinteger(lua, kRedisVersionNumber);
+  lua_setfield(lua, -2, "REDIS_VERSION_NUM");
+}
+
+template <size_t N>
+void SetNumbers(lua_State* lua, const NamedNumber (&numbers)[N]) {
+  for (const NamedNumber& number : numbers) {
+    lua_pushinteger(lua, number.value);
+    lua_setfield(lua, -2, number.name);
+  }
+}
 
 }  // namespace
 
 void PushRedisApi(lua_State* lua) {
   lua_createtable(lua, 0, 24);
-  for (const luaL_Reg& function : kRedisFunctions) {
-    lua_pushcfunction(lua, function.func);
-    lua_setfield(lua, -2, function.name);
-  }
-  for (const NamedNumber& number : kRedisNumbers) {
-    lua_pushinteger(lua, number.value);
-    lua_setfield(lua, -2, number.name);
-  }
-  lua_pushstring(lua, kRedisVersion);
-  lua_setfield(lua, -2, "REDIS_VERSION");
+  for (const luaL_Reg& function : kRedisFunctions) SetFunction(lua, function.name, function.func);
+  SetNumbers(lua, kLogNumbers);
+  SetNumbers(lua, kReplNumbers);
+  SetVersion(lua);
+}
+
+void PushLibraryApi(lua_State* lua) {
+  lua_createtable(lua, 0, 8);
+  SetFunction(lua, "register_function", RegisterFunction);
+  SetFunction(lua, "log", LogLine);
+  SetNumbers(lua, kLogNumbers);
+  SetVersion(lua);
 }
 
 }  // namespace holdfast::script

@@ -123,6 +123,14 @@ void PushReply(lua_State* lua, std::string_view* reply) {
     case '>':
       PushAggregate(lua, line[0], NumberOf(line), reply);
       return;
+    case '|':
+      // What is said about the value behind it, which scripts don't get.
+      for (int64_t left = 2 * NumberOf(line); left > 0; --left) {
+        PushReply(lua, reply);
+        lua_pop(lua, 1);
+      }
+      PushReply(lua, reply);
+      return;
     case '_':
       lua_pushnil(lua);
       return;

@@ -16,7 +16,8 @@ namespace holdfast::script {
 // are those of resp::Writer, so they are well formed.
 //   integer → number; bulk → string; null → false, RESP3 nil; status → {ok=}; error → {err=};
 //   array → table; RESP3: map → {map=}, set → {set=}, double → {double=}, boolean,
-//   big number → {big_number=}, verbatim → {verbatim_string={string=,format=}}
+//   big number → {big_number=}, verbatim → {verbatim_string={string=,format=}}; attributes are
+//   dropped
 void PushReply(lua_State* lua, std::string_view* reply);
 
 // Writes the value at the top of the stack as one reply, and pops it. `script_protocol` is what the

@@ -4,6 +4,7 @@
 // look for the mark in its metatable first.
 #include "script/sandbox.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <ctime>
 #include <string_view>
@@ -74,6 +75,31 @@ int GuardFirst(lua_State* lua) {
 int GuardInsert(lua_State* lua) {
   if (lua_gettop(lua) == 3) {
     luaL_argcheck(lua, luaL_checknumber(lua, 2) >= 0, 2, "position out of bounds");
+  }
+  return GuardFirst(lua);
+}
+
+// How table.sort compares: as Lua does, but such that it can be interrupted.
+int LessThan(lua_State* lua) {
+  Machine* machine = Machine::Of(lua);
+  constexpr size_t kPointEvery = 1000;
+  constexpr size_t kBytesAsOne = 64;
+  machine->compared += 1;
+  if (lua_type(lua, 1) == LUA_TSTRING && lua_type(lua, 2) == LUA_TSTRING) {
+    machine->compared += std::min(lua_objlen(lua, 1), lua_objlen(lua, 2)) / kBytesAsOne;
+  }
+  if (machine->compared >= kPointEvery) {
+    machine->compared = 0;
+    machine->Point(lua);
+  }
+  lua_pushboolean(lua, lua_lessthan(lua, 1, 2));
+  return 1;
+}
+
+int GuardSort(lua_State* lua) {
+  if (lua_isnoneornil(lua, 2)) {
+    lua_settop(lua, 1);
+    lua_pushcfunction(lua, LessThan);
   }
   return GuardFirst(lua);
 }
@@ -247,6 +273,18 @@ int MissingGlobal(lua_State* lua) {
                     lua_tostring(lua, 2));
 }
 
+// A global of a library's code: the upvalues are the real globals of scripts and those of code that
+// is being loaded.
+int LibraryGlobal(lua_State* lua) {
+  const int found = lua_upvalueindex(Machine::Of(lua)->loading() ? 2 : 1);
+  lua_settop(lua, 2);
+  lua_pushvalue(lua, 2);
+  lua_rawget(lua, found);
+  if (!lua_isnil(lua, -1)) return 1;
+  lua_settop(lua, 2);
+  return MissingGlobal(lua);
+}
+
 void OpenLibrary(lua_State* lua, const char* name, lua_CFunction open) {
   lua_pushcfunction(lua, open);
   lua_pushstring(lua, name);
@@ -288,7 +326,8 @@ void ChangeLibraries(lua_State* lua) {
   lua_pop(lua, 1);
   lua_getglobal(lua, "table");
   Wrap(lua, "insert", GuardInsert);
-  for (const char* name : {"remove", "sort", "setn"}) Wrap(lua, name, GuardFirst);
+  Wrap(lua, "sort", GuardSort);
+  for (const char* name : {"remove", "setn"}) Wrap(lua, name, GuardFirst);
   for (const char* name : {"foreach", "foreachi", "maxn", "getn"}) Wrap(lua, name, ReadFirst);
   lua_pop(lua, 1);
   // A table of one's own behind getmetatable(""), instead of the one that all strings share.
@@ -335,12 +374,46 @@ void FillGlobals(lua_State* lua) {
   lua_setfield(lua, -2, "struct");
   lua_pushcfunction(lua, luaopen_cjson);
   lua_call(lua, 0, 1);
+  GuardJson(lua);
   lua_setfield(lua, -2, "cjson");
+}
+
+// In the table at the top: what it lacks is an error.
+void RefuseMissing(lua_State* lua) {
+  lua_createtable(lua, 0, 1);
+  Set(lua, "__index", MissingGlobal);
+  lua_setmetatable(lua, -2);
+}
+
+// Pushes what the code of libraries has as its globals; the value at `metatable_index` as in
+// MakeReadonly. The real globals of scripts are at the top.
+void PushLibraryGlobals(lua_State* lua, int metatable_index) {
+  const int globals = lua_gettop(lua);
+  lua_createtable(lua, 0, 1);
+  PushLibraryApi(lua);
+  RefuseMissing(lua);
+  MakeReadonly(lua, metatable_index);
+  lua_setfield(lua, -2, "redis");
+  const int loading = lua_gettop(lua);
+  lua_createtable(lua, 0, 0);
+  lua_createtable(lua, 0, 4);
+  lua_pushvalue(lua, globals);
+  lua_pushvalue(lua, loading);
+  lua_pushcclosure(lua, LibraryGlobal, 2);
+  lua_setfield(lua, -2, "__index");
+  Set(lua, "__newindex", RefuseAssignment);
+  lua_pushvalue(lua, metatable_index);
+  lua_setfield(lua, -2, "__metatable");
+  lua_pushlightuserdata(lua, &readonly_mark);
+  lua_pushvalue(lua, globals);
+  lua_rawset(lua, -3);
+  lua_setmetatable(lua, -2);
+  lua_remove(lua, loading);
 }
 
 }  // namespace
 
-void OpenSandbox(lua_State* lua, int* globals) {
+void OpenSandbox(lua_State* lua, int* globals, int* library_globals) {
   OpenLibrary(lua, "", luaopen_base);
   OpenLibrary(lua, LUA_TABLIBNAME, luaopen_table);
   OpenLibrary(lua, LUA_STRLIBNAME, luaopen_string);
@@ -358,11 +431,11 @@ void OpenSandbox(lua_State* lua, int* globals) {
     MakeReadonly(lua, 1);
     lua_setfield(lua, -2, name);
   }
-  lua_createtable(lua, 0, 1);
-  Set(lua, "__index", MissingGlobal);
-  lua_setmetatable(lua, -2);
+  RefuseMissing(lua);
   lua_pushvalue(lua, -1);
   *globals = luaL_ref(lua, LUA_REGISTRYINDEX);
+  PushLibraryGlobals(lua, 1);
+  *library_globals = luaL_ref(lua, LUA_REGISTRYINDEX);
   lua_pushvalue(lua, -1);
   MakeReadonly(lua, 1);
   lua_pushvalue(lua, -1);

@@ -1,18 +1,20 @@
 #include "script/shebang.h"
 
+#include <algorithm>
+#include <iterator>
+
+#include "base/numbers.h"
+
 namespace holdfast::script {
 namespace {
 
 constexpr std::string_view kFlagsOption = "flags=";
 
-uint32_t FlagByName(std::string_view name) {
-  if (name == "no-writes") return kNoWrites;
-  if (name == "allow-oom") return kAllowOom;
-  if (name == "allow-stale") return kAllowStale;
-  if (name == "no-cluster") return kNoCluster;
-  if (name == "allow-cross-slot-keys") return kAllowCrossSlotKeys;
-  return 0;
-}
+constexpr NamedFlag kNamedFlags[] = {{"no-writes", kNoWrites},
+                                     {"allow-oom", kAllowOom},
+                                     {"allow-stale", kAllowStale},
+                                     {"no-cluster", kNoCluster},
+                                     {"allow-cross-slot-keys", kAllowCrossSlotKeys}};
 
 // Takes the part before `separator` off the front.
 std::string_view TakePart(std::string_view* text, char separator) {
@@ -25,14 +27,26 @@ std::string_view TakePart(std::string_view* text, char separator) {
 std::string ParseFlags(std::string_view list, uint32_t* flags) {
   while (!list.empty()) {
     const std::string_view name = TakePart(&list, ',');
-    const uint32_t flag = FlagByName(name);
-    if (flag == 0) return "Unexpected flag in script shebang: " + std::string(name);
-    *flags |= flag;
+    // In this case only, unlike those of functions.
+    const auto named = [name](const NamedFlag& known) { return known.name == name; };
+    const auto* known = std::find_if(std::begin(kNamedFlags), std::end(kNamedFlags), named);
+    if (known == std::end(kNamedFlags))
+      return "Unexpected flag in script shebang: " + std::string(name);
+    *flags |= known->flag;
   }
   return {};
 }
 
 }  // namespace
+
+std::span<const NamedFlag> NamedFlags() { return kNamedFlags; }
+
+uint32_t FlagByName(std::string_view name) {
+  for (const NamedFlag& known : kNamedFlags) {
+    if (EqualsIgnoreCase(known.name, name)) return known.flag;
+  }
+  return 0;
+}
 
 std::string ParseShebang(std::string_view body, Shebang* shebang) {
   *shebang = Shebang();

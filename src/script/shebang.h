@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -18,6 +19,15 @@ enum ScriptFlag : uint32_t {
   // There is no such line: whatever the script calls is judged when it is called.
   kNoShebang = 1u << 5,
 };
+
+// The flags that are named, without kNoShebang, in the order in which FUNCTION LIST shows them.
+struct NamedFlag {
+  std::string_view name;
+  ScriptFlag flag;
+};
+std::span<const NamedFlag> NamedFlags();
+// 0 when there is none of that name, in any case.
+uint32_t FlagByName(std::string_view name);
 
 struct Shebang {
   uint32_t flags = kNoShebang;

@@ -66,8 +66,7 @@ Status Server::Start() {
   if (!engine.ok()) return engine.status();
   engine_ = std::move(engine).value();
   engine_->config_file = loaded_.file;
-  scripting_ = std::make_unique<script::Scripting>(engine_->cores());
-  engine_->scripting = scripting_.get();
+  scripting_ = std::make_unique<script::Scripting>(engine_.get());
   engine_->on_shutdown_requested = [this] { loop_.Stop(); };
   engine_->change_listeners = [this](engine::Core& core, const engine::Config& changed) {
     return ChangeListeners(core, changed);
@@ -242,6 +241,7 @@ int Server::Run() {
   // The loops have ended: what lives on them goes before they do.
   sides_.clear();
   cluster_.reset();
+  scripting_.reset();
   engine_.reset();
   if (!loaded_.config.pidfile.empty()) ::unlink(loaded_.config.pidfile.c_str());
   LogNotice("bye");

@@ -4,6 +4,7 @@
 # also under: asan tsan
 
 import hashlib
+import json
 import threading
 import time
 
@@ -221,6 +222,134 @@ def memory_is_limited():
         equal(c("EVAL", "return 1", 0), 1)
 
 
+@test
+def a_reentrant_lock_in_a_hash():
+    """The shape of Redisson's locks: a hash of holders and how often they hold, and a channel that says it is free."""
+    take = """
+        if redis.call('exists', KEYS[1]) == 0 or redis.call('hexists', KEYS[1], ARGV[2]) == 1 then
+            redis.call('hincrby', KEYS[1], ARGV[2], 1)
+            redis.call('pexpire', KEYS[1], ARGV[1])
+            return nil
+        end
+        return redis.call('pttl', KEYS[1])
+    """
+    give = """
+        if redis.call('hexists', KEYS[1], ARGV[2]) == 0 then return nil end
+        if redis.call('hincrby', KEYS[1], ARGV[2], -1) > 0 then
+            redis.call('pexpire', KEYS[1], ARGV[1])
+            return 0
+        end
+        redis.call('del', KEYS[1])
+        redis.call('publish', KEYS[2], ARGV[3])
+        return 1
+    """
+    server = Server(cores=2, partitions=3)
+    with server.client() as c, server.client() as e:
+        channel = "{lock}:free"
+        e("SUBSCRIBE", channel)
+        equal(c("EVAL", take, 1, "lock", 30_000, "a:1"), None)
+        equal(c("EVAL", take, 1, "lock", 30_000, "a:1"), None)
+        assert 0 < c("EVAL", take, 1, "lock", 30_000, "b:1") <= 30_000
+        equal(c("EVAL", give, 2, "lock", channel, 30_000, "b:1", "free"), None)
+        equal(c("EVAL", give, 2, "lock", channel, 30_000, "a:1", "free"), 0)
+        equal(c("EVAL", give, 2, "lock", channel, 30_000, "a:1", "free"), 1)
+        equal(e.read(), [b"message", channel.encode(), b"free"])
+        equal(c("EVAL", take, 1, "lock", 30_000, "b:1"), None)
+
+
+@test
+def a_lock_of_redlock():
+    acquire = """
+        for i, key in ipairs(KEYS) do if redis.call("exists", key) == 1 then return 0 end end
+        for i, key in ipairs(KEYS) do redis.call("set", key, ARGV[1], "PX", ARGV[2]) end
+        return #KEYS
+    """
+    extend = """
+        for i, key in ipairs(KEYS) do if redis.call("get", key) ~= ARGV[1] then return 0 end end
+        for i, key in ipairs(KEYS) do redis.call("set", key, ARGV[1], "PX", ARGV[2]) end
+        return #KEYS
+    """
+    release = """
+        local count = 0
+        for i, key in ipairs(KEYS) do
+            if redis.call("get", key) == ARGV[1] then redis.pcall("del", key) count = count + 1 end
+        end
+        return count
+    """
+    with Server(partitions=4).client() as c:
+        keys = ["{r}a", "{r}b", "{r}c"]
+        for n in range(3):
+            equal(c("EVAL", acquire, 3, *keys, f"token{n}", 30_000), 3)
+            equal(c("EVAL", acquire, 1, keys[1], "other", 30_000), 0)
+            equal(c("EVAL", extend, 3, *keys, "other", 30_000), 0)
+            equal(c("EVAL", extend, 3, *keys, f"token{n}", 60_000), 3)
+            assert c("PTTL", keys[2]) > 30_000
+            equal(c("EVAL", release, 3, *keys, "other"), 0)
+            equal(c("EVAL", release, 3, *keys, f"token{n}"), 3)
+
+
+@test
+def a_rate_limiter():
+    """As rate-limiter-flexible counts: points in a window that begins with the first of them."""
+    consume = """
+        redis.call('set', KEYS[1], 0, 'EX', ARGV[2], 'NX')
+        local consumed = redis.call('incrby', KEYS[1], ARGV[1])
+        local ttl = redis.call('pttl', KEYS[1])
+        if ttl == -1 then
+            redis.call('expire', KEYS[1], ARGV[2])
+            ttl = 1000 * ARGV[2]
+        end
+        return {consumed, ttl}
+    """
+    with Server(partitions=2).client() as c:
+        for n in range(1, 20):
+            consumed, ttl = c("EVAL", consume, 1, "user:1", 2, 60)
+            equal(consumed, 2 * n)
+            assert 0 < ttl <= 60_000
+
+
+@test
+def a_queue_with_packed_options():
+    """A large script that keeps jobs in lists and hashes, with options as cmsgpack and events as JSON."""
+    helpers = "".join(
+        f"local function helper{i}(t, n)\n  if n <= 0 then return t end\n  t['k{i}'] = n\n  return t\nend\n" for i in range(180))
+    script = helpers + """
+        local options = cmsgpack.unpack(ARGV[1])
+        local id = redis.call('incr', KEYS[1] .. 'id')
+        local job = KEYS[1] .. id
+        local data = cjson.decode(ARGV[2])
+        data.id = id
+        redis.call('hset', job, 'data', cjson.encode(data), 'opts', cmsgpack.pack(options), 'priority', options.priority)
+        if options.lifo then
+            redis.call('rpush', KEYS[1] .. 'wait', id)
+        else
+            redis.call('lpush', KEYS[1] .. 'wait', id)
+        end
+        redis.call('publish', KEYS[1] .. 'events', cjson.encode({event = 'waiting', jobId = tostring(id)}))
+        local fields = redis.call('hgetall', job)
+        local result = {}
+        for i = 1, #fields, 2 do result[fields[i]] = fields[i + 1] end
+        return {id, cmsgpack.unpack(result['opts']).priority, cjson.decode(result['data']).name}
+    """
+    script += "--" + "x" * max(0, 35_000 - len(script))
+    # {"priority": 7, "lifo": true} as MessagePack.
+    options = b"\x82\xa8priority\x07\xa4lifo\xc3"
+    nodes = cluster(partitions=2)
+    clients = [each.client() for each in nodes]
+    with nodes[0].client() as listener:
+        listener("SUBSCRIBE", "{q}:events")
+        equal(clients[0]("SCRIPT", "LOAD", script), sha(script).encode())
+        for n in range(1, scaled(40)):
+            c = clients[n % 3]
+            if c.ask("EVALSHA", sha(script), 1, "{q}:", options, '{"name":"job"}') == [n, 7, b"job"]:
+                pass
+            else:
+                equal(c("EVAL", script, 1, "{q}:", options, '{"name":"job"}'), [n, 7, b"job"])
+            message = listener.read()
+            equal(json.loads(message[2]), {"event": "waiting", "jobId": str(n)})
+        equal(clients[1]("LLEN", "{q}:wait"), scaled(40) - 1)
+
+
 # --- Scripts that take long -----------------------------------------------------------------------
 
 
@@ -249,8 +378,9 @@ def an_endless_script_is_killed():
             equal(d("SET", elsewhere, "v"), "OK")
             equal(d.error("SET", key, "v"), BUSY)
             d("MULTI")
-            d("GET", key)
-            equal(d.error("EXEC"), f"EXECABORT Transaction discarded because of: {BUSY}")
+            equal(d.error("GET", key), BUSY)
+            equal(d("GET", elsewhere), "QUEUED")
+            equal(d.error("EXEC"), "EXECABORT Transaction discarded because of previous errors.")
             equal(d.error("EVAL", "return 1", 1, key), BUSY)
             equal(d("SCRIPT", "KILL"), "OK")
             assert str(c.read()).startswith("ERR Script killed by user with SCRIPT KILL."), script

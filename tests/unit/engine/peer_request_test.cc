@@ -66,6 +66,12 @@ TEST_CASE("a forwarded request arrives as it was sent") {
   const Caller caller = request.MakeCaller();
   CHECK(caller.waited_ms == 1234);
   CHECK(caller.name == "worker");
+  CHECK(caller.functions_revision == 0);
+  PeerRequest call = Transaction();
+  call.functions_revision = uint64_t{1} << 50;
+  REQUIRE(DecodePeerRequest(EncodePeerRequest(call), &request).ok());
+  CHECK(request.MakeCaller().functions_revision == uint64_t{1} << 50);
+  CHECK(request.name == "worker");
 }
 
 TEST_CASE("replies and cancels arrive as they were sent") {

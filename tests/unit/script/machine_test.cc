@@ -318,6 +318,42 @@ TEST_CASE("cjson, bit") {
   CHECK(f.Run("return bit.band(12, 10)") == ":8\r\n");
 }
 
+TEST_CASE("what cjson writes is within the limit of memory, too") {
+  Fixture f(uint64_t{16} << 20);
+  // A few bytes of Lua's, and 2 GB of text.
+  const std::string many = "local s, t = string.rep('x', 1e6), {} for i = 1, 2000 do t[i] = s end ";
+  CHECK(f.Error(many + "return #cjson.encode(t)") == "ERR user_script:1: not enough memory");
+  CHECK(f.Error(many + "return #cjson.new().encode(t)") == "ERR user_script:1: not enough memory");
+  CHECK(f.Error("cjson.encode_sparse_array(false, 0) return #cjson.encode({[1e9] = 1})") ==
+        "ERR user_script:1: not enough memory");
+  CHECK(f.Run("cjson.encode_sparse_array(true, 2, 10) return cjson.encode({[1e9] = 1})") ==
+        "$16\r\n{\"1000000000\":1}\r\n");
+  CHECK(f.Run("return #cjson.encode({string.rep('x', 1e6)})") == ":1000004\r\n");
+  CHECK(f.Error("cjson.encode()") ==
+        "ERR user_script:1: bad argument #1 to 'encode' (expected 1 "
+        "argument)");
+}
+
+TEST_CASE("sorting can be interrupted, and sorts") {
+  Fixture f;
+  const std::string sort =
+      "local t = {} for i = 1, 20000 do t[i] = (i * 7919) % 20011 end table.sort(t) ";
+  CHECK(f.Run(sort + "for i = 2, #t do if t[i - 1] > t[i] then return 0 end end return #t") ==
+        ":20000\r\n");
+  CHECK(f.Run("local t = {3, 1, 2} table.sort(t, function(a, b) return a > b end) return t") ==
+        "*3\r\n:3\r\n:2\r\n:1\r\n");
+  CHECK(f.Error("local t = {1, 'x'} table.sort(t)").starts_with("ERR attempt to compare"));
+  CHECK(f.Error("table.sort(string)") == "ERR Attempt to modify a readonly table");
+  f.host.points = 0;
+  const std::string fill =
+      "local t = {} for i = 1, 20000 do t[i] = (i * 7919) % 20011 end return 1";
+  CHECK(f.Run(fill) == ":1\r\n");
+  // Enough to fill the table, not to sort it.
+  f.host.points_allowed = f.host.points + 50;
+  f.host.points = 0;
+  CHECK(f.Error(sort) == "ERR enough");
+}
+
 TEST_CASE("first lines") {
   Shebang shebang;
   CHECK(ParseShebang("return 1", &shebang).empty());
