@@ -60,52 +60,60 @@ void WriteSpecPart(std::string_view type, std::vector<std::pair<std::string_view
   }
 }
 
-// Behind the word STREAMS, half of what there is.
-void WriteStreamsSearch(const KeySpec& spec, Writer& reply) {
+void WriteKeywordSearch(std::string_view keyword, int first, Writer& reply) {
   reply.Map(2);
   reply.Bulk("type");
   reply.Bulk("keyword");
   reply.Bulk("spec");
   reply.Map(2);
   reply.Bulk("keyword");
-  reply.Bulk("STREAMS");
+  reply.Bulk(keyword);
   reply.Bulk("startfrom");
-  reply.Integer(spec.first);
+  reply.Integer(first);
+}
+
+// begin_search and find_keys of a specification.
+void WriteSearch(const KeySpec& spec, Writer& reply) {
+  reply.Bulk("begin_search");
+  switch (spec.kind) {
+    case KeySpec::Kind::kStreams:
+      WriteKeywordSearch("STREAMS", spec.first, reply);
+      break;
+    case KeySpec::Kind::kKeyword:
+      WriteKeywordSearch(spec.keyword, spec.first, reply);
+      break;
+    case KeySpec::Kind::kSortStore:
+      WriteSpecPart("unknown", {}, reply);
+      break;
+    default:
+      WriteSpecPart("index", {{"index", spec.first}}, reply);
+  }
   reply.Bulk("find_keys");
-  WriteSpecPart("range", {{"lastkey", -1}, {"keystep", 1}, {"limit", 2}}, reply);
+  switch (spec.kind) {
+    case KeySpec::Kind::kNumKeys:
+      WriteSpecPart("keynum", {{"keynumidx", 0}, {"firstkey", 1}, {"keystep", spec.step}}, reply);
+      break;
+    case KeySpec::Kind::kStreams:
+      // Half of what there is.
+      WriteSpecPart("range", {{"lastkey", -1}, {"keystep", 1}, {"limit", 2}}, reply);
+      break;
+    case KeySpec::Kind::kSortStore:
+      WriteSpecPart("unknown", {}, reply);
+      break;
+    default: {
+      // Counted from the first key, unless from the end.
+      const bool is_range = spec.kind == KeySpec::Kind::kRange;
+      const int last = !is_range ? 0 : spec.last >= 0 ? spec.last - spec.first : spec.last;
+      WriteSpecPart("range", {{"lastkey", last}, {"keystep", spec.step}, {"limit", 0}}, reply);
+    }
+  }
 }
 
 void WriteKeySpec(const KeySpec& spec, Writer& reply) {
   reply.Map(3);
   reply.Bulk("flags");
   WriteStatusSet(KeyFlagNames(spec.flags), "", reply);
-  reply.Bulk("begin_search");
-  if (spec.kind == KeySpec::Kind::kStreams) {
-    WriteStreamsSearch(spec, reply);
-    return;
-  }
-  if (spec.kind == KeySpec::Kind::kKeyword) {
-    reply.Map(2);
-    reply.Bulk("type");
-    reply.Bulk("keyword");
-    reply.Bulk("spec");
-    reply.Map(2);
-    reply.Bulk("keyword");
-    reply.Bulk(spec.keyword);
-    reply.Bulk("startfrom");
-    reply.Integer(spec.first);
-  } else {
-    WriteSpecPart("index", {{"index", spec.first}}, reply);
-  }
-  reply.Bulk("find_keys");
-  if (spec.kind == KeySpec::Kind::kNumKeys) {
-    WriteSpecPart("keynum", {{"keynumidx", 0}, {"firstkey", 1}, {"keystep", spec.step}}, reply);
-  } else {
-    // Counted from the first key, unless from the end.
-    const bool is_range = spec.kind == KeySpec::Kind::kRange;
-    const int last = !is_range ? 0 : spec.last >= 0 ? spec.last - spec.first : spec.last;
-    WriteSpecPart("range", {{"lastkey", last}, {"keystep", spec.step}, {"limit", 0}}, reply);
-  }
+  WriteSearch(spec, reply);
 }
 
 void WriteInfo(const Command& command, Writer& reply) {

@@ -187,6 +187,10 @@ void Sscan(engine::ExecContext& ctx);
 void Sunion(engine::ExecContext& ctx);
 void Sunionstore(engine::ExecContext& ctx);
 
+// sort.cc
+void Sort(engine::ExecContext& ctx);
+void SortRo(engine::ExecContext& ctx);
+
 // sorted_sets.cc
 void Zadd(engine::ExecContext& ctx);
 void Zcard(engine::ExecContext& ctx);

@@ -33,4 +33,9 @@ constexpr engine::KeySpec StreamKeys(int first, uint32_t flags) {
   return {engine::KeySpec::Kind::kStreams, first, 0, 1, flags};
 }
 
+// The destination of SORT, whose options begin at the argument `first`.
+constexpr engine::KeySpec SortStoreKey(int first, uint32_t flags) {
+  return {engine::KeySpec::Kind::kSortStore, first, 0, 1, flags};
+}
+
 }  // namespace holdfast::commands

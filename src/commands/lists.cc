@@ -7,6 +7,7 @@
 #include "base/numbers.h"
 #include "commands/blocking.h"
 #include "commands/handlers.h"
+#include "commands/lists.h"
 #include "data/list_object.h"
 #include "engine/partition.h"
 
@@ -351,6 +352,13 @@ bool ParseLposOptions(ExecContext& ctx, LposOptions* options) {
 }
 
 }  // namespace
+
+void StoreList(ExecContext& ctx, Key* key, std::span<const std::string_view> items) {
+  if (*key) ctx.Delete(key);
+  ListChange change(ctx, key);
+  for (const std::string_view item : items) change.Push(End::kBack, item);
+  change.Emit();
+}
 
 void Lpush(ExecContext& ctx) { PushCommand(ctx, End::kFront, false); }
 void Rpush(ExecContext& ctx) { PushCommand(ctx, End::kBack, false); }

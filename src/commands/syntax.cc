@@ -222,6 +222,7 @@ bool Covers(const engine::KeySpec& spec, int position) {
       return position == spec.first + 1;
     case engine::KeySpec::Kind::kKeyword:
     case engine::KeySpec::Kind::kStreams:
+    case engine::KeySpec::Kind::kSortStore:
       return false;  // nowhere in particular
   }
   return false;

@@ -30,6 +30,10 @@ constexpr std::string_view kObjectHelp[] = {
     "    <key>.",
 };
 
+constexpr std::string_view kSortComplexity =
+    "O(N+M*log(M)) where N is the number of elements in the list or set to sort, and M the number "
+    "of returned elements. When the elements are not sorted, complexity is O(N).";
+
 constexpr Command kObjectRows[] = {
     {.name = "encoding",
      .arity = 3,
@@ -453,6 +457,33 @@ constexpr Command kKeyRows[] = {
      .summary = "Incrementally iterate the keys space",
      .syntax = "cursor [MATCH pattern] [COUNT count] [TYPE type]",
      .tips = "nondeterministic_output request_policy:special"},
+    {.name = "sort",
+     .arity = -2,
+     .flags = kWrite | kDenyOom | kMovableKeys,
+     .keys = KeyAt(1, kKeyRo | kKeyAccess),
+     .more_keys = SortStoreKey(2, kKeyOw | kKeyUpdate),
+     .route = Route::kKeys,
+     .data = Sort,
+     .acl = kAclSet | kAclSortedSet | kAclList | kAclDangerous,
+     .since = "1.0.0",
+     .group = "generic",
+     .complexity = kSortComplexity,
+     .summary = "Sort the elements in a list, set or sorted set",
+     .syntax = "key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] [ASC | DESC] "
+               "[ALPHA] [STORE destination]"},
+    {.name = "sort_ro",
+     .arity = -2,
+     .flags = kReadonly | kMovableKeys,
+     .keys = KeyAt(1, kKeyRo | kKeyAccess),
+     .route = Route::kKeys,
+     .data = SortRo,
+     .acl = kAclSet | kAclSortedSet | kAclList | kAclDangerous,
+     .since = "7.0.0",
+     .group = "generic",
+     .complexity = kSortComplexity,
+     .summary = "Sort the elements in a list, set or sorted set. Read-only variant of SORT.",
+     .syntax = "key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] [ASC | DESC] "
+               "[ALPHA]"},
     {.name = "swapdb",
      .arity = 3,
      .flags = kWrite | kFast,

@@ -136,13 +136,6 @@ bool ReadId(ByteReader* in, StreamId* id) {
   return ReadNumber(in, &id->ms) && ReadNumber(in, &id->seq);
 }
 
-bool ReadRawId(ByteReader* in, StreamId* id) {
-  std::string_view bytes;
-  if (!in->ReadBytes(StreamId::kBytes, &bytes)) return false;
-  *id = StreamId::Load(bytes.data());
-  return true;
-}
-
 bool ReadTime(ByteReader* in, int64_t* ms) {
   uint64_t raw;
   if (!in->ReadFixed64(&raw) || raw > INT64_MAX) return false;
@@ -335,7 +328,7 @@ bool StreamReader::ReadGroup() {
     StreamId id;
     ReadPending read;
     uint64_t deliveries;
-    if (!ReadRawId(in_, &id) || !ReadTime(in_, &read.delivered_ms) ||
+    if (!ReadStreamId(in_, &id) || !ReadTime(in_, &read.delivered_ms) ||
         !ReadNumber(in_, &deliveries) || deliveries > INT64_MAX) {
       return false;
     }
@@ -367,7 +360,7 @@ bool StreamReader::ReadConsumer(std::string_view group, std::map<StreamId, ReadP
   if (!ReadNumber(in_, &count)) return false;
   for (; count > 0; --count) {
     StreamId id;
-    if (!ReadRawId(in_, &id)) return false;
+    if (!ReadStreamId(in_, &id)) return false;
     const auto it = pending->find(id);
     if (it == pending->end() || it->second.has_consumer) return false;
     it->second.has_consumer = true;

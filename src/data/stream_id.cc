@@ -27,4 +27,11 @@ StreamId StreamId::Load(const char* bytes) {
   return {LoadFixed64BE(bytes), LoadFixed64BE(bytes + sizeof(uint64_t))};
 }
 
+bool ReadStreamId(ByteReader* in, StreamId* id) {
+  std::string_view bytes;
+  if (!in->ReadBytes(StreamId::kBytes, &bytes)) return false;
+  *id = StreamId::Load(bytes.data());
+  return true;
+}
+
 }  // namespace holdfast::data

@@ -7,6 +7,10 @@
 #include <string>
 #include <string_view>
 
+namespace holdfast {
+class ByteReader;
+}
+
 namespace holdfast::data {
 
 struct StreamId {
@@ -30,5 +34,8 @@ struct StreamId {
   // REQUIRES: kBytes bytes.
   static StreamId Load(const char* bytes);
 };
+
+// Reads what AppendTo wrote. False when there are too few bytes.
+[[nodiscard]] bool ReadStreamId(ByteReader* in, StreamId* id);
 
 }  // namespace holdfast::data

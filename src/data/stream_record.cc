@@ -19,13 +19,6 @@ bool ReadNumber(ByteReader* in, int64_t* number) {
   return true;
 }
 
-bool ReadId(ByteReader* in, StreamId* id) {
-  std::string_view bytes;
-  if (!in->ReadBytes(StreamId::kBytes, &bytes)) return false;
-  *id = StreamId::Load(bytes.data());
-  return true;
-}
-
 }  // namespace
 
 std::string EncodeStreamHead(const StreamHead& head) {
@@ -76,7 +69,7 @@ bool DecodeStreamElement(std::string_view bytes, StreamElement* element) {
   element->kind = static_cast<StreamKind>(kind);
   switch (element->kind) {
     case StreamKind::kEntry:
-      return ReadId(&in, &element->id) && in.empty();
+      return ReadStreamId(&in, &element->id) && in.empty();
     case StreamKind::kGroup:
       element->group = in.rest();
       return true;
@@ -85,7 +78,7 @@ bool DecodeStreamElement(std::string_view bytes, StreamElement* element) {
       element->consumer = in.rest();
       return true;
     case StreamKind::kPending:
-      return in.ReadLengthPrefixed(&element->group) && ReadId(&in, &element->id) && in.empty();
+      return in.ReadLengthPrefixed(&element->group) && ReadStreamId(&in, &element->id) && in.empty();
   }
   return false;
 }
@@ -117,7 +110,7 @@ std::string EncodeStreamGroup(const StreamGroupValue& group) {
 bool DecodeStreamGroup(std::string_view bytes, StreamGroupValue* group) {
   ByteReader in(bytes);
   uint64_t reads;
-  if (!ReadId(&in, &group->last_id) || !in.ReadVarint(&reads) || !in.empty()) return false;
+  if (!ReadStreamId(&in, &group->last_id) || !in.ReadVarint(&reads) || !in.empty()) return false;
   if (reads > uint64_t{INT64_MAX} + 1) return false;
   group->entries_read = static_cast<int64_t>(reads - 1);
   return true;

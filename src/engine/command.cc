@@ -21,6 +21,22 @@ int BehindStreams(Args args) {
   return 0;
 }
 
+// The argument behind the last STORE of SORT, whose options begin at `first`; 0 when there is none.
+// What belongs to other options is skipped.
+int BehindSortStore(Args args, size_t first) {
+  int found = 0;
+  for (size_t i = first; i < args.size(); ++i) {
+    if (EqualsIgnoreCase(args[i], "LIMIT")) {
+      i += 2;
+    } else if (EqualsIgnoreCase(args[i], "BY") || EqualsIgnoreCase(args[i], "GET")) {
+      ++i;
+    } else if (EqualsIgnoreCase(args[i], "STORE") && i + 1 < args.size()) {
+      found = static_cast<int>(++i);
+    }
+  }
+  return found;
+}
+
 bool AppendKeys(const KeySpec& spec, bool mandatory, Args args, std::vector<int>* positions) {
   const int argc = static_cast<int>(args.size());
   switch (spec.kind) {
@@ -50,6 +66,11 @@ bool AppendKeys(const KeySpec& spec, bool mandatory, Args args, std::vector<int>
         if (!EqualsIgnoreCase(args[static_cast<size_t>(i)], spec.keyword)) continue;
         positions->push_back(i + 1);
         break;
+      }
+      return true;
+    case KeySpec::Kind::kSortStore:
+      if (const int at = BehindSortStore(args, static_cast<size_t>(spec.first)); at != 0) {
+        positions->push_back(at);
       }
       return true;
     case KeySpec::Kind::kStreams: {

@@ -92,7 +92,7 @@ enum KeyFlag : uint32_t {
 
 // Where a command's keys are among its arguments. A command has at most three specifications.
 struct KeySpec {
-  enum class Kind : uint8_t { kNone, kRange, kNumKeys, kKeyword, kStreams };
+  enum class Kind : uint8_t { kNone, kRange, kNumKeys, kKeyword, kStreams, kSortStore };
   Kind kind = Kind::kNone;
   // kRange: first argument that is a key; last (negative: counted from the end, -1 = the last
   // argument; not counted from `first`); step between keys.
@@ -101,6 +101,8 @@ struct KeySpec {
   // when there is no such argument.
   // kStreams: the first half of what follows the option STREAMS, which is the argument `first` or a
   // later one (XREAD).
+  // kSortStore: the argument behind the last option STORE of SORT, whose options begin at `first`;
+  // none without that option.
   int first = 0;
   int last = 0;
   int step = 1;

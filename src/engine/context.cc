@@ -5,6 +5,7 @@
 #include <string>
 
 #include "base/check.h"
+#include "base/hash.h"
 #include "base/numbers.h"
 #include "engine/partition.h"
 
@@ -21,6 +22,15 @@ ExecContext::ExecContext(Partition* partition, const Command& the_command, Args 
       access_clock_(Partition::AccessClockAt(begin_ns)) {}
 
 const Config& ExecContext::config() const { return partition_->host_->config(); }
+
+bool ExecContext::OwnsNamesLike(std::string_view pattern) const {
+  const Partition& owner = *partition_;
+  if (owner.first_slot() == 0 && owner.last_slot() == kSlots - 1) return true;
+  const std::string_view front = pattern.substr(0, pattern.find('*'));
+  const uint16_t slot = KeySlot(front);
+  const bool has_tag = HashTag(front).size() != front.size();
+  return has_tag && owner.first_slot() <= slot && slot <= owner.last_slot();
+}
 
 Key ExecContext::Find(std::string_view name, uint32_t db, bool count, bool touch) {
   Key key;

@@ -107,6 +107,10 @@ class ExecContext {
   const Config& config() const;
   Partition& partition() { return *partition_; }
 
+  // Whether every key that a pattern of SORT ("weight_*") may name is in this partition: it has all
+  // slots, or a hash tag in front of the star decides.
+  bool OwnsNamesLike(std::string_view pattern) const;
+
   // ---- Reading. A key whose time has come is deleted first (the deletion is an effect, and the
   // reply waits for it), so callers never see an expired key.
 

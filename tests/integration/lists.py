@@ -278,6 +278,34 @@ def nothing_is_lost_and_nothing_is_given_twice_when_leaders_fail():
 
 
 @test
+def sort_looks_at_keys_of_its_partition_only():
+    server = Server(partitions=8)
+    with server.client() as c:
+        c("RPUSH", "{t}l", "1", "3", "2")
+        c("MSET", "{t}w1", "30", "{t}w2", "20", "{t}w3", "10")
+        c("HSET", "{t}h2", "name", "two")
+        equal(c("SORT", "{t}l"), [b"1", b"2", b"3"])
+        # A hash tag says where the keys are.
+        equal(c("SORT", "{t}l", "BY", "{t}w*", "GET", "#", "GET", "{t}h*->name"), [b"3", None, b"2", b"two", b"1", None])
+        for pattern in ("w*", "w*{t}", "{u}w*", "{*}t"):
+            equal(c.error("SORT", "{t}l", "BY", pattern), "ERR BY option of SORT denied in cluster mode.")
+            equal(c.error("SORT_RO", "{t}l", "GET", pattern), "ERR GET option of SORT denied in cluster mode.")
+        equal(c("SORT", "{t}l", "BY", "nosort", "GET", "#"), [b"1", b"3", b"2"])
+        equal(c.error("SORT", "{t}l", "STORE", "elsewhere"), "CROSSSLOT Keys in request don't hash to the same slot")
+        c("SADD", "{t}target", "x")
+        equal(c("SORT", "{t}l", "DESC", "LIMIT", "0", "2", "STORE", "{t}target"), 2)
+        equal(c("LOCK", "{t}lock", "me", "60000") > 0, True)
+        equal(c.error("SORT", "{t}l", "STORE", "{t}lock"), WRONG_TYPE)
+    server.kill()
+    server.launch()
+    server.wait_ready()
+    with server.client() as c:
+        equal(c("LRANGE", "{t}target", 0, -1), [b"3", b"2"])
+        equal(c("SORT", "{t}l", "LIMIT", "5", "1", "STORE", "{t}target"), 0)
+        equal(c("EXISTS", "{t}target"), 0)
+
+
+@test
 def errors_change_nothing():
     server = Server()
     with server.client() as client:
