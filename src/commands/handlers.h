@@ -213,6 +213,9 @@ void Zunion(engine::ExecContext& ctx);
 void Zunionstore(engine::ExecContext& ctx);
 
 // sorted_set_pops.cc
+void Bzmpop(engine::ExecContext& ctx);
+void Bzpopmax(engine::ExecContext& ctx);
+void Bzpopmin(engine::ExecContext& ctx);
 void Zmpop(engine::ExecContext& ctx);
 void Zpopmax(engine::ExecContext& ctx);
 void Zpopmin(engine::ExecContext& ctx);

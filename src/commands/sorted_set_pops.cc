@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "base/numbers.h"
+#include "commands/blocking.h"
 #include "commands/handlers.h"
 #include "commands/sorted_sets.h"
 
@@ -64,8 +65,8 @@ void PopMembers(ExecContext& ctx, ZEnd end) {
 }
 
 struct PopOptions {
-  size_t first = 0;  // argument that is a key
-  size_t keys = 0;
+  size_t first = 0;  // keys are args[first], … args[end_at - 1]
+  size_t end_at = 0;
   ZEnd end = ZEnd::kMin;
   int64_t count = 1;
 };
@@ -82,8 +83,7 @@ bool ParsePopOptions(ExecContext& ctx, size_t at, PopOptions* options) {
     return false;
   }
   options->first = at + 1;
-  options->keys = static_cast<size_t>(keys);
-  const size_t end_at = options->first + options->keys;
+  const size_t end_at = options->end_at = options->first + static_cast<size_t>(keys);
   if (EqualsIgnoreCase(ctx.args[end_at], "MAX")) {
     options->end = ZEnd::kMax;
   } else if (!EqualsIgnoreCase(ctx.args[end_at], "MIN")) {
@@ -104,25 +104,34 @@ bool ParsePopOptions(ExecContext& ctx, size_t at, PopOptions* options) {
   return false;
 }
 
-// Pops from the first of the keys that is there, and replies its name with the members. False when
-// none is; nothing is replied then.
-bool PopFromFirst(ExecContext& ctx, const PopOptions& options) {
-  for (size_t i = options.first; i < options.first + options.keys; ++i) {
-    Key key = ctx.FindForWrite(ctx.args[i]);
-    if (!ctx.IsOrMissing(key, ObjectType::kSortedSet)) return true;
-    if (!key) continue;
-    const auto members = PopScored(ctx, &key, options.end, static_cast<uint64_t>(options.count));
+// Pops from the key that was found, and replies its name with the members. REQUIRES: first->found
+// is kYes.
+void PopFound(ExecContext& ctx, const PopOptions& options, FirstKey* first) {
+  const auto members =
+      PopScored(ctx, &first->key, options.end, static_cast<uint64_t>(options.count));
+  ctx.reply.Array(2);
+  ctx.reply.Bulk(ctx.args[first->at]);
+  ctx.reply.Array(members.size());
+  for (const auto& [member, score] : members) {
     ctx.reply.Array(2);
-    ctx.reply.Bulk(ctx.args[i]);
-    ctx.reply.Array(members.size());
-    for (const auto& [member, score] : members) {
-      ctx.reply.Array(2);
-      ctx.reply.Bulk(member);
-      ctx.reply.Double(score);
-    }
-    return true;
+    ctx.reply.Bulk(member);
+    ctx.reply.Double(score);
   }
-  return false;
+}
+
+// BZPOPMIN and BZPOPMAX.
+void PopMemberOrWait(ExecContext& ctx, ZEnd end) {
+  const size_t timeout_at = ctx.args.size() - 1;
+  int64_t timeout_ms;
+  if (!ParseTimeoutSeconds(ctx, timeout_at, &timeout_ms)) return;
+  FirstKey first = FindFirst(ctx, 1, timeout_at, ObjectType::kSortedSet);
+  if (first.found == FirstKey::Found::kNo) WaitForKeys(ctx, 1, timeout_at, timeout_ms, first);
+  if (first.found != FirstKey::Found::kYes) return;
+  const auto members = PopScored(ctx, &first.key, end, 1);
+  ctx.reply.Array(3);
+  ctx.reply.Bulk(ctx.args[first.at]);
+  ctx.reply.Bulk(members[0].first);
+  ctx.reply.Double(members[0].second);
 }
 
 }  // namespace
@@ -130,10 +139,26 @@ bool PopFromFirst(ExecContext& ctx, const PopOptions& options) {
 void Zpopmin(ExecContext& ctx) { PopMembers(ctx, ZEnd::kMin); }
 void Zpopmax(ExecContext& ctx) { PopMembers(ctx, ZEnd::kMax); }
 
+void Bzpopmin(ExecContext& ctx) { PopMemberOrWait(ctx, ZEnd::kMin); }
+void Bzpopmax(ExecContext& ctx) { PopMemberOrWait(ctx, ZEnd::kMax); }
+
 void Zmpop(ExecContext& ctx) {
   PopOptions options;
   if (!ParsePopOptions(ctx, 1, &options)) return;
-  if (!PopFromFirst(ctx, options)) ctx.reply.NullArray();
+  FirstKey first = FindFirst(ctx, options.first, options.end_at, ObjectType::kSortedSet);
+  if (first.found == FirstKey::Found::kYes) PopFound(ctx, options, &first);
+  if (first.found == FirstKey::Found::kNo) ctx.reply.NullArray();
+}
+
+void Bzmpop(ExecContext& ctx) {
+  PopOptions options;
+  int64_t timeout_ms;
+  if (!ParsePopOptions(ctx, 2, &options) || !ParseTimeoutSeconds(ctx, 1, &timeout_ms)) return;
+  FirstKey first = FindFirst(ctx, options.first, options.end_at, ObjectType::kSortedSet);
+  if (first.found == FirstKey::Found::kYes) PopFound(ctx, options, &first);
+  if (first.found == FirstKey::Found::kNo) {
+    WaitForKeys(ctx, options.first, options.end_at, timeout_ms, first);
+  }
 }
 
 }  // namespace holdfast::commands

@@ -19,6 +19,15 @@ using data::SortedSetObject;
 using engine::ExecContext;
 using engine::Key;
 
+namespace {
+
+// As it is stored: without minus zero, as Redis's small sets have it.
+std::string StoredScore(double score) {
+  return SortedSetObject::EncodeScore(score == 0 ? 0 : score);
+}
+
+}  // namespace
+
 bool FindSortedSet(ExecContext& ctx, std::string_view name, const SortedSetObject** set) {
   const Key key = ctx.FindForRead(name);
   if (!ctx.IsOrMissing(key, ObjectType::kSortedSet)) return false;
@@ -40,7 +49,7 @@ std::optional<double> SortedSetChange::Score(std::string_view member) const {
 void SortedSetChange::Put(std::string_view member, double score, bool is_new) {
   size_ += is_new ? 1 : 0;
   changed_[member] = score;
-  changes_.Put(member, SortedSetObject::EncodeScore(score));
+  changes_.Put(member, StoredScore(score));
 }
 
 void SortedSetChange::Delete(std::string_view member) {
@@ -66,7 +75,7 @@ bool StoreSortedSet(ExecContext& ctx, std::string_view name,
   if (members.empty()) return true;
   data::ElementChanges changes;
   for (const auto& [member, score] : members) {
-    changes.Put(member, SortedSetObject::EncodeScore(score));
+    changes.Put(member, StoredScore(score));
   }
   ctx.Change(&target, ObjectType::kSortedSet, changes, data::EncodeCount(members.size()));
   return true;

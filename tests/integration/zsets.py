@@ -6,8 +6,8 @@
 import math
 import random
 
-import nodes
-from harness import Client, Server, equal, main, scaled, test
+from harness import Client, Server, equal, main, scaled, test, wait_for
+from models import Model, check_with_failovers, check_with_kills
 from resp import ReplyError
 
 WRONG_TYPE = "WRONGTYPE Operation against a key holding the wrong kind of value"
@@ -32,13 +32,11 @@ def refusal(client: Client, *words) -> str:
     raise AssertionError(f"{words} answered {reply!r}")
 
 
-class Model:
-    """What a few sorted sets ought to hold, and random commands that check it."""
-
-    def __init__(self, seed: int, keys: int = 6):
-        self.random = random.Random(seed)
-        self.keys = [f"zset:{i}" for i in range(keys)]
-        self.sets: dict[str, dict[bytes, float]] = {}
+class SortedSets(Model):
+    kinds = ("zadd", "zadd", "zadd", "options", "zincrby", "zrem", "pop", "remove_range", "reads", "reads") + (
+        "ranges", "ranges", "store", "store", "delete", "copy", "dump",
+    )  # fmt: skip
+    empty: dict[bytes, float] = {}
 
     def member(self) -> bytes:
         # Enough members to leave the small form (tests set its limit to 24), not so many as to miss.
@@ -47,21 +45,9 @@ class Model:
     def score(self) -> float:
         return self.random.choice((float(self.random.randrange(-8, 9)), self.random.randrange(1 << 20) / 64, math.inf))
 
-    def keep(self, key: str, zset: dict) -> None:
-        if zset:
-            self.sets[key] = zset
-        else:
-            self.sets.pop(key, None)
-
     @staticmethod
     def ordered(zset: dict) -> list[tuple[bytes, float]]:
         return sorted(zset.items(), key=lambda pair: (pair[1], pair[0]))
-
-    def step(self, client: Client) -> None:
-        key = self.random.choice(self.keys)
-        names = ("zadd", "zadd", "zadd", "options", "zincrby", "zrem", "pop", "remove_range", "reads", "reads")
-        name = self.random.choice((*names, "ranges", "ranges", "delete", "copy", "store", "store"))
-        getattr(self, name)(client, key, dict(self.sets.get(key, {})))
 
     def zadd(self, client, key, zset):
         given = [(self.score(), self.member()) for _ in range(self.random.randint(1, 6))]
@@ -81,6 +67,7 @@ class Model:
         self.keep(key, after)
 
     def options(self, client, key, zset):
+        zset = dict(zset)
         option, compare = self.random.choice((("NX", None), ("XX", None), ("GT", "gt"), ("LT", "lt")))
         score, member = self.score(), self.member()
         old = zset.get(member)
@@ -182,7 +169,7 @@ class Model:
     def store(self, client, key, zset):
         """All members of a source with score 0, so that ranges by member mean something; or a combination."""
         others = [self.random.choice(self.keys) for _ in range(2)]
-        sources = [self.sets.get(other, {}) for other in others]
+        sources = [self.values.get(other, {}) for other in others]
         name = self.random.choice(("ZUNIONSTORE", "ZINTERSTORE", "ZDIFFSTORE", "ZRANGESTORE", "LEX"))
         first, second = sources
         both = first.keys() & second.keys()
@@ -192,7 +179,8 @@ class Model:
         elif name == "ZINTERSTORE":
             result = {m: first[m] * 2 + second[m] for m in both}
             reply = client(name, key, 2, *others, "WEIGHTS", 2, 1)
-            equal(client("ZINTERCARD", 2, *others), len(both)) if key not in others else None
+            if key not in others:
+                equal(client("ZINTERCARD", 2, *others), len(both))
         elif name == "ZDIFFSTORE":
             result = {m: s for m, s in first.items() if m not in second}
             reply = client(name, key, 2, *others)
@@ -214,79 +202,60 @@ class Model:
         equal(reply, len(result), name)
         self.keep(key, result)
 
-    def delete(self, client, key, zset):
-        equal(client(self.random.choice(("DEL", "UNLINK")), key), int(bool(zset)))
-        self.keep(key, {})
-
-    def copy(self, client, key, zset):
+    def dump(self, client, key, zset):
         other = self.random.choice(self.keys)
-        if other == key:
-            return
-        if self.random.random() < 0.5:
-            equal(client("COPY", key, other, "REPLACE"), int(bool(zset)))
-        elif zset:
-            payload = client("DUMP", key)
-            equal(client("RESTORE", other, 0, payload, "REPLACE"), "OK")
         if zset:
-            self.sets[other] = zset
+            equal(client("RESTORE", other, 0, client("DUMP", key), "REPLACE"), "OK")
+            self.values[other] = zset.copy()
 
-    def check(self, client: Client) -> None:
-        for key in self.keys:
-            zset = self.sets.get(key, {})
-            equal(client("ZRANGE", key, 0, -1, "WITHSCORES"), flat(self.ordered(zset), True), key)
-            scanned = client("ZSCAN", key, 0, "COUNT", 1000)[1]
-            equal(dict(zip(scanned[::2], scanned[1::2])), {member: text(score) for member, score in zset.items()})
-        equal(client("DBSIZE"), len(self.sets))
+    def check_key(self, client: Client, key: str, zset: dict) -> None:
+        equal(client("ZRANGE", key, 0, -1, "WITHSCORES"), flat(self.ordered(zset), True), key)
+        scanned = client("ZSCAN", key, 0, "COUNT", 1000)[1]
+        equal(dict(zip(scanned[::2], scanned[1::2])), {member: text(score) for member, score in zset.items()})
 
 
 @test
 def every_command_against_a_dictionary_with_kills_in_between():
-    options = {"zset-max-listpack-entries": 24, "flush-interval-ms": 50}
-    for seed, partitions in ((1, 1), (2, 8)):
-        server = Server(partitions=partitions, **options)
-        model = Model(seed)
-        # Keys that share a slot, so that the stores work over several partitions.
-        model.keys = [f"{{same}}{key}" for key in model.keys]
-        for round in range(scaled(6)):
-            with server.client() as client:
-                for _ in range(scaled(400)):
-                    model.step(client)
-                model.check(client)
-            if round % 2:
-                server.kill()
-                server.launch()
-                server.wait_ready()
-            else:
-                server.restart()
-            with server.client() as client:
-                model.check(client)
+    check_with_kills(SortedSets, **{"zset-max-listpack-entries": 24})
 
 
 @test
 def committed_changes_outlive_leaders():
-    """The leader dies or hands over again and again; one writer, so that each answer is known."""
-    servers = nodes.cluster(3, **{"zset-max-listpack-entries": 24})
-    model = Model(3)
-    for round in range(4):
-        leader = nodes.leader_of(servers)
-        follower = nodes.others(servers, leader)[0]
-        with follower.client() as client:
-            for _ in range(scaled(200)):
-                model.step(client)
-            model.check(client)
-        if round % 2:
-            with leader.client() as client:
-                client("CLUSTER", "TRANSFER", 0, nodes.node_id(follower))
-        else:
-            leader.kill()
-            nodes.leader_of(nodes.others(servers, leader))
-            leader.launch()
-            leader.wait_ready()
-        nodes.leader_of(servers)
-    with nodes.others(servers, nodes.leader_of(servers))[1].client() as client:
-        client("READONLY")
-        for key, zset in model.sets.items():
-            equal(client("ZRANGE", key, 0, -1), [member for member, _ in model.ordered(zset)])
+    check_with_failovers(SortedSets, **{"zset-max-listpack-entries": 24})
+
+
+@test
+def those_who_wait_are_served_in_the_order_of_their_arrival():
+    server = Server()
+    blocked = lambda: int(control.info("clients")["blocked_clients"])  # noqa: E731
+    with server.client() as control, server.client() as one, server.client(resp=3) as two, server.client() as three:
+        one.send("BZPOPMIN", "a", "b", 0)
+        wait_for("one waits", lambda: blocked() == 1)
+        two.send("BZPOPMAX", "b", "a", 30)
+        wait_for("two wait", lambda: blocked() == 2)
+        three.send("BZMPOP", 0, 2, "b", "c", "MAX", "COUNT", 2)
+        wait_for("three wait", lambda: blocked() == 3)
+        control("SADD", "c", "no sorted set")
+        control("DEL", "c")
+        equal(control("ZADD", "b", 1, "x", 2.5, "y", 3, "z", 4, "w"), 4)
+        equal(one.read(), [b"b", b"x", b"1"])
+        equal(two.read(), [b"b", b"w", 4.0])
+        equal(three.read(), [b"b", [[b"z", b"3"], [b"y", b"2.5"]]])
+        equal(control("EXISTS", "b"), 0)
+        equal(one("BZPOPMIN", "a", 0.01), None)
+        equal(two("BZMPOP", 0.01, 1, "a", "MIN"), None)
+        # Geo and stores wake as well.
+        one.send("BZPOPMIN", "a", 0)
+        wait_for("one waits", lambda: blocked() == 1)
+        control("GEOADD", "source", 13.361389, 38.115556, "Palermo")
+        control("ZUNIONSTORE", "a", 1, "source", "WEIGHTS", 0)
+        equal(one.read(), [b"a", b"Palermo", b"0"])
+        control("MULTI")
+        control("BZPOPMIN", "a", 0)
+        control("BZMPOP", 0, 1, "a", "MIN")
+        equal(control("EXEC"), [None, None])
+        equal(refusal(control, "BZPOPMIN", "a", "x"), "ERR timeout is not a float or out of range")
+        equal(refusal(control, "BZPOPMIN", "a", -1), "ERR timeout is negative")
 
 
 @test
