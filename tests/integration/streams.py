@@ -512,8 +512,9 @@ def a_waiting_reader_keeps_its_id_when_the_leader_goes():
     with follower.client(timeout=60) as reader, follower.client(timeout=60) as writer:
         writer("XADD", "s", "1-0", "f", "old")
         reader.send("XREAD", "BLOCK", 0, "STREAMS", "s", "$")
-        with leader.client() as client:
-            wait_for("it waits", lambda: client.info("clients")["blocked_clients"] != "0")
+        wait_for("it is on its way", lambda: writer.info("clients")["blocked_clients"] == "1")
+        # What the same node sends later arrives later: it waits there now.
+        equal(writer("XLEN", "s"), 1)
         leader.kill()
         rest = nodes.others(servers, leader)
         with nodes.leader_of(rest).client(timeout=60) as client:
