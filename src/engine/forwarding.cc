@@ -78,6 +78,8 @@ void Forwarding::GiveBack(uint32_t partition, BlockedRequest request) {
   Client* client = core_->FindClient(place.client);
   if (client == nullptr) {
     PeerReply reply = NotLeader();
+    // Its node knows the arguments that the client sent, not those that it waited with.
+    if (!request.sent_args.args().empty()) reply.outcome = PeerOutcome::kLostRead;
     reply.id = place.slot;
     server_.Reply(place.client, std::move(reply));
     return;

@@ -10,6 +10,20 @@
 namespace holdfast::engine {
 namespace {
 
+constexpr std::string_view kWaitLost =
+    "UNBLOCKED the leader that knew from where this client reads is gone; nothing was read";
+
+// XREAD with BLOCK and `$`: only the leader that it waits at knows what `$` meant then. Asked again
+// elsewhere it would miss what has come since.
+bool IsSettledWhereItWaits(const Routed& routed) {
+  if (!routed.blocking || routed.request.commands.size() != 1) return false;
+  const Command& command = *routed.request.commands[0].command;
+  const Args args = routed.request.commands[0].args.args();
+  std::vector<int> keys;
+  if (command.keys.kind != KeySpec::Kind::kStreams || !FindKeys(command, args, &keys)) return false;
+  return std::find(args.end() - static_cast<ptrdiff_t>(keys.size()), args.end(), "$") != args.end();
+}
+
 // Requests in the order in which they were sent.
 void SortById(std::deque<std::unique_ptr<Routed>>* requests) {
   std::stable_sort(requests->begin(), requests->end(),
@@ -247,6 +261,8 @@ void Router::Lose(std::unique_ptr<Routed> routed) {
   } else if (routed->is_write) {
     ++host_->stats()->forwarded_in_doubt;
     Finish(std::move(routed), PeerReply::Error(kInDoubt));
+  } else if (IsSettledWhereItWaits(*routed)) {
+    Finish(std::move(routed), PeerReply::Error(kWaitLost));
   } else {
     lane.over = true;
     Leave(*routed);
@@ -282,6 +298,9 @@ Status Router::OnReply(uint64_t link, std::string_view bytes) {
   Lane& lane = lanes_[partition];
   if (reply.outcome == PeerOutcome::kLostRead && routed->is_write) {
     reply = PeerReply::Error(kInDoubt);
+  }
+  if (reply.outcome == PeerOutcome::kLostRead && IsSettledWhereItWaits(*routed)) {
+    reply = PeerReply::Error(kWaitLost);
   }
   if (reply.outcome == PeerOutcome::kDone || routed->cancelled) {
     Finish(std::move(routed), std::move(reply));

@@ -505,21 +505,40 @@ def blocked_readers_are_served_in_order_and_keep_what_dollar_meant():
 
 
 @test
-def a_waiting_reader_keeps_its_id_when_the_leader_goes():
-    servers = nodes.cluster(3)
+def a_waiting_reader_keeps_its_id_or_is_told_when_the_leader_goes():
+    """What is added before the reader waits at the new leader must not be missed in silence."""
+    servers = nodes.cluster(3, partitions=1)
+    new = [[b"2-0", [b"f", b"new"]]]
     leader = nodes.leader_of(servers)
-    follower = nodes.others(servers, leader)[0]
-    with follower.client(timeout=60) as reader, follower.client(timeout=60) as writer:
+    follower, third = nodes.others(servers, leader)
+    with leader.client(timeout=60) as near, follower.client(timeout=60) as far, follower.client(timeout=60) as writer:
         writer("XADD", "s", "1-0", "f", "old")
-        reader.send("XREAD", "BLOCK", 0, "STREAMS", "s", "$")
+        waiting = ["XREAD", "BLOCK", 0, "STREAMS", "s", "$"]
+        for reader, server in ((near, leader), (far, follower)):
+            reader.send(*waiting)
+            with server.client() as client:
+                wait_for("it is on its way", lambda: client.info("clients")["blocked_clients"] == "1")
+        # What the same node sends later arrives later: both wait there now.
+        equal(writer("XLEN", "s"), 1)
         with leader.client() as client:
-            wait_for("it waits", lambda: client.info("clients")["blocked_clients"] != "0")
+            client("CLUSTER", "TRANSFER", 0, nodes.node_id(third))
+        wait_for("another leads", lambda: nodes.leader_of(servers) is not leader)
+        writer("XADD", "s", "2-0", "f", "new")
+        # The first leader has kept the id for its own client; the other's node knows only the `$`.
+        equal(near.read(), [[b"s", new]])
+        assert str(far.read()).startswith("UNBLOCKED "), "an entry was missed in silence"
+        equal(far("XREAD", "BLOCK", 0, "STREAMS", "s", "1-0"), [[b"s", new]])
+
+        leader = nodes.leader_of(servers)
+        reader = far if leader is not follower else near
+        reader.send(*waiting)
+        with (follower if reader is far else servers[0]).client() as client:
+            wait_for("it is on its way", lambda: client.info("clients")["blocked_clients"] == "1")
+            equal(client("XLEN", "s"), 2)
         leader.kill()
-        rest = nodes.others(servers, leader)
-        with nodes.leader_of(rest).client(timeout=60) as client:
-            # Perhaps before the reader is there again.
-            client("XADD", "s", "2-0", "f", "new")
-        equal(reader.read(), [[b"s", [[b"2-0", [b"f", b"new"]]]]])
+        with nodes.leader_of(nodes.others(servers, leader)).client(timeout=60) as client:
+            client("XADD", "s", "3-0", "f", "newer")
+        assert str(reader.read()).startswith("UNBLOCKED "), "an entry was missed in silence"
 
 
 @test
