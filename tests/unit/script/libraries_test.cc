@@ -1,4 +1,6 @@
 // cmsgpack and struct, against bytes that their formats' documents give.
+#include "script/machine.h"
+
 #include <doctest/doctest.h>
 
 #include <memory>
@@ -6,7 +8,6 @@
 
 #include "base/sha1.h"
 #include "script/cache.h"
-#include "script/machine.h"
 
 namespace holdfast::script {
 namespace {
