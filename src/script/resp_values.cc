@@ -1,5 +1,6 @@
 #include "script/resp_values.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cstdint>
 #include <cstdlib>
@@ -216,6 +217,16 @@ class ValueWriter {
     }
   }
 
+  // A script may say anything: a line's end in it would end the reply early.
+  void WriteBigNumber(std::string_view digits) {
+    writer_.BigNumber(digits);
+    std::string& out = *writer_.out();
+    const auto end = out.end() - 2;
+    std::replace_if(
+        end - static_cast<std::ptrdiff_t>(digits.size()), end,
+        [](char c) { return c == '\r' || c == '\n'; }, ' ');
+  }
+
   // Everything below leaves the table at the top.
   void WriteTable(int depth) {
     if (depth >= kMaxDepth || lua_checkstack(lua_, 8) == 0) {
@@ -233,7 +244,7 @@ class ValueWriter {
     } else if (GetField(lua_, "set", LUA_TTABLE)) {
       WritePairs(depth, false);
     } else if (GetField(lua_, "big_number", LUA_TSTRING)) {
-      writer_.BigNumber(BytesAt(lua_, -1));
+      WriteBigNumber(BytesAt(lua_, -1));
     } else if (GetField(lua_, "verbatim_string", LUA_TTABLE)) {
       WriteVerbatim();
     } else {

@@ -97,7 +97,7 @@ TEST_CASE("a library's record gives the library back, and nothing else is one") 
   REQUIRE(DecodeLibrary(key, value, &read).ok());
   CHECK(read == library);
   CHECK(read.body() == "\nredis.register_function('f', print)");
-  for (size_t size = 0; size < value.size() - library.code.size() + 16; ++size) {
+  for (size_t size = 0; size < value.size() - library.code.size() + 15; ++size) {
     CHECK_FALSE(DecodeLibrary(key, value.substr(0, size), &read).ok());
   }
   CHECK_FALSE(DecodeLibrary(LibraryKey("other"), value, &read).ok());
@@ -179,11 +179,11 @@ redis.register_function('math', function() return _G.math.floor(1.5) end))");
   std::string reply;
   l.machine.Run(*script, invocation, &l.host, &reply);
   CHECK(l.Call(0) ==
-        "-ERR user_function:2: Script attempted to access nonexistent global variable 'KEYS' "
-        "script: keys, on @user_function:2.\r\n");
+        "-ERR user_function:3: Script attempted to access nonexistent global variable 'KEYS' "
+        "script: keys, on @user_function:3.\r\n");
   CHECK(l.Call(1) == "+OK\r\n");
   CHECK(l.host.called == "get");
-  CHECK(l.Call(2).find("user_function:4: Attempt to modify a readonly table") != std::string::npos);
+  CHECK(l.Call(2).find("user_function:5: Attempt to modify a readonly table") != std::string::npos);
   CHECK(l.Call(3).find("attempt to call field 'register_function' (a nil value)") !=
         std::string::npos);
   CHECK(l.Call(4).find("redis.register_function can only be called on FUNCTION LOAD command") !=

@@ -85,6 +85,8 @@ TEST_CASE("what scripts return becomes a reply") {
   CHECK(f.Run("return redis.error_reply('text')") == "-ERR text\r\n");
   CHECK(f.Run("return redis.error_reply('-CODE text')") == "-CODE text\r\n");
   CHECK(f.Run("return {double = 0.5}", {}, {}, 3) == ",0.5\r\n");
+  CHECK(f.Run("return {big_number = '1\\r\\n:2'}", {}, {}, 3) == "(1  :2\r\n");
+  CHECK(f.Run("return {big_number = '1\\r\\n:2'}") == "$5\r\n1  :2\r\n");
   CHECK(f.Run("return {map = {a = 1}}", {}, {}, 3) == "%1\r\n$1\r\na\r\n:1\r\n");
   CHECK(f.Run("return {map = {a = 1}}") == "*2\r\n$1\r\na\r\n:1\r\n");
   CHECK(f.Run("return {set = {a = true}}", {}, {}, 3) == "~1\r\n$1\r\na\r\n");
