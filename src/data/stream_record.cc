@@ -78,7 +78,8 @@ bool DecodeStreamElement(std::string_view bytes, StreamElement* element) {
       element->consumer = in.rest();
       return true;
     case StreamKind::kPending:
-      return in.ReadLengthPrefixed(&element->group) && ReadStreamId(&in, &element->id) && in.empty();
+      return in.ReadLengthPrefixed(&element->group) && ReadStreamId(&in, &element->id) &&
+             in.empty();
   }
   return false;
 }
