@@ -23,8 +23,10 @@ TEST_CASE("every row of the whole table is complete") {
     CHECK_FALSE(row.summary.empty());
     // A container may run by itself too, as COMMAND does.
     CHECK((row.data != nullptr || row.session != nullptr || !row.subcommands.empty()));
-    CHECK((row.data == nullptr || row.session == nullptr));
-    CHECK((row.route == engine::Route::kSession) == (row.data == nullptr));
+    // FUNCTION LOAD and its like have a part that runs on the meta partition.
+    const bool has_both = row.parent == "function" && row.has(engine::kWrite);
+    CHECK((row.data != nullptr && row.session != nullptr) == has_both);
+    CHECK((row.route == engine::Route::kSession) == (row.data == nullptr || has_both));
     CHECK(row.help.empty() == row.subcommands.empty());
     if (!row.subcommands.empty()) CHECK(table.FindSubcommand(row, "HELP") != nullptr);
   }
