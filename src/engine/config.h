@@ -108,7 +108,7 @@ struct Config {
   int64_t set_max_intset_entries = 0;
   int64_t zset_max_listpack_entries = 0;
   int64_t zset_max_listpack_value = 0;
-  int64_t stream_node_max_bytes = 0;    // 0: no limit
+  uint64_t stream_node_max_bytes = 0;   // 0: no limit
   int64_t stream_node_max_entries = 0;  // 0: no limit
   int64_t maxmemory_clients = 0;        // bytes; negative: percent of maxmemory; 0: no limit
   int64_t hz = 0;

@@ -46,7 +46,7 @@ void Engine::SetEncodingLimits(const Config& config) {
   encoding_limits_.set_integers = static_cast<uint64_t>(config.set_max_intset_entries);
   encoding_limits_.sorted_set_entries = static_cast<uint64_t>(config.zset_max_listpack_entries);
   encoding_limits_.sorted_set_bytes = static_cast<uint64_t>(config.zset_max_listpack_value);
-  encoding_limits_.stream_bytes = static_cast<uint64_t>(config.stream_node_max_bytes);
+  encoding_limits_.stream_bytes = config.stream_node_max_bytes;
   encoding_limits_.stream_entries = static_cast<uint64_t>(config.stream_node_max_entries);
 }
 

@@ -87,7 +87,7 @@ TEST_CASE("impossible meta records are refused") {
   REQUIRE(code(std::string("\1\0\0", 3) + rev + "\1\1") == Code::kOk);
   CHECK(code(std::string("\2\0\0", 3) + rev + "\1\1") == Code::kUnsupported);
   CHECK(code(std::string("\0\0\0", 3) + rev + "\1\1") == Code::kUnsupported);
-  CHECK(code(std::string("\1\7\0", 3) + rev + "\1\1") == Code::kCorruption);    // type
+  CHECK(code(std::string("\1\x08\0", 3) + rev + "\1\1") == Code::kCorruption);  // type
   CHECK(code(std::string("\1\0\x08", 3) + rev + "\1\1") == Code::kCorruption);  // flag
   CHECK(code(std::string("\1\0\0", 3) + rev + "\2\1") == Code::kCorruption);    // created < 0
   CHECK(code(std::string("\1\0\0", 3) + rev + std::string("\1\0", 2)) == Code::kCorruption);
