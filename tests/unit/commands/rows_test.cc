@@ -47,7 +47,7 @@ TEST_CASE("every row of a data command is complete") {
       CHECK(names.insert(row.name).second);
     }
   }
-  CHECK(names.size() == 71);
+  CHECK(names.size() == 73);
   for (const engine::Command& row : AllRows()) {
     CAPTURE(row.name);
     CHECK(row.name == ToLower(row.name));
