@@ -34,7 +34,7 @@ class JoinedTable final : public engine::CommandTable {
  public:
   JoinedTable() {
     for (const std::span<const Command> rows :
-         {StringRows(), HashRows(), ListRows(), SetRows(), SortedSetRows(), GeoRows(), StreamRows(),
+         {StringRows(), HashRows(), ListRows(), SetRows(), SortedSetRows(), GeoRows(), StreamRows(), HyperloglogRows(),
           KeyRows(), HoldfastRows(), ConnectionRows(), ServerRows(), TransactionRows(),
           PubsubRows(), ScriptingRows(), FunctionRows(), ClusterRows()}) {
       for (const Command& row : rows) {
