@@ -204,8 +204,7 @@ void Pfselftest(engine::SessionContext& ctx) {
     bool changed;
     HllRegisters of_sparse{};
     HllRegisters of_dense{};
-    if (!data::IsSparseHll(sparse) ||
-        !data::AddToSparseHll(updates, kNoLimit, &sparse, &changed) ||
+    if (!data::IsSparseHll(sparse) || !data::AddToSparseHll(updates, kNoLimit, &sparse, &changed) ||
         !data::MergeHll(sparse, &of_sparse) || !data::MergeHll(dense, &of_dense) ||
         of_sparse != of_dense) {
       ctx.Error("ERR TESTFAILED registers differ after " + std::to_string(element) + " elements");

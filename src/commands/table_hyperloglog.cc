@@ -64,8 +64,7 @@ constexpr Command kHyperloglogRows[] = {
      .acl = kAclHyperloglog,
      .since = "2.8.9",
      .group = "hyperloglog",
-     .complexity =
-         "O(N) to merge N HyperLogLogs, but with high constant times.",
+     .complexity = "O(N) to merge N HyperLogLogs, but with high constant times.",
      .summary = "Merge N different HyperLogLogs into a single one.",
      .syntax = "destkey sourcekey [sourcekey ...]"},
     {.name = "pfselftest",

@@ -90,8 +90,7 @@ bool ForEachSparse(std::string_view value, const Visit& visit) {
 }
 
 bool ReadRuns(std::string_view value, std::vector<HllRun>* runs) {
-  return ForEachSparse(value,
-                       [runs](HllRun run, bool) { AppendRun(runs, run.rank, run.length); });
+  return ForEachSparse(value, [runs](HllRun run, bool) { AppendRun(runs, run.rank, run.length); });
 }
 
 std::string HllHeader(char encoding, std::optional<uint64_t> count) {
@@ -232,7 +231,8 @@ uint8_t DenseHllRegister(std::string_view value, uint32_t index) {
   const size_t bit = size_t{index} * kHllRegisterBits;
   const size_t at = kHllHeader + bit / 8;
   uint32_t two = static_cast<unsigned char>(value[at]);
-  if (at + 1 < value.size()) two |= static_cast<uint32_t>(static_cast<unsigned char>(value[at + 1])) << 8;
+  if (at + 1 < value.size())
+    two |= static_cast<uint32_t>(static_cast<unsigned char>(value[at + 1])) << 8;
   return two >> (bit % 8) & 0x3f;
 }
 

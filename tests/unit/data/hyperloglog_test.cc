@@ -1,12 +1,13 @@
 #include "data/hyperloglog.h"
 
+#include "base/rng.h"
+
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <string>
 #include <vector>
-
-#include "base/rng.h"
 
 namespace holdfast::data {
 namespace {
@@ -42,9 +43,9 @@ TEST_CASE("sparse, dense and plain registers agree") {
       bool model_changes = false;
       for (uint64_t i = rng.Below(20); i > 0; --i) {
         // Few registers, and ranks that are rarely high, so that runs join and split.
-        const HllUpdate update{static_cast<uint32_t>(rng.Below(3) == 0 ? rng.Below(kHllRegisters)
-                                                                       : rng.Below(64)),
-                               static_cast<uint8_t>(1 + rng.Below(rng.Below(50) == 0 ? 51 : 4))};
+        const HllUpdate update{
+            static_cast<uint32_t>(rng.Below(3) == 0 ? rng.Below(kHllRegisters) : rng.Below(64)),
+            static_cast<uint8_t>(1 + rng.Below(rng.Below(50) == 0 ? 51 : 4))};
         updates.push_back(update);
         model_changes |= model[update.index] < update.rank;
         model[update.index] = std::max(model[update.index], update.rank);
