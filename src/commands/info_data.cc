@@ -97,6 +97,12 @@ std::string_view NameOf(raft::Role role) {
   return "";
 }
 
+// What follows `prefix` is the partition's number; the meta group's has none.
+std::string NameOf(const InfoContext& info, std::string_view prefix, uint32_t partition) {
+  if (partition >= info.engine.partitions()) return "meta";
+  return std::string(prefix) + std::to_string(partition);
+}
+
 }  // namespace
 
 // One line for each partition, and one for each other member of those that this node leads.
@@ -105,9 +111,7 @@ void WriteRaft(const InfoContext& info, std::string* out) {
   Add(out, "node_id:{:016x}", info.engine.identity().node_id);
   Add(out, "cluster_id:{:016x}", info.engine.identity().cluster_id);
   for (const PartitionReport& partition : info.report.partitions) {
-    const std::string name = partition.number < info.engine.partitions()
-                                 ? "partition_" + std::to_string(partition.number)
-                                 : "meta";
+    const std::string name = NameOf(info, "partition_", partition.number);
     Add(out,
         "{}:role={},leader={:016x},term={},commit={},applied={},last={},stored={},log_bytes={},"
         "elections={},voters={},learners={}",
@@ -162,11 +166,11 @@ void WriteHoldfast(const InfoContext& info, std::string* out) {
   }
   for (const PartitionReport& p : report.partitions) {
     Add(out,
-        "partition{}:role={},core={},slots={}-{},term={},last={},committed={},stored={},keys={},"
-        "bytes={},revision={},snapshot_sent={},snapshot_installed={}",
-        p.number, p.leads ? "leader" : "follower", p.core, p.first_slot, p.last_slot, p.term,
-        p.last_index, p.commit_index, p.stored_index, p.keys, p.memory_bytes, p.revision,
-        p.snapshots.sent_index, p.snapshots.installed_index);
+        "{}:role={},core={},slots={}-{},term={},last={},committed={},stored={},keys={},bytes={},"
+        "revision={},snapshot_sent={},snapshot_installed={}",
+        NameOf(info, "partition", p.number), p.leads ? "leader" : "follower", p.core, p.first_slot,
+        p.last_slot, p.term, p.last_index, p.commit_index, p.stored_index, p.keys, p.memory_bytes,
+        p.revision, p.snapshots.sent_index, p.snapshots.installed_index);
   }
 }
 

@@ -287,6 +287,7 @@ def info_adds_up_all_cores():
     equal(re.fullmatch("[0-9a-f]{40}", info["run_id"]) is not None, True)
     if not IS_REDIS:
         equal(sum(f"partition{p}" in info for p in range(5)), 4)
+        assert "meta" in info, info
         equal(some[0].info("server")["redis_version"], "7.2.4")
 
 
@@ -370,7 +371,8 @@ def a_sleeping_command_is_timed_and_others_are_served():
     equal(histogram[0], b"debug")
     equal(c("LATENCY", "RESET"), 1)
     equal(c("LATENCY", "LATEST"), [])
-    duration = c("SLOWLOG", "GET", 1)[0][2]
+    # On a slow machine others may be in it, too.
+    (duration,) = (entry[2] for entry in c("SLOWLOG", "GET", -1) if entry[3][0] == b"DEBUG")
     assert duration >= 290_000, duration
 
 
@@ -393,7 +395,7 @@ def deferred_replies_keep_their_place():
 
 @test
 def deferred_commands_inside_transactions():
-    c = server().client()
+    c = server(**{"slowlog-log-slower-than": -1}).client()
     c("MULTI")
     for request in (
         ("SET", "k", "1"),
