@@ -1,7 +1,9 @@
 // COMMAND without DOCS: all of it is made from the command table.
+#include <algorithm>
 #include <string>
 #include <vector>
 
+#include "base/check.h"
 #include "base/glob.h"
 #include "base/numbers.h"
 #include "commands/command_flags.h"
@@ -193,6 +195,22 @@ uint32_t FlagsOfKey(const Command& command, size_t index, size_t total) {
   return index < first ? command.keys.flags : command.more_keys.flags;
 }
 
+// What SET and BITFIELD do to their key depends on their options.
+uint32_t SettleFlags(const Command& command, engine::Args request, uint32_t flags) {
+  if ((flags & engine::kKeyVariable) == 0) return flags;
+  const auto has = [request](std::string_view option) {
+    return std::any_of(request.begin() + 2, request.end(),
+                       [option](std::string_view word) { return EqualsIgnoreCase(word, option); });
+  };
+  constexpr uint32_t kReadAndWrite = engine::kKeyRw | engine::kKeyAccess | engine::kKeyUpdate;
+  if (command.name == "set") {
+    return has("get") ? kReadAndWrite : engine::kKeyOw | engine::kKeyUpdate;
+  }
+  CHECK(command.name == "bitfield");
+  const bool writes = has("set") || has("incrby");
+  return writes ? kReadAndWrite : engine::kKeyRo | engine::kKeyAccess;
+}
+
 void WriteKeys(SessionContext& ctx, bool with_flags) {
   const engine::Args request = ctx.args.subspan(2);
   const Command* command = LookUp(ctx.core.engine().commands(), request);
@@ -219,7 +237,8 @@ void WriteKeys(SessionContext& ctx, bool with_flags) {
     if (with_flags) ctx.reply.Array(2);
     ctx.reply.Bulk(request[static_cast<size_t>(positions[i])]);
     if (with_flags) {
-      WriteStatusSet(KeyFlagNames(FlagsOfKey(*command, i, positions.size())), "", ctx.reply);
+      const uint32_t flags = FlagsOfKey(*command, i, positions.size());
+      WriteStatusSet(KeyFlagNames(SettleFlags(*command, request, flags)), "", ctx.reply);
     }
   }
 }

@@ -81,7 +81,7 @@ constexpr Command kGeoRows[] = {
                    "inside the index.",
      .summary = "Query a sorted set representing a geospatial index to fetch members matching a "
                 "given maximum distance from a point",
-     .syntax = "key longitude latitude radius M | KM | FT | MI [WITHCOORD] [WITHDIST] [WITHHASH] "
+     .syntax = "key longitude latitude radius <M | KM | FT | MI> [WITHCOORD] [WITHDIST] [WITHHASH] "
                "[COUNT count [ANY]] [ASC | DESC] [STORE key] [STOREDIST key]"},
     {.name = "georadius_ro",
      .arity = -6,
@@ -96,7 +96,7 @@ constexpr Command kGeoRows[] = {
                    "circular area delimited by center and radius and M is the number of items "
                    "inside the index.",
      .summary = "A read-only variant for GEORADIUS",
-     .syntax = "key longitude latitude radius M | KM | FT | MI [WITHCOORD] [WITHDIST] [WITHHASH] "
+     .syntax = "key longitude latitude radius <M | KM | FT | MI> [WITHCOORD] [WITHDIST] [WITHHASH] "
                "[COUNT count [ANY]] [ASC | DESC]"},
     {.name = "georadiusbymember",
      .arity = -5,
@@ -114,8 +114,9 @@ constexpr Command kGeoRows[] = {
                    "inside the index.",
      .summary = "Query a sorted set representing a geospatial index to fetch members matching a "
                 "given maximum distance from a member",
-     .syntax = "key member radius M | KM | FT | MI [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT count "
-               "[ANY]] [ASC | DESC] [STORE key] [STOREDIST key]"},
+     .syntax =
+         "key member radius <M | KM | FT | MI> [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT count "
+         "[ANY]] [ASC | DESC] [STORE key] [STOREDIST key]"},
     {.name = "georadiusbymember_ro",
      .arity = -5,
      .flags = kReadonly,
@@ -129,8 +130,9 @@ constexpr Command kGeoRows[] = {
                    "circular area delimited by center and radius and M is the number of items "
                    "inside the index.",
      .summary = "A read-only variant for GEORADIUSBYMEMBER",
-     .syntax = "key member radius M | KM | FT | MI [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT count "
-               "[ANY]] [ASC | DESC]"},
+     .syntax =
+         "key member radius <M | KM | FT | MI> [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT count "
+         "[ANY]] [ASC | DESC]"},
     {.name = "geosearch",
      .arity = -7,
      .flags = kReadonly,

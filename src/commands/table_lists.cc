@@ -27,7 +27,7 @@ constexpr Command kListRows[] = {
      .complexity = "O(1)",
      .summary = "Pop an element from a list, push it to another list and return it; or block until "
                 "one is available",
-     .syntax = "source destination LEFT | RIGHT LEFT | RIGHT timeout"},
+     .syntax = "source destination <LEFT | RIGHT> <LEFT | RIGHT> timeout"},
     {.name = "blmpop",
      .arity = -5,
      .flags = kWrite | kBlocking | kMovableKeys,
@@ -40,7 +40,7 @@ constexpr Command kListRows[] = {
      .complexity =
          "O(N+M) where N is the number of provided keys and M is the number of elements returned.",
      .summary = "Pop elements from a list, or block until one is available",
-     .syntax = "timeout numkeys key [key ...] LEFT | RIGHT [COUNT count]"},
+     .syntax = "timeout numkeys key [key ...] <LEFT | RIGHT> [COUNT count]"},
     {.name = "blpop",
      .arity = -3,
      .flags = kWrite | kNoscript | kBlocking,
@@ -104,7 +104,7 @@ constexpr Command kListRows[] = {
      .complexity =
          "O(N) where N is the number of elements to traverse before seeing the value pivot.",
      .summary = "Insert an element before or after another element in a list",
-     .syntax = "key BEFORE | AFTER pivot element"},
+     .syntax = "key <BEFORE | AFTER> pivot element"},
     {.name = "llen",
      .arity = 2,
      .flags = kReadonly | kFast,
@@ -129,7 +129,7 @@ constexpr Command kListRows[] = {
      .group = "list",
      .complexity = "O(1)",
      .summary = "Pop an element from a list, push it to another list and return it",
-     .syntax = "source destination LEFT | RIGHT LEFT | RIGHT"},
+     .syntax = "source destination <LEFT | RIGHT> <LEFT | RIGHT>"},
     {.name = "lmpop",
      .arity = -4,
      .flags = kWrite | kMovableKeys,
@@ -142,7 +142,7 @@ constexpr Command kListRows[] = {
      .complexity =
          "O(N+M) where N is the number of provided keys and M is the number of elements returned.",
      .summary = "Pop elements from a list",
-     .syntax = "numkeys key [key ...] LEFT | RIGHT [COUNT count]"},
+     .syntax = "numkeys key [key ...] <LEFT | RIGHT> [COUNT count]"},
     {.name = "lpop",
      .arity = -2,
      .flags = kWrite | kFast,

@@ -27,7 +27,7 @@ constexpr Command kSortedSetRows[] = {
                    "of elements in the sorted set, and M being the number of elements popped.",
      .summary = "Remove and return members with scores in a sorted set or block until one is "
                 "available",
-     .syntax = "timeout numkeys key [key ...] MIN | MAX [COUNT count]"},
+     .syntax = "timeout numkeys key [key ...] <MIN | MAX> [COUNT count]"},
     {.name = "bzpopmax",
      .arity = -3,
      .flags = kWrite | kNoscript | kFast | kBlocking,
@@ -198,7 +198,7 @@ constexpr Command kSortedSetRows[] = {
      .complexity = "O(K) + O(M*log(N)) where K is the number of provided keys, N being the number "
                    "of elements in the sorted set, and M being the number of elements popped.",
      .summary = "Remove and return members with scores in a sorted set",
-     .syntax = "numkeys key [key ...] MIN | MAX [COUNT count]"},
+     .syntax = "numkeys key [key ...] <MIN | MAX> [COUNT count]"},
     {.name = "zmscore",
      .arity = -3,
      .flags = kReadonly | kFast,

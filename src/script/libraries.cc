@@ -79,7 +79,8 @@ void Libraries::Publish(Records records) {
   for (const auto& [name, library] : set->libraries) {
     bytes += sizeof(Library) + library->code.size();
     for (size_t i = 0; i < library->functions.size(); ++i) {
-      set->functions.try_emplace(ToLower(library->functions[i].name), library, i);
+      const LibrarySet::Found found{library, i};
+      set->functions.try_emplace(ToLower(library->functions[i].name), found);
     }
   }
   count_.store(set->libraries.size(), std::memory_order_relaxed);

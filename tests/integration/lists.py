@@ -185,6 +185,22 @@ def a_moved_item_wakes_who_waits_for_its_target():
 
 
 @test
+def a_list_that_has_expired_wakes_nobody():
+    server = Server()
+    with server.client() as c, server.client(db=1) as other:
+        c("DEBUG", "SET-ACTIVE-EXPIRE", 0)
+        end = other("TIME")
+        other("RPUSH", "k", "old")
+        other("PEXPIREAT", "k", int(end[0]) * 1000 + 1500)
+        waiter = waiting(server, "BRPOP", "k", 0)
+        wait_for("its time is over", lambda: int(c("TIME")[0]) >= int(end[0]) + 2)
+        c("SWAPDB", 0, 1)
+        equal(blocked(server), 1)
+        c("RPUSH", "k", "new")
+        equal(waiter.read(), [b"k", b"new"])
+
+
+@test
 def waiting_ends_by_time_or_by_others():
     server = Server()
     with server.client() as two, server.client(resp=3) as three:

@@ -375,11 +375,13 @@ def the_soft_limit_gives_time():
     slow = s.client()
     subscribed(slow, "c")
     text = b"x" * 1_000_000
-    for _ in range(20):
-        equal(publisher("PUBLISH", "c", text), 1)
     started = time.monotonic()
+    equal(publisher("PUBLISH", "c", text), 1)
+    for _ in range(19):
+        # On a slow machine its time may be over before all are sent.
+        publisher("PUBLISH", "c", text)
     wait_for("it is disconnected", lambda: publisher("PUBSUB", "NUMSUB", "c") == [b"c", 0])
-    assert time.monotonic() - started > 0.3
+    assert time.monotonic() - started > 0.9
 
 
 @test
@@ -501,6 +503,10 @@ def order_holds_between_nodes():
     for listener in listeners:
         subscribed(listener, "c")
     publishers = [each.client() for each in nodes]
+    # What is published before a link is up is dropped.
+    for publisher in publishers:
+        for listener in listeners:
+            wait_for("it is heard", lambda p=publisher, l=listener: p("PUBLISH", "c", "probe") and not quiet(l))
     for publisher in publishers:
         publisher.send_raw(b"".join(encode("PUBLISH", "c", f"{publishers.index(publisher)} {i}") for i in range(count)))
     for publisher in publishers:
@@ -508,7 +514,9 @@ def order_holds_between_nodes():
     for listener in listeners:
         nexts = [0] * len(publishers)
         for _ in range(count * len(publishers)):
-            who, i = map(int, listener.read()[2].split())
+            while (text := listener.read()[2]) == b"probe":
+                pass
+            who, i = map(int, text.split())
             equal(i, nexts[who])
             nexts[who] += 1
 
