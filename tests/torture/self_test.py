@@ -271,6 +271,19 @@ class OracleTest(unittest.TestCase):
         self.assertEqual(len(run.check_tokens([grant("l", "a", 1, 2, 7), grant("l", "b", 3, 4, 7)])), 1)
 
 
+class DurationTest(unittest.TestCase):
+    def test_a_round_lasts_until_enough_has_succeeded(self):
+        duration = run.workload.Duration(1000, 10, 2)
+        duration.succeeded[0], duration.succeeded[1] = 6, 4
+        self.assertFalse(duration.is_over())
+        duration.soonest -= 1000
+        self.assertTrue(duration.is_over())
+        duration.succeeded[0] = 5
+        self.assertFalse(duration.is_over())
+        duration.latest -= 3000
+        self.assertTrue(duration.is_over())
+
+
 class HarnessTest(unittest.TestCase):
     def test_lost_writes_are_found(self):
         """Power cuts, and a server that was told not to sync."""

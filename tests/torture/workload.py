@@ -35,21 +35,38 @@ class Unexpected(Exception):
     pass
 
 
+class Duration:
+    """How long the clients of a round ask: `seconds`; when fewer than `least` operations have succeeded
+    by then, longer, but no longer than three times that. Shared by all processes."""
+
+    def __init__(self, seconds: float, least: float, clients: int):
+        began = time.monotonic()
+        self.least = least
+        self.soonest = began + seconds
+        self.latest = began + 3 * seconds
+        self.succeeded = multiprocessing.get_context("fork").RawArray("q", clients)  # each client writes its own
+
+    def is_over(self) -> bool:
+        now = time.monotonic()
+        return now >= self.latest or (now >= self.soonest and sum(self.succeeded) >= self.least)
+
+
 class Recorder:
     """The connection of one client, and its history."""
 
-    def __init__(self, name: str, addresses: list[tuple[str, int]], lines: list[str], stop_at: float):
-        self.name = name
+    def __init__(self, number: int, prefix: str, addresses: list[tuple[str, int]], duration: Duration):
+        self.number = number
+        self.name = f"{prefix}{number}"
         self.addresses = addresses
-        self.lines = lines
-        self.stop_at = stop_at
+        self.lines: list[str] = []
+        self.duration = duration
         self.counts = {"ok": 0, "failed": 0, "doubt": 0}
         self._client: Client | None = None
 
     def connect(self) -> bool:
         """Any node will do."""
         while self._client is None:
-            if time.monotonic() > self.stop_at:
+            if self.duration.is_over():
                 return False
             host, port = random.choice(self.addresses)
             try:
@@ -98,6 +115,7 @@ class Recorder:
             shown = f" = {shown}" if shown else ""
         end = "-" if outcome == "doubt" else str(ended)
         self.counts[outcome] += 1
+        self.duration.succeeded[self.number] = self.counts["ok"]
         self.lines.append(f"{model} {key} {self.name} {started} {end} {outcome} {operation}{shown}")
         return reply
 
@@ -117,7 +135,7 @@ class Worker:
 
     def run(self) -> None:
         kinds = [self.register] * 10 + [self.counter] * 4 + [self.append] * 4 + [self.lock]
-        while time.monotonic() < self.recorder.stop_at:
+        while not self.recorder.duration.is_over():
             self.random.choice(kinds)()
         self.recorder.disconnect()
 
@@ -203,7 +221,7 @@ def show_lock(reply) -> str:
     return f"{text(fields[b'owner'])} {fields[b'token']}"
 
 
-def run_threads(names, addresses, prefix, seed, stop_at, path, results) -> None:
+def run_threads(numbers, addresses, prefix, seed, duration, path, results) -> None:
     """In a process of its own."""
     recorders = []
     faults = []
@@ -215,10 +233,10 @@ def run_threads(names, addresses, prefix, seed, stop_at, path, results) -> None:
             faults.append(f"{worker.name}: {type(error).__name__}: {error}")
 
     threads = []
-    for name in names:
-        recorder = Recorder(name, addresses, [], stop_at)
+    for number in numbers:
+        recorder = Recorder(number, prefix, addresses, duration)
         recorders.append(recorder)
-        threads.append(threading.Thread(target=work, args=[Worker(recorder, prefix, f"{seed} {name}")]))
+        threads.append(threading.Thread(target=work, args=[Worker(recorder, prefix, f"{seed} {recorder.name}")]))
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -232,15 +250,17 @@ def run_threads(names, addresses, prefix, seed, stop_at, path, results) -> None:
 class Clients:
     """All clients of a round."""
 
-    def __init__(self, addresses, prefix: str, seed: str, seconds: float, directory: Path, processes=4, threads=5):
+    def __init__(
+        self, addresses, prefix: str, seed: str, seconds: float, least: float, directory: Path, processes=4, threads=5
+    ):
         context = multiprocessing.get_context("fork")
         self.results = context.Queue()
-        self.stop_at = time.monotonic() + seconds
+        self.duration = Duration(seconds, least, processes * threads)
         self.files = [directory / f"clients{i}" for i in range(processes)]
         self.processes = []
         for i, path in enumerate(self.files):
-            names = [f"{prefix}{i * threads + j}" for j in range(threads)]
-            args = (names, addresses, prefix, seed, self.stop_at, path, self.results)
+            numbers = range(i * threads, (i + 1) * threads)
+            args = (numbers, addresses, prefix, seed, self.duration, path, self.results)
             self.processes.append(context.Process(target=run_threads, args=args, daemon=True))
         for process in self.processes:
             process.start()
@@ -248,7 +268,7 @@ class Clients:
     def wait(self) -> tuple[dict[str, int], list[str]]:
         """Operations by outcome, and what was unexpected."""
         totals, faults = {"ok": 0, "failed": 0, "doubt": 0}, []
-        deadline = self.stop_at + 3 * REPLY_TIMEOUT_S + 10
+        deadline = self.duration.latest + 3 * REPLY_TIMEOUT_S + 10
         for _ in self.processes:
             counts, unexpected = self.results.get(timeout=max(1.0, deadline - time.monotonic()))
             faults += unexpected
