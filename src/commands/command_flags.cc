@@ -65,6 +65,7 @@ constexpr NamedBit kCategories[] = {
     {engine::kAclList, "list"},
     {engine::kAclSortedSet, "sortedset"},
     {engine::kAclGeo, "geo"},
+    {engine::kAclHyperloglog, "hyperloglog"},
     {engine::kAclStream, "stream"},
 };
 

@@ -187,6 +187,12 @@ void Sscan(engine::ExecContext& ctx);
 void Sunion(engine::ExecContext& ctx);
 void Sunionstore(engine::ExecContext& ctx);
 
+// hyperloglog.cc
+void Pfadd(engine::ExecContext& ctx);
+void Pfcount(engine::ExecContext& ctx);
+void Pfdebug(engine::ExecContext& ctx);
+void Pfmerge(engine::ExecContext& ctx);
+
 // sort.cc
 void Sort(engine::ExecContext& ctx);
 void SortRo(engine::ExecContext& ctx);

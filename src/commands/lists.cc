@@ -1,5 +1,6 @@
 // Lists.
 #include <algorithm>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -106,7 +107,7 @@ std::vector<std::string> Pop(ExecContext& ctx, Key* key, End end, uint64_t count
   if (count == 0) return popped;
   list->Walk(end == End::kFront ? 0 : list->size() - 1, end == End::kBack,
              [&](const ListObject::Item& item) {
-               popped.push_back(item.value);
+               popped.emplace_back(item.value);
                change.Delete(item.position);
                return popped.size() < count;
              });
@@ -168,10 +169,10 @@ std::pair<uint64_t, uint64_t> PartOf(int64_t start, int64_t stop, uint64_t list_
 }
 
 // The item of an index of a client, which counts from the end when negative.
-const ListObject::Item* ItemAt(const ListObject& list, int64_t index) {
+std::optional<ListObject::Item> ItemAt(const ListObject& list, int64_t index) {
   if (index < 0) index += static_cast<int64_t>(list.size());
-  if (index < 0 || static_cast<uint64_t>(index) >= list.size()) return nullptr;
-  return &list.At(static_cast<uint64_t>(index));
+  if (index < 0 || static_cast<uint64_t>(index) >= list.size()) return std::nullopt;
+  return list.At(static_cast<uint64_t>(index));
 }
 
 bool ParseEnd(ExecContext& ctx, size_t i, End* end) {
@@ -192,8 +193,8 @@ void MoveItem(ExecContext& ctx, Key source, End from, End to) {
   Key target = same ? source : ctx.FindForWrite(ctx.args[2]);
   if (!ctx.IsOrMissing(target, ObjectType::kList)) return;
   const ListObject* list = ListAt(source);
-  const ListObject::Item& item = list->At(from == End::kFront ? 0 : list->size() - 1);
-  const std::string value = item.value;
+  const ListObject::Item item = list->At(from == End::kFront ? 0 : list->size() - 1);
+  const std::string value(item.value);
   if (same) {
     ListChange change(ctx, &source);
     // Pushed first: a list of one item must not end in between.
@@ -299,7 +300,7 @@ void RenumberWith(ExecContext& ctx, Key* key, uint64_t at, std::string_view valu
   std::vector<std::string> items;
   data::ElementChanges changes;
   list->Walk(0, false, [&](const ListObject::Item& item) {
-    items.push_back(item.value);
+    items.emplace_back(item.value);
     changes.Delete(ListObject::EncodePosition(item.position));
     return true;
   });
@@ -382,8 +383,8 @@ void Lindex(ExecContext& ctx) {
     return;
   }
   if (!ctx.ParseInt(2, &index)) return;
-  const ListObject::Item* item = ItemAt(*list, index);
-  if (item != nullptr) {
+  const std::optional<ListObject::Item> item = ItemAt(*list, index);
+  if (item.has_value()) {
     ctx.reply.Bulk(item->value);
   } else {
     ctx.reply.Null();
@@ -399,8 +400,8 @@ void Lset(ExecContext& ctx) {
   if (!ctx.IsOrMissing(key, ObjectType::kList)) return;
   int64_t index;
   if (!ctx.ParseInt(2, &index)) return;
-  const ListObject::Item* item = ItemAt(*ListAt(key), index);
-  if (item == nullptr) {
+  const std::optional<ListObject::Item> item = ItemAt(*ListAt(key), index);
+  if (!item.has_value()) {
     ctx.Error(engine::kOutOfRange);
     return;
   }

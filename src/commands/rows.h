@@ -12,6 +12,7 @@ std::span<const engine::Command> ConnectionRows();   // table_connection.cc
 std::span<const engine::Command> GeoRows();          // table_geo.cc
 std::span<const engine::Command> HashRows();         // table_hashes.cc
 std::span<const engine::Command> HoldfastRows();     // table_holdfast.cc: beyond Redis
+std::span<const engine::Command> HyperloglogRows();  // table_hyperloglog.cc
 std::span<const engine::Command> KeyRows();          // table_keys.cc: keys of any type, databases
 std::span<const engine::Command> ListRows();         // table_lists.cc
 std::span<const engine::Command> PubsubRows();       // table_pubsub.cc

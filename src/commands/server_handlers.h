@@ -110,6 +110,7 @@ void ScriptDebug(engine::SessionContext& ctx);
 void ScriptExists(engine::SessionContext& ctx);
 void ScriptFlush(engine::SessionContext& ctx);
 void ScriptLoad(engine::SessionContext& ctx);
+void Pfselftest(engine::SessionContext& ctx);  // hyperloglog.cc
 void FunctionChange(engine::SessionContext& ctx);
 void FunctionStats(engine::SessionContext& ctx);
 

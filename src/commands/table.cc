@@ -35,8 +35,8 @@ class JoinedTable final : public engine::CommandTable {
   JoinedTable() {
     for (const std::span<const Command> rows :
          {StringRows(), HashRows(), ListRows(), SetRows(), SortedSetRows(), GeoRows(), StreamRows(),
-          KeyRows(), HoldfastRows(), ConnectionRows(), ServerRows(), TransactionRows(),
-          PubsubRows(), ScriptingRows(), FunctionRows(), ClusterRows()}) {
+          HyperloglogRows(), KeyRows(), HoldfastRows(), ConnectionRows(), ServerRows(),
+          TransactionRows(), PubsubRows(), ScriptingRows(), FunctionRows(), ClusterRows()}) {
       for (const Command& row : rows) {
         // Names that are there until their family comes with the next types are not rows.
         CHECK(row.data != nullptr || row.session != nullptr || !row.subcommands.empty());

@@ -1,7 +1,10 @@
 #include "data/list_object.h"
 
+#include <absl/container/inlined_vector.h>
+
 #include <algorithm>
 #include <iterator>
+#include <utility>
 
 #include "base/bytes.h"
 #include "base/check.h"
@@ -10,6 +13,11 @@ namespace holdfast::data {
 namespace {
 
 constexpr uint64_t kSignBit = uint64_t{1} << 63;
+
+// How far a position is behind another, which may be more than an int64_t holds.
+uint64_t Distance(int64_t from, int64_t to) {
+  return static_cast<uint64_t>(to) - static_cast<uint64_t>(from);
+}
 
 }  // namespace
 
@@ -26,150 +34,275 @@ bool ListObject::DecodePosition(std::string_view element, int64_t* position) {
   return true;
 }
 
-size_t ListObject::BytesOf(const Item& item) {
-  return item.value.capacity() > std::string().capacity() ? item.value.capacity() + 1 : 0;
-}
-
 size_t ListObject::MemoryBytes() const {
-  size_t bytes = sizeof *this + value_bytes_;
-  // What a run has room for: it is made that large, or was once.
-  bytes += runs_.size() * (sizeof(Run) + kRunItems * sizeof(Item));
-  return bytes;
+  return sizeof *this + runs_.capacity() * sizeof(runs_[0]) + run_bytes_;
 }
 
-ListObject::Place ListObject::Locate(int64_t position) const {
-  // The last run that begins at or before the position.
+// ---- In a run
+
+ListObject::Packed ListObject::Read(const Run& run, size_t begin, int64_t before) {
+  ByteReader in(std::string_view(run.bytes).substr(begin));
+  Packed packed;
+  packed.begin = begin;
+  packed.before = before;
+  uint64_t distance;
+  CHECK(in.ReadVarint(&distance));
+  packed.length_at = run.bytes.size() - in.rest().size();
+  CHECK(in.ReadLengthPrefixed(&packed.item.value));
+  packed.end = run.bytes.size() - in.rest().size();
+  packed.item.position = static_cast<int64_t>(static_cast<uint64_t>(before) + distance);
+  return packed;
+}
+
+ListObject::Packed ListObject::Seek(const Run& run, int64_t position) {
+  Packed packed;
+  packed.before = run.first;
+  if (position <= run.last) {
+    do {
+      packed = Read(run, packed.end, packed.before);
+      if (packed.item.position >= position) return packed;
+      packed.before = packed.item.position;
+    } while (true);
+  }
+  packed.begin = packed.end = run.bytes.size();
+  packed.before = run.last;
+  return packed;
+}
+
+void ListObject::Splice(Run* run, const Packed& next, const Item& item) {
+  std::string bytes;
+  const bool is_first = next.begin == 0;
+  const bool is_last = next.begin == run->bytes.size();
+  AppendVarint(&bytes, is_first ? 0 : Distance(next.before, item.position));
+  AppendLengthPrefixed(&bytes, item.value);
+  size_t replaced = 0;
+  if (!is_last) {
+    AppendVarint(&bytes, Distance(item.position, next.item.position));
+    replaced = next.length_at - next.begin;
+  }
+  run->bytes.replace(next.begin, replaced, bytes);
+  if (is_first) run->first = item.position;
+  if (is_last) run->last = item.position;
+  ++run->count;
+}
+
+void ListObject::Append(Run* run, const Item& item) {
+  Packed end;
+  end.begin = end.end = run->bytes.size();
+  end.before = run->last;
+  Splice(run, end, item);
+}
+
+void ListObject::Overwrite(Run* run, const Packed& old, std::string_view value) {
+  std::string bytes;
+  AppendLengthPrefixed(&bytes, value);
+  run->bytes.replace(old.length_at, old.end - old.length_at, bytes);
+}
+
+void ListObject::Erase(Run* run, const Packed& old) {
+  std::string bytes;
+  size_t end = old.end;
+  if (old.end < run->bytes.size()) {
+    const Packed next = Read(*run, old.end, old.item.position);
+    const bool is_first = old.begin == 0;
+    AppendVarint(&bytes, is_first ? 0 : Distance(old.before, next.item.position));
+    end = next.length_at;
+    if (is_first) run->first = next.item.position;
+  } else {
+    run->last = old.before;
+  }
+  run->bytes.replace(old.begin, end - old.begin, bytes);
+  --run->count;
+  if (run->bytes.size() < run->bytes.capacity() / 4) run->bytes.shrink_to_fit();
+}
+
+bool ListObject::HasRoom(const Run& run, size_t value_bytes) {
+  constexpr size_t kMostOfVarints = 20;
+  return run.count < kRunItems && run.bytes.size() + value_bytes + kMostOfVarints <= kRunBytes;
+}
+
+// ---- Among runs
+
+size_t ListObject::RunOf(int64_t position) const {
   const auto after = std::upper_bound(
       runs_.begin(), runs_.end(), position,
-      [](int64_t wanted, const Run& run) { return wanted < run.front().position; });
-  if (after == runs_.begin()) return {0, 0};
-  Place place;
-  place.run = static_cast<size_t>(std::distance(runs_.begin(), after)) - 1;
-  const Run& run = runs_[place.run];
-  const auto item =
-      std::lower_bound(run.begin(), run.end(), position,
-                       [](const Item& each, int64_t wanted) { return each.position < wanted; });
-  place.item = static_cast<size_t>(std::distance(run.begin(), item));
-  return place;
+      [](int64_t wanted, const std::unique_ptr<Run>& run) { return wanted < run->first; });
+  const auto index = static_cast<size_t>(std::distance(runs_.begin(), after));
+  return index == 0 ? 0 : index - 1;
 }
 
-bool ListObject::IsAt(const Place& place, int64_t position) const {
-  return place.run < runs_.size() && place.item < runs_[place.run].size() &&
-         runs_[place.run][place.item].position == position;
+void ListObject::InsertRun(size_t at, const Item& item) {
+  auto run = std::make_unique<Run>();
+  Append(run.get(), item);
+  run_bytes_ += run->MemoryBytes();
+  runs_.insert(runs_.begin() + static_cast<ptrdiff_t>(at), std::move(run));
 }
 
 void ListObject::Put(std::string_view element, std::string_view value) {
-  int64_t position;
-  CHECK(DecodePosition(element, &position));
-  const Place place = Locate(position);
-  if (IsAt(place, position)) {
-    Item& item = runs_[place.run][place.item];
-    value_bytes_ -= BytesOf(item);
-    item.value = std::string(value);
-    value_bytes_ += BytesOf(item);
+  Item item{0, value};
+  CHECK(DecodePosition(element, &item.position));
+  if (runs_.empty()) {
+    InsertRun(0, item);
+    ++size_;
     return;
   }
-  Item item{position, std::string(value)};
-  value_bytes_ += BytesOf(item);
-  ++size_;
-  // At an end a new run begins: those behind stay full, and a queue moves nothing.
-  if (runs_.empty() || (place.run + 1 == runs_.size() && place.item == kRunItems)) {
-    runs_.emplace_back();
-    runs_.back().reserve(kRunItems);
-    runs_.back().push_back(std::move(item));
-    return;
+  const size_t index = RunOf(item.position);
+  Run* run = runs_[index].get();
+  const Packed next = Seek(*run, item.position);
+  const bool at_end = next.begin == run->bytes.size();
+  if (!at_end && next.item.position == item.position) {
+    run_bytes_ -= run->MemoryBytes();
+    Overwrite(run, next, value);
+    run_bytes_ += run->MemoryBytes();
+  } else {
+    ++size_;
+    // At an end of a full run another one takes it: runs of a list that only grows stay full, and a
+    // queue moves nothing.
+    if (!HasRoom(*run, value.size()) && (at_end || next.begin == 0)) {
+      const size_t neighbour = at_end ? index + 1 : index;
+      if (!at_end || neighbour == runs_.size() || !HasRoom(*runs_[neighbour], value.size())) {
+        InsertRun(neighbour, item);
+        return;
+      }
+      run = runs_[neighbour].get();
+      run_bytes_ -= run->MemoryBytes();
+      Splice(run, Seek(*run, item.position), item);
+      run_bytes_ += run->MemoryBytes();
+      return;
+    }
+    run_bytes_ -= run->MemoryBytes();
+    Splice(run, next, item);
+    run_bytes_ += run->MemoryBytes();
   }
-  if (place.run == 0 && place.item == 0 && runs_.front().size() == kRunItems) {
-    runs_.emplace_front();
-    runs_.front().reserve(kRunItems);
-    runs_.front().push_back(std::move(item));
-    return;
+  if (run->count > kRunItems || (run->bytes.size() > kRunBytes && run->count > 1)) Split(index);
+}
+
+void ListObject::Split(size_t index) {
+  Run* run = runs_[index].get();
+  CHECK(run->count > 1);
+  run_bytes_ -= run->MemoryBytes();
+  // The first item stays, the last one goes.
+  auto second = std::make_unique<Run>();
+  Packed at = Read(*run, 0, run->first);
+  uint32_t kept = 1;
+  while (kept + 1 < run->count && at.end < run->bytes.size() / 2) {
+    at = Read(*run, at.end, at.item.position);
+    ++kept;
   }
-  Run& run = runs_[place.run];
-  run.insert(run.begin() + static_cast<ptrdiff_t>(place.item), std::move(item));
-  if (run.size() <= kRunItems) return;
-  const auto half = run.begin() + static_cast<ptrdiff_t>(run.size() / 2);
-  Run second(std::make_move_iterator(half), std::make_move_iterator(run.end()));
-  run.erase(half, run.end());
-  runs_.insert(runs_.begin() + static_cast<ptrdiff_t>(place.run) + 1, std::move(second));
+  const size_t cut = at.end;
+  const int64_t last = at.item.position;
+  const Packed next = Read(*run, cut, last);
+  second->first = next.item.position;
+  second->last = run->last;
+  second->count = run->count - kept;
+  AppendVarint(&second->bytes, 0);
+  second->bytes.append(run->bytes, next.length_at);
+  run->bytes.resize(cut);
+  run->bytes.shrink_to_fit();
+  run->last = last;
+  run->count = kept;
+  run_bytes_ += run->MemoryBytes() + second->MemoryBytes();
+  runs_.insert(runs_.begin() + static_cast<ptrdiff_t>(index) + 1, std::move(second));
 }
 
 bool ListObject::Delete(std::string_view element) {
   int64_t position;
-  if (!DecodePosition(element, &position)) return false;
-  const Place place = Locate(position);
-  if (!IsAt(place, position)) return false;
-  Run& run = runs_[place.run];
-  value_bytes_ -= BytesOf(run[place.item]);
-  run.erase(run.begin() + static_cast<ptrdiff_t>(place.item));
-  if (run.empty()) runs_.erase(runs_.begin() + static_cast<ptrdiff_t>(place.run));
+  if (!DecodePosition(element, &position) || runs_.empty()) return false;
+  const size_t index = RunOf(position);
+  Run* run = runs_[index].get();
+  const Packed old = Seek(*run, position);
+  if (old.begin == run->bytes.size() || old.item.position != position) return false;
+  run_bytes_ -= run->MemoryBytes();
+  Erase(run, old);
   --size_;
+  if (run->count == 0) {
+    runs_.erase(runs_.begin() + static_cast<ptrdiff_t>(index));
+    return true;
+  }
+  run_bytes_ += run->MemoryBytes();
   // Neighbours that have become small join, the one behind first.
-  if (place.run < runs_.size() && !TryJoin(place.run) && place.run > 0) TryJoin(place.run - 1);
+  if (!TryJoin(index) && index > 0) TryJoin(index - 1);
   return true;
 }
 
-bool ListObject::TryJoin(size_t run) {
-  if (run + 1 >= runs_.size() || runs_[run].size() + runs_[run + 1].size() > kRunItems / 2) {
-    return false;
-  }
-  Run& next = runs_[run + 1];
-  runs_[run].insert(runs_[run].end(), std::make_move_iterator(next.begin()),
-                    std::make_move_iterator(next.end()));
-  runs_.erase(runs_.begin() + static_cast<ptrdiff_t>(run) + 1);
+bool ListObject::TryJoin(size_t index) {
+  if (index + 1 >= runs_.size()) return false;
+  Run* run = runs_[index].get();
+  const Run& next = *runs_[index + 1];
+  if (run->count + next.count > kRunItems / 2) return false;
+  if (run->bytes.size() + next.bytes.size() > kRunBytes / 2) return false;
+  run_bytes_ -= run->MemoryBytes() + next.MemoryBytes();
+  const Packed first = Read(next, 0, next.first);
+  AppendVarint(&run->bytes, Distance(run->last, next.first));
+  run->bytes.append(next.bytes, first.length_at);
+  run->last = next.last;
+  run->count += next.count;
+  run_bytes_ += run->MemoryBytes();
+  runs_.erase(runs_.begin() + static_cast<ptrdiff_t>(index) + 1);
   return true;
 }
 
 bool ListObject::Contains(std::string_view element) const {
   int64_t position;
-  return DecodePosition(element, &position) && IsAt(Locate(position), position);
+  if (!DecodePosition(element, &position) || runs_.empty()) return false;
+  const Run& run = *runs_[RunOf(position)];
+  const Packed packed = Seek(run, position);
+  return packed.begin < run.bytes.size() && packed.item.position == position;
 }
 
 void ListObject::ForEach(
     const std::function<void(std::string_view element, std::string_view value)>& visit) const {
-  for (const Run& run : runs_) {
-    for (const Item& item : run) visit(EncodePosition(item.position), item.value);
-  }
+  Walk(0, false, [&visit](const Item& item) {
+    visit(EncodePosition(item.position), item.value);
+    return true;
+  });
 }
 
-ListObject::Place ListObject::PlaceOf(uint64_t index) const {
+ListObject::Item ListObject::At(uint64_t index) const {
   CHECK(index < size_);
-  if (index < size_ / 2) {
-    Place place;
-    for (; index >= runs_[place.run].size(); ++place.run) index -= runs_[place.run].size();
-    place.item = index;
-    return place;
-  }
-  uint64_t from_end = size_ - 1 - index;
-  Place place{runs_.size() - 1, 0};
-  for (; from_end >= runs_[place.run].size(); --place.run) from_end -= runs_[place.run].size();
-  place.item = runs_[place.run].size() - 1 - from_end;
-  return place;
-}
-
-const ListObject::Item& ListObject::At(uint64_t index) const {
-  const Place place = PlaceOf(index);
-  return runs_[place.run][place.item];
+  Item found;
+  Walk(index, false, [&found](const Item& item) {
+    found = item;
+    return false;
+  });
+  return found;
 }
 
 void ListObject::Walk(uint64_t index, bool backwards,
                       absl::FunctionRef<bool(const Item& item)> visit) const {
   if (index >= size_) return;
-  Place place = PlaceOf(index);
-  while (visit(runs_[place.run][place.item])) {
-    if (backwards) {
-      if (place.item > 0) {
-        --place.item;
-      } else if (place.run > 0) {
-        --place.run;
-        place.item = runs_[place.run].size() - 1;
-      } else {
+  // The run, and which of its items; from the nearer end.
+  size_t at = 0;
+  if (index < size_ / 2) {
+    for (; index >= runs_[at]->count; ++at) index -= runs_[at]->count;
+  } else {
+    uint64_t from_end = size_ - 1 - index;
+    at = runs_.size() - 1;
+    for (; from_end >= runs_[at]->count; --at) from_end -= runs_[at]->count;
+    index = runs_[at]->count - 1 - from_end;
+  }
+  absl::InlinedVector<Item, kRunItems> behind;  // of a run, when it is walked backwards
+  while (true) {
+    const Run& run = *runs_[at];
+    Packed packed;
+    packed.before = run.first;
+    behind.clear();
+    for (uint32_t i = 0; i < run.count; ++i) {
+      if (backwards && i > index) break;
+      packed = Read(run, packed.end, packed.before);
+      packed.before = packed.item.position;
+      if (backwards) {
+        behind.push_back(packed.item);
+      } else if (i >= index && !visit(packed.item)) {
         return;
       }
-    } else if (++place.item == runs_[place.run].size()) {
-      if (++place.run == runs_.size()) return;
-      place.item = 0;
     }
+    for (size_t i = behind.size(); i > 0; --i) {
+      if (!visit(behind[i - 1])) return;
+    }
+    if (backwards ? at == 0 : at + 1 == runs_.size()) return;
+    at = backwards ? at - 1 : at + 1;
+    index = backwards ? runs_[at]->count - 1 : 0;
   }
 }
 

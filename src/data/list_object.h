@@ -4,14 +4,18 @@
 // pushing and popping touch one record. Positions are kGap apart, so that there is room to insert
 // between two; where there is none left, the list is numbered anew.
 //
-// In memory items lie in runs of at most kRunItems, in order: an end is found at once, an index by
-// walking over runs, as in Redis's quicklist.
+// In memory items lie packed in runs, in order, of at most kRunItems items and kRunBytes bytes (an
+// item may be larger and is a run of its own then): an end is found at once, an index by walking
+// over runs, as in Redis's quicklist. Of a run:
+//
+//   for each item: varint how far its position is behind that of the one before it (0 for the
+//   first) | varint length | value
 #pragma once
 
 #include <absl/functional/function_ref.h>
 
 #include <cstdint>
-#include <deque>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -26,7 +30,7 @@ class ListObject final : public Collection {
 
   struct Item {
     int64_t position = 0;
-    std::string value;
+    std::string_view value;  // valid until the next change
   };
 
   uint64_t size() const override { return size_; }
@@ -39,8 +43,8 @@ class ListObject final : public Collection {
   void ForEach(const std::function<void(std::string_view element, std::string_view value)>& visit)
       const override;
 
-  // The item at an index from the front. REQUIRES: index < size(). Valid until the next change.
-  const Item& At(uint64_t index) const;
+  // The item at an index from the front. REQUIRES: index < size().
+  Item At(uint64_t index) const;
   // Visits items from `index` on, in order or backwards, until `visit` returns false.
   void Walk(uint64_t index, bool backwards, absl::FunctionRef<bool(const Item& item)> visit) const;
 
@@ -50,23 +54,48 @@ class ListObject final : public Collection {
 
  private:
   static constexpr size_t kRunItems = 128;
-  using Run = std::vector<Item>;
-  struct Place {
-    size_t run = 0;
-    size_t item = 0;
+  static constexpr size_t kRunBytes = 8192;
+
+  struct Run {
+    int64_t first = 0;  // positions of its ends
+    int64_t last = 0;
+    uint32_t count = 0;
+    std::string bytes;
+
+    size_t MemoryBytes() const { return sizeof *this + bytes.capacity(); }
+  };
+  // An item in a run's bytes, or the end of them.
+  struct Packed {
+    size_t begin = 0;
+    size_t end = 0;
+    size_t length_at = 0;  // where the varint of its length begins
+    int64_t before = 0;    // position of the item before it; the run's first for the first one
+    Item item;
   };
 
-  // Where the position is or would be inserted.
-  Place Locate(int64_t position) const;
-  bool IsAt(const Place& place, int64_t position) const;
-  Place PlaceOf(uint64_t index) const;
+  // The item that begins at `begin`. REQUIRES: there is one.
+  static Packed Read(const Run& run, size_t begin, int64_t before);
+  // The first item at or behind the position; begin == bytes.size() when there is none.
+  static Packed Seek(const Run& run, int64_t position);
+  // Puts an item in front of `next`, which may be the end.
+  static void Splice(Run* run, const Packed& next, const Item& item);
+  static void Overwrite(Run* run, const Packed& old, std::string_view value);
+  static void Erase(Run* run, const Packed& old);
+  static bool HasRoom(const Run& run, size_t value_bytes);
+  static void Append(Run* run, const Item& item);  // REQUIRES: it belongs behind the others
+
+  // The run that the position belongs to: the last one that begins at or before it, else the first.
+  // REQUIRES: there is one.
+  size_t RunOf(int64_t position) const;
+  void InsertRun(size_t at, const Item& item);
+  // Makes two runs of one that is too large. REQUIRES: more than one item.
+  void Split(size_t run);
   // Joins the run and the one behind it when both are small.
   bool TryJoin(size_t run);
-  static size_t BytesOf(const Item& item);
 
-  std::deque<Run> runs_;  // none is empty
+  std::vector<std::unique_ptr<Run>> runs_;  // none is empty
   uint64_t size_ = 0;
-  size_t value_bytes_ = 0;  // of values that don't fit into an Item
+  size_t run_bytes_ = 0;  // MemoryBytes of all runs
 };
 
 }  // namespace holdfast::data

@@ -73,6 +73,7 @@ enum AclCategory : uint32_t {
   kAclList = 1u << 18,
   kAclSortedSet = 1u << 19,
   kAclGeo = 1u << 20,
+  kAclHyperloglog = 1u << 21,
   kAclStream = 1u << 22,
 };
 

@@ -106,6 +106,7 @@ struct Config {
   int64_t hash_max_listpack_entries = 0;
   int64_t hash_max_listpack_value = 0;
   int64_t set_max_intset_entries = 0;
+  uint64_t hll_sparse_max_bytes = 0;
   int64_t zset_max_listpack_entries = 0;
   int64_t zset_max_listpack_value = 0;
   uint64_t stream_node_max_bytes = 0;   // 0: no limit

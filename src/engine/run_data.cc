@@ -14,7 +14,7 @@ namespace holdfast::engine {
 // Not scripts, which may ask for anything; not LOCKINFO: a lease counts from when the leader
 // executed its grant, which a follower sees only once that is committed.
 bool IsKeyRead(const Command& command) {
-  return command.has(kReadonly) && !command.has(kBlocking) &&
+  return command.has(kReadonly) && !command.may_write() && !command.has(kBlocking) &&
          (command.acl & (kAclLock | kAclScripting)) == 0 &&
          (command.route == Route::kKeys || command.route == Route::kSpread);
 }

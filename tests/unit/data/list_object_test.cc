@@ -28,6 +28,7 @@ void Compare(const ListObject& list, const Model& model, Rng* rng) {
     const uint64_t index = rng->Below(model.size());
     const auto at = std::next(model.begin(), static_cast<ptrdiff_t>(index));
     REQUIRE(list.At(index).position == at->first);
+    REQUIRE(list.At(index).value == at->second);
     // From there to both ends.
     auto forward = at;
     list.Walk(index, false, [&](const ListObject::Item& item) {
@@ -63,7 +64,9 @@ TEST_CASE("a list behaves like a map of positions, however items come and go") {
       if (kind >= 4 && kind < 4 + seed % 4) {
         REQUIRE(list.Delete(element) == (model.erase(position) == 1));
       } else {
-        const std::string value(rng.Below(40), 'v');
+        // Now and then one that is larger than a run.
+        const std::string value(rng.Below(100) == 0 ? 9000 : rng.Below(40),
+                                static_cast<char>('a' + step % 26));
         list.Put(element, value);
         model[position] = value;
       }
