@@ -23,6 +23,7 @@ void ReadDatabases(const Partition& partition, int64_t now_ms, CoreReport* repor
     if (database == nullptr) continue;
     DatabaseReport& sum = report->databases[db];
     sum.keys += database->table.size();
+    sum.cold_keys += database->cold_keys;
     sum.expires += database->expiries.size();
     sum.object_bytes += database->object_bytes;
     sum.table_bytes += database->table.MemoryBytes();
@@ -154,6 +155,7 @@ void CoreReport::Merge(CoreReport&& other) {
     to.expires += from.expires;
     to.ttl_ms_sum += from.ttl_ms_sum;
     to.ttl_samples += from.ttl_samples;
+    to.cold_keys += from.cold_keys;
     to.object_bytes += from.object_bytes;
     to.table_bytes += from.table_bytes;
   }

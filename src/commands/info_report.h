@@ -18,6 +18,7 @@ namespace holdfast::commands {
 
 struct DatabaseReport {
   uint64_t keys = 0;
+  uint64_t cold_keys = 0;  // of these, whose values are not in memory
   uint64_t expires = 0;
   int64_t ttl_ms_sum = 0;  // of a sample of the keys with an expiry time
   uint64_t ttl_samples = 0;

@@ -139,7 +139,11 @@ void WriteMemory(const InfoContext& info, std::string* out) {
   const uint64_t startup = info.engine.startup_memory;
   const AllocatorStats allocator = ReadAllocatorStats();
   uint64_t dataset = 0;
-  for (const DatabaseReport& database : info.report.databases) dataset += database.object_bytes;
+  uint64_t cold_keys = 0;
+  for (const DatabaseReport& database : info.report.databases) {
+    dataset += database.object_bytes;
+    cold_keys += database.cold_keys;
+  }
   dataset = std::min(dataset, used);
   const uint64_t net = used > startup ? used - startup : 1;
   std::string policy;
@@ -159,6 +163,8 @@ void WriteMemory(const InfoContext& info, std::string* out) {
   WriteScriptMemory(*info.engine.scripting, out);
   AddSize(out, "maxmemory", info.config.maxmemory_bytes);
   Add(out, "maxmemory_policy:{}", PolicyName(info.config, &policy));
+  AddSize(out, "resident_memory", info.config.resident_memory_bytes);
+  Add(out, "cold_keys:{}", cold_keys);
   Add(out, "allocator_frag_ratio:{:.2f}", Ratio(allocator.active, allocator.allocated));
   Add(out, "allocator_frag_bytes:{}", allocator.active - allocator.allocated);
   Add(out, "allocator_rss_ratio:{:.2f}", Ratio(allocator.resident, allocator.active));

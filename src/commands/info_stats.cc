@@ -33,6 +33,8 @@ void WriteStats(const InfoContext& info, std::string* out) {
   Add(out, "expired_keys:{}", stats.expired_keys);
   Add(out, "evicted_keys:{}", stats.evicted_keys);
   Add(out, "evicted_clients:{}", stats.evicted_clients);
+  Add(out, "values_dropped:{}", stats.values_dropped);
+  Add(out, "values_loaded:{}", stats.values_loaded);
   Add(out, "keyspace_hits:{}", stats.keyspace_hits);
   Add(out, "keyspace_misses:{}", stats.keyspace_misses);
   Add(out, "pubsub_channels:{}", info.report.Listened(SubscriptionKind::kChannel));

@@ -13,6 +13,7 @@ using enum engine::KeyFlag;
 using engine::Command;
 using engine::Merge;
 using engine::Route;
+using engine::ValueUse;
 
 constexpr Command kStringRows[] = {
     // ---- Strings
@@ -187,6 +188,7 @@ constexpr Command kStringRows[] = {
      .keys = KeysFrom(1, -1, 2, kKeyOw | kKeyUpdate),
      .route = Route::kSpread,
      .merge = Merge::kFirstOk,
+     .values = ValueUse::kNever,
      .data = Mset,
      .acl = kAclString,
      .since = "1.0.1",
@@ -213,6 +215,7 @@ constexpr Command kStringRows[] = {
      .flags = kWrite | kDenyOom,
      .keys = KeyAt(1, kKeyOw | kKeyUpdate),
      .route = Route::kKeys,
+     .values = ValueUse::kNever,
      .data = Psetex,
      .acl = kAclString,
      .since = "2.6.0",
@@ -225,6 +228,7 @@ constexpr Command kStringRows[] = {
      .flags = kWrite | kDenyOom,
      .keys = KeyAt(1, kKeyRw | kKeyAccess | kKeyUpdate | kKeyVariable),
      .route = Route::kKeys,
+     .values = ValueUse::kWithOptions,
      .data = Set,
      .acl = kAclString,
      .since = "1.0.0",
@@ -239,6 +243,7 @@ constexpr Command kStringRows[] = {
      .flags = kWrite | kDenyOom,
      .keys = KeyAt(1, kKeyOw | kKeyUpdate),
      .route = Route::kKeys,
+     .values = ValueUse::kNever,
      .data = Setex,
      .acl = kAclString,
      .since = "2.0.0",

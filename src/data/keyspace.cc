@@ -85,10 +85,24 @@ void Keyspace::DropDeadline(Database* database, Object* object) {
 void Keyspace::Swap(Database* database, const HashedKey& key, Object* old, Object* fresh) {
   DropDeadline(database, old);
   database->table.Replace(key, old, fresh);
-  database->object_bytes += fresh->MemoryBytes();
-  database->object_bytes -= old->MemoryBytes();
+  Count(database, fresh);
+  Uncount(database, old);
   fresh->accessed = old->accessed;
   Discard(old);
+}
+
+void Keyspace::Count(Database* database, const Object* object) {
+  database->object_bytes += object->MemoryBytes();
+  if (!object->cold()) return;
+  ++database->cold_keys;
+  ++cold_keys_;
+}
+
+void Keyspace::Uncount(Database* database, const Object* object) {
+  database->object_bytes -= object->MemoryBytes();
+  if (!object->cold()) return;
+  --database->cold_keys;
+  --cold_keys_;
 }
 
 void Keyspace::Discard(Object* object) {
@@ -104,7 +118,7 @@ Object* Keyspace::ApplyPut(Database* database, const Effect& effect, Object* exi
   if (existing == nullptr) {
     Object* object = Object::Create(effect.key, effect.meta, effect.value);
     database->table.Insert(key, object);
-    database->object_bytes += object->MemoryBytes();
+    Count(database, object);
     SetDeadline(database, object, effect.meta);
     return object;
   }
@@ -125,13 +139,14 @@ void Keyspace::ApplyDelete(Database* database, const Effect& effect, Object* exi
   if (existing == nullptr) return;
   DropDeadline(database, existing);
   database->table.Erase({effect.key, effect.hash, effect.slot}, existing);
-  database->object_bytes -= existing->MemoryBytes();
+  Uncount(database, existing);
   Discard(existing);
 }
 
 // Patch and meta effects: the value, or most of it, stays.
 Object* Keyspace::ApplyInPlace(Database* database, const Effect& effect, Object* existing) {
   CHECK_MSG(existing != nullptr, "an effect on a part of a key that does not exist");
+  if (existing->cold()) return ApplyToCold(database, effect, existing);
   const bool patch = effect.kind == EffectKind::kPatch;
   const size_t size = patch ? effect.new_size : existing->value_size();
   Object* object = existing;
@@ -163,7 +178,22 @@ Object* Keyspace::ApplyInPlace(Database* database, const Effect& effect, Object*
   return object;
 }
 
+// Its meta is all there is to change.
+Object* Keyspace::ApplyToCold(Database* database, const Effect& effect, Object* existing) {
+  CHECK(existing->type() == effect.meta.type);
+  Object* object = existing;
+  if (existing->CanHoldMeta(effect.meta)) {
+    existing->SetMeta(effect.meta);
+  } else {
+    object = Object::CreateCold(existing->key(), effect.meta);
+    Swap(database, {effect.key, effect.hash, effect.slot}, existing, object);
+  }
+  SetDeadline(database, object, effect.meta);
+  return object;
+}
+
 Object* Keyspace::ApplyElements(Database* database, const Effect& effect, Object* existing) {
+  if (existing != nullptr && existing->cold()) return ApplyToCold(database, effect, existing);
   Object* object = existing;
   if (object == nullptr) {
     object = Object::CreateCollection(effect.key, effect.meta,
@@ -205,6 +235,8 @@ void Keyspace::ApplyDatabases(const Effect& effect) {
     }
   }
   map_ = map;
+  cold_keys_ = 0;
+  for (const auto& database : databases_) cold_keys_ += database->cold_keys;
   bool flushed = false;
   for (auto& database : old) {
     if (database == nullptr || database->table.size() == 0) continue;
@@ -281,13 +313,13 @@ Status Keyspace::CheckEffect(const Effect& effect, const Object* existing) {
     return Status::Corruption("a collection as the value of a key");
   }
   if (effect.kind == EffectKind::kRemove &&
-      (existing == nullptr || existing->collection() == nullptr ||
+      (existing == nullptr || !HasElements(existing->type()) ||
        existing->created() != effect.meta.created)) {
     return Status::Corruption("the end of a collection that does not exist");
   }
   // The elements of a collection would stay behind.
   if ((effect.kind == EffectKind::kPut || effect.kind == EffectKind::kDelete) &&
-      existing != nullptr && existing->collection() != nullptr) {
+      existing != nullptr && HasElements(existing->type())) {
     return Status::Corruption("a collection that ends like a single value");
   }
   if (effect.kind == EffectKind::kPut && effect.value.size() > UINT32_MAX) {
@@ -317,7 +349,8 @@ Status Keyspace::ApplyPayload(std::string_view payload) {
     Object* existing = database->table.Find({effect.key, effect.hash, effect.slot});
     RETURN_IF_ERROR(CheckEffect(effect, existing));
     const Object* object = Apply(effect, existing);
-    if (effect.kind == EffectKind::kElements && object->collection()->Head() != effect.value) {
+    if (effect.kind == EffectKind::kElements && !object->cold() &&
+        object->collection()->Head() != effect.value) {
       return Status::Corruption("a collection is another one than was changed");
     }
     return Status::Ok();
@@ -353,14 +386,26 @@ Status Keyspace::Load(std::string_view record_key, std::string_view record_value
   if (HasElements(effect.meta.type)) {
     effect.kind = EffectKind::kElements;
     RETURN_IF_ERROR(CheckHead(effect.meta.type, effect.value));
-    Object* object = Apply(effect, nullptr);
+    Object* object = IsFull() ? InsertCold(database, effect) : Apply(effect, nullptr);
     loading_[{effect.slot, effect.database, effect.meta.created}] = {database, object,
                                                                      std::string(effect.value)};
     return Status::Ok();
   }
   RETURN_IF_ERROR(CheckEffect(effect, nullptr));
-  ApplyPut(database, effect, nullptr);
+  if (MayBeCold(effect.meta.type) && IsFull()) {
+    InsertCold(database, effect);
+  } else {
+    ApplyPut(database, effect, nullptr);
+  }
   return Status::Ok();
+}
+
+Object* Keyspace::InsertCold(Database* database, const Effect& effect) {
+  Object* object = Object::CreateCold(effect.key, effect.meta);
+  database->table.Insert({effect.key, effect.hash, effect.slot}, object);
+  Count(database, object);
+  SetDeadline(database, object, effect.meta);
+  return object;
 }
 
 Status Keyspace::LoadElement(std::string_view record_key, std::string_view record_value) {
@@ -378,6 +423,7 @@ Status Keyspace::LoadElement(std::string_view record_key, std::string_view recor
   }
   Object* object = it->second.object;
   RETURN_IF_ERROR(CheckElement(object->type(), element, record_value));
+  if (object->cold()) return Status::Ok();
   Database* database = it->second.database;
   database->object_bytes -= object->MemoryBytes();
   object->collection()->Put(element, record_value);
@@ -387,7 +433,7 @@ Status Keyspace::LoadElement(std::string_view record_key, std::string_view recor
 
 Status Keyspace::FinishLoad() {
   for (const auto& [place, loading] : loading_) {
-    if (loading.object->collection()->Head() != loading.head) {
+    if (!loading.object->cold() && loading.object->collection()->Head() != loading.head) {
       return Status::Corruption("a collection's elements are not those that it had");
     }
   }
@@ -427,8 +473,45 @@ Status Keyspace::Restore(std::string_view record_key, const std::string* record_
   max_revision_ = std::max(max_revision_, effect.meta.revision);
   Object* object = Object::CreateCollection(effect.key, effect.meta, std::move(collection));
   database->table.Insert({effect.key, effect.hash, effect.slot}, object);
-  database->object_bytes += object->MemoryBytes();
+  Count(database, object);
   SetDeadline(database, object, effect.meta);
+  return Status::Ok();
+}
+
+Object* Keyspace::Drop(Database* database, Object* object) {
+  CHECK(MayBeCold(object->type()) && !object->cold());
+  const Meta meta = MetaOf(*database, object);
+  Object* cold = Object::CreateCold(object->key(), meta);
+  Swap(database, Hash(cold->key()), object, cold);
+  SetDeadline(database, cold, meta);
+  return cold;
+}
+
+Status Keyspace::Fill(std::string_view record_key, uint64_t created,
+                      const std::string* record_value, std::unique_ptr<Collection> collection) {
+  uint16_t slot;
+  uint32_t physical;
+  std::string_view name;
+  CHECK(ParseMetaKey(record_key, &slot, &physical, &name));
+  Database* database = Physical(physical);
+  if (database == nullptr) return Status::Ok();
+  const HashedKey key = Hash(name);
+  Object* cold = database->table.Find(key);
+  if (cold == nullptr || !cold->cold() || cold->created() != created) return Status::Ok();
+  if (record_value == nullptr) return Status::Corruption("a key's value is not in the store");
+  Meta stored;
+  std::string_view value;
+  RETURN_IF_ERROR(ParseMeta(*record_value, &stored, &value));
+  if (stored.created != created || stored.type != cold->type() ||
+      HasElements(stored.type) != (collection != nullptr)) {
+    return Status::Corruption("the store holds another value than a key had");
+  }
+  const Meta meta = MetaOf(*database, cold);
+  Object* object = collection != nullptr
+                       ? Object::CreateCollection(cold->key(), meta, std::move(collection))
+                       : Object::Create(cold->key(), meta, value);
+  Swap(database, key, cold, object);
+  SetDeadline(database, object, meta);
   return Status::Ok();
 }
 

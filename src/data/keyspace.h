@@ -32,6 +32,7 @@ struct Database {
   Table table;
   DeadlineHeap expiries;    // keys with an expiry time; deadline in wall-clock ms since 1970
   size_t object_bytes = 0;  // memory of all objects
+  uint64_t cold_keys = 0;   // whose values are in the store only
 
   size_t MemoryBytes() const { return object_bytes + table.MemoryBytes(); }
 };
@@ -48,6 +49,8 @@ class Keyspace {
     // The same for a large collection that was deleted.
     std::function<void(std::unique_ptr<Collection>)> retire_collection;
     const EncodingLimits* limits = nullptr;  // nullptr: the defaults
+    // When loading: what comes after so many bytes of memory is left cold. 0 = no limit.
+    size_t resident_bytes = 0;
   };
   explicit Keyspace(Options options);
 
@@ -88,6 +91,21 @@ class Keyspace {
   // one. A record of a dead database is ignored.
   Status Restore(std::string_view record_key, const std::string* record_value,
                  std::unique_ptr<Collection> collection);
+
+  // ---- Cold keys: their values are in the store only. A follower applies changes to them by their
+  // metas alone, since the store gets the changes anyway.
+  // Whether there are any.
+  bool has_cold() const { return cold_keys_ > 0; }
+  uint64_t cold_keys() const { return cold_keys_; }
+  // Takes the value out of memory. REQUIRES: MayBeCold(object->type()), it isn't cold, and the store
+  // holds its value.
+  Object* Drop(Database* database, Object* object);
+  // Gives a cold key the value that the store holds; its meta stays what memory says it is. Does
+  // nothing when the key is not cold (any more), or not the one of `created`. Corruption when the
+  // store doesn't hold what it should.
+  Status Fill(std::string_view record_key, uint64_t created, const std::string* record_value,
+              std::unique_ptr<Collection> collection);
+
   // Takes in the "databases" system record; before any Load.
   Status LoadDatabases(std::string_view record_value);
   bool found_dead_records() const { return found_dead_records_; }
@@ -115,6 +133,14 @@ class Keyspace {
   void ApplyDelete(Database* database, const Effect& effect, Object* existing);
   Object* ApplyInPlace(Database* database, const Effect& effect, Object* existing);
   Object* ApplyElements(Database* database, const Effect& effect, Object* existing);
+  Object* ApplyToCold(Database* database, const Effect& effect, Object* existing);
+  Object* InsertCold(Database* database, const Effect& effect);
+  bool IsFull() const {
+    return options_.resident_bytes != 0 && MemoryBytes() >= options_.resident_bytes;
+  }
+  // `object` is a new one of the database, or leaves it.
+  void Count(Database* database, const Object* object);
+  void Uncount(Database* database, const Object* object);
   // Frees an object that is in no table any more.
   void Discard(Object* object);
   void ApplyDatabases(const Effect& effect);
@@ -129,6 +155,7 @@ class Keyspace {
   std::array<std::unique_ptr<Database>, kLogicalDatabases> databases_;
   DeadlineHeap leases_;
   uint64_t max_revision_ = 0;
+  uint64_t cold_keys_ = 0;  // of all databases
   bool found_dead_records_ = false;
   bool found_garbage_ = false;
   // While loading: collections by slot, physical database and generation, and what their heads say.

@@ -82,6 +82,11 @@ Object* Object::CreateCollection(std::string_view key, const Meta& meta,
   return object;
 }
 
+Object* Object::CreateCold(std::string_view key, const Meta& meta) {
+  CHECK(MayBeCold(meta.type));
+  return Allocate(key, meta, 0, kCold);
+}
+
 void Object::Free(Object* object) {
   if ((object->flags_ & kLarge) != 0) std::free(object->large().data);
   delete object->collection();
@@ -89,7 +94,7 @@ void Object::Free(Object* object) {
 }
 
 Collection* Object::collection() const {
-  if (!HasElements(type_)) return nullptr;
+  if (!HasElements(type_) || cold()) return nullptr;
   Collection* collection;
   std::memcpy(&collection, inline_value(), sizeof collection);
   return collection;
@@ -150,7 +155,7 @@ size_t Object::value_capacity() const {
 }
 
 bool Object::CanHoldValue(size_t size) const {
-  if (HasElements(type_)) return false;
+  if (HasElements(type_) || cold()) return false;
   // What is here now fits, and asking the allocator takes a while.
   if (size == value_size_) return true;
   const size_t capacity = value_capacity();

@@ -25,6 +25,11 @@ enum class ObjectType : uint8_t {
 std::string_view TypeName(ObjectType type);
 // Whether values of this type are collections.
 constexpr bool HasElements(ObjectType type) { return type >= ObjectType::kHash; }
+// Whether a value of this type may leave memory. Locks and sequences are small, and their leases and
+// blocks are looked at by the clock.
+constexpr bool MayBeCold(ObjectType type) {
+  return type == ObjectType::kString || HasElements(type);
+}
 // Whether a collection of this type stays when it has lost its last element.
 constexpr bool MayBeEmpty(ObjectType type) { return type == ObjectType::kStream; }
 
@@ -46,7 +51,8 @@ struct Meta {
 inline constexpr uint32_t kNotInHeap = UINT32_MAX;
 
 // Layout: this header, [fence u64], key bytes, then the value bytes or, for a large value, a
-// pointer and a capacity, or, for a collection, a pointer. Objects are made, changed and freed only
+// pointer and a capacity, or, for a collection, a pointer. A cold object's value is in the store
+// only, and nothing follows its key. Objects are made, changed and freed only
 // by data::Database, which keeps the table, the expiry heap and the memory account in step. Loop
 // thread of the owning core only.
 class Object {
@@ -60,9 +66,13 @@ class Object {
   // The same for a collection. REQUIRES: HasElements(meta.type).
   static Object* CreateCollection(std::string_view key, const Meta& meta,
                                   std::unique_ptr<Collection> collection);
+  // One whose value is not in memory. REQUIRES: MayBeCold(meta.type).
+  static Object* CreateCold(std::string_view key, const Meta& meta);
   static void Free(Object* object);
 
-  // nullptr when the value is none.
+  // Its value is in the store only: value() and collection() have nothing.
+  bool cold() const { return (flags_ & kCold) != 0; }
+  // nullptr when the value is none, or is not in memory.
   Collection* collection() const;
   // Leaves the object without one; only Free may follow. REQUIRES: collection() != nullptr.
   std::unique_ptr<Collection> TakeCollection();
@@ -98,7 +108,7 @@ class Object {
   void Patch(size_t offset, std::string_view bytes, size_t new_size);
 
  private:
-  enum Flags : uint8_t { kRaw = 1, kLarge = 2, kHasFence = 4 };
+  enum Flags : uint8_t { kRaw = 1, kLarge = 2, kHasFence = 4, kCold = 8 };
   struct Large {
     char* data;
     size_t capacity;

@@ -236,6 +236,7 @@ void Coalescer::Settle() {
 Status Coalescer::Add(const Effect& effect) {
   ++stats_.effects;
   revision_ = std::max(revision_, effect.meta.revision);
+  stats_.max_revision = std::max(stats_.max_revision, effect.meta.revision);
   if (effect.kind == EffectKind::kDatabases) {
     databases_ = effect.value;
     return Status::Ok();
@@ -469,6 +470,7 @@ Status PersistEntries(storage::Store* store, const PersistJob& job, bool sync,
     stats->removed += added.removed;
     stats->base_reads += added.base_reads;
     stats->bytes_written += added.bytes_written;
+    stats->max_revision = std::max(stats->max_revision, added.max_revision);
   }
   return Status::Ok();
 }

@@ -63,6 +63,7 @@ struct PersistStats {
   uint64_t removed = 0;          // collections whose elements are garbage now
   uint64_t base_reads = 0;       // records read because only a part of them changed
   uint64_t bytes_written = 0;    // keys and values
+  uint64_t max_revision = 0;     // of any effect
 };
 
 // Adds what follows `job` immediately.

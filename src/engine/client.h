@@ -135,6 +135,7 @@ struct ReplyAddress {
   uint32_t core = 0;
   uint64_t client = 0;
   uint64_t slot = 0;
+  bool operator==(const ReplyAddress&) const = default;
 };
 
 }  // namespace holdfast::engine

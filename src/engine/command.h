@@ -122,6 +122,13 @@ enum class Route : uint8_t {
   kPartition,       // on the partition whose number is the second argument
 };
 
+// Whether a command needs the values of its keys, which may not be in memory (data/keyspace.h).
+enum class ValueUse : uint8_t {
+  kAlways,
+  kNever,       // metas are enough: EXISTS, EXPIRE, and what replaces or deletes whole values
+  kWithOptions  // not when there are only a key and a value (SET)
+};
+
 // How the replies of several partitions become one.
 enum class Merge : uint8_t {
   kNone,
@@ -142,6 +149,8 @@ struct Command {
   KeySpec last_keys = {};  // third one: GEORADIUS's STOREDIST
   Route route = Route::kSession;
   Merge merge = Merge::kNone;
+  ValueUse values = ValueUse::kAlways;
+  bool reads_other_keys = false;  // than its specifications name: SORT's BY and GET
   DataHandler data = nullptr;
   SessionHandler session = nullptr;
   ForwardHandler forward = nullptr;
@@ -163,6 +172,9 @@ struct Command {
   uint32_t id = 0;
 
   bool has(CommandFlag flag) const { return (flags & flag) != 0; }
+  bool NeedsValues(Args args) const {
+    return values == ValueUse::kAlways || (values == ValueUse::kWithOptions && args.size() > 3);
+  }
   // Data commands: once executed it may have modified something.
   bool may_write() const { return (flags & (kWrite | kMayReplicate)) != 0; }
 };

@@ -103,6 +103,7 @@ struct Config {
   uint64_t maxmemory_bytes = 0;  // 0: no limit
   MaxmemoryPolicy maxmemory_policy = MaxmemoryPolicy::kNoEviction;
   int64_t maxmemory_samples = 0;
+  uint64_t resident_memory_bytes = 0;  // 0: every value stays in memory
   int64_t hash_max_listpack_entries = 0;
   int64_t hash_max_listpack_value = 0;
   int64_t set_max_intset_entries = 0;

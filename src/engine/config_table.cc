@@ -387,6 +387,13 @@ constexpr Option kOptions[] = {
      .default_value = "5", .unit = "keys",
      .meaning = "How many keys are compared to choose one to delete.",
      .flags = kRuntime, .min = 1, .max = 1000, .field = &Config::maxmemory_samples},
+    {.section = kMemory, .name = "resident-memory", .type = OptionType::kMemory,
+     .default_value = "0", .unit = "bytes",
+     .meaning = "When the keys of the node take more, values that weren't used for long leave "
+                "memory, once they are in the store, and are read again when they are asked for; "
+                "names, expiry times and revisions stay. 0: everything stays. Unlike maxmemory it "
+                "deletes nothing; it is to be the smaller one when both are set.",
+     .flags = kRuntime, .field = &Config::resident_memory_bytes},
     {.section = kMemory, .name = "hash-max-listpack-entries", .alias = "hash-max-ziplist-entries",
      .type = OptionType::kInteger, .default_value = "512", .unit = "fields",
      .meaning = "A hash of more fields becomes a hash table: more memory, and as quick at any size.",

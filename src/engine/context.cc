@@ -32,12 +32,17 @@ bool ExecContext::OwnsNamesLike(std::string_view pattern) const {
   return has_tag && owner.first_slot() <= slot && slot <= owner.last_slot();
 }
 
-Key ExecContext::Find(std::string_view name, uint32_t db, bool count, bool touch) {
+Key ExecContext::Find(std::string_view name, uint32_t db, bool count, bool touch,
+                      bool may_be_cold) {
   Key key;
   key.hashed = partition_->keyspace_->Hash(name);
   key.database = partition_->keyspace_->Logical(db);
   key.object = key.database->table.Find(key.hashed);
   if (key.object != nullptr && !StillThere(key, db)) key.object = nullptr;
+  if (key.object != nullptr && key.object->cold() && !may_be_cold &&
+      command.NeedsValues(args)) {
+    WantValue(&key);
+  }
   const uint64_t touched = partition_->touched_.Find(key.hashed.hash, partition_->commit_index_);
   if (touched > gate_index_) gate_index_ = touched;
   if (partition_->all_touched_ > gate_index_) gate_index_ = partition_->all_touched_;
@@ -63,6 +68,11 @@ bool ExecContext::StillThere(const Key& key, uint32_t db) {
   partition_->EmitDelete(db, key.database, key.object, now_ms_);
   ++partition_->host_->stats()->expired_keys;
   return false;
+}
+
+void ExecContext::WantValue(Key* key) {
+  wanted_.push_back(Partition::ColdValueOf(*key->database, *key->object));
+  key->object = nullptr;
 }
 
 void ExecContext::Prefetch(size_t i, size_t step) const {
@@ -120,6 +130,7 @@ data::Effect EffectOn(data::EffectKind kind, const Key& key) {
 
 uint64_t ExecContext::Put(Key* key, data::ObjectType type, std::string_view value, Expiry expiry,
                           bool raw, uint64_t fence, bool keep_revision) {
+  if (!wanted_.empty()) return 0;
   if (key->object != nullptr && data::HasElements(key->object->type())) {
     // Its elements end with it; what is said of the key goes on.
     if (expiry.kind == Expiry::Kind::kKeep) {
@@ -150,6 +161,7 @@ uint64_t ExecContext::Put(Key* key, data::ObjectType type, std::string_view valu
 
 uint64_t ExecContext::Change(Key* key, data::ObjectType type, const data::ElementChanges& changes,
                              std::string_view head) {
+  if (!wanted_.empty()) return 0;
   CHECK((key->object == nullptr || key->Is(type)) && (!changes.empty() || data::MayBeEmpty(type)));
   data::Effect effect = EffectOn(data::EffectKind::kElements, *key);
   if (key->object != nullptr) effect.meta = data::Keyspace::MetaOf(*key->database, key->object);
@@ -161,6 +173,7 @@ uint64_t ExecContext::Change(Key* key, data::ObjectType type, const data::Elemen
 }
 
 uint64_t ExecContext::Patch(Key* key, size_t offset, std::string_view bytes, size_t new_size) {
+  if (!wanted_.empty()) return 0;
   CHECK(key->Is(data::ObjectType::kString));
   data::Effect effect = EffectOn(data::EffectKind::kPatch, *key);
   effect.meta = data::Keyspace::MetaOf(*key->database, key->object);
@@ -173,6 +186,7 @@ uint64_t ExecContext::Patch(Key* key, size_t offset, std::string_view bytes, siz
 }
 
 uint64_t ExecContext::SetExpiry(Key* key, int64_t at_ms, bool keep_revision) {
+  if (!wanted_.empty()) return 0;
   CHECK(key->object != nullptr && !key->Is(data::ObjectType::kLock) && at_ms >= 0);
   data::Effect effect = EffectOn(data::EffectKind::kMeta, *key);
   effect.meta = data::Keyspace::MetaOf(*key->database, key->object);
@@ -183,6 +197,7 @@ uint64_t ExecContext::SetExpiry(Key* key, int64_t at_ms, bool keep_revision) {
 }
 
 uint64_t ExecContext::Delete(Key* key) {
+  if (!wanted_.empty()) return 0;
   CHECK(key->object != nullptr);
   data::Effect effect = EffectOn(data::EffectKind::kDelete, *key);
   Emit(&effect, key, partition_->keyspace_->LogicalOf(key->database->physical));

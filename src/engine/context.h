@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "data/keyspace.h"
+#include "engine/cold_value.h"
 #include "engine/command.h"
 #include "engine/errors.h"
 #include "resp/writer.h"
@@ -121,7 +122,9 @@ class ExecContext {
   // Neither: OBJECT, TTL, TYPE, DEBUG … don't count as use.
   Key Peek(std::string_view name) { return Find(name, caller.db, false, false); }
   // In another of SELECT's databases (COPY, MOVE).
-  Key FindForWriteIn(uint32_t db, std::string_view name) { return Find(name, db, false, true); }
+  Key FindForWriteIn(uint32_t db, std::string_view name) {
+    return Find(name, db, false, true, /*may_be_cold=*/true);
+  }
   // For loops over keys args[first], args[first + step], …: called before the one at `i` is looked
   // up, brings the next few into the cache together. Only makes things faster.
   void LookAhead(size_t first, size_t i, size_t step) {
@@ -210,14 +213,19 @@ class ExecContext {
   bool emitted() const { return emitted_; }
   // On a follower: only the leader can say what became of a key.
   bool needs_leader() const { return needs_leader_; }
+  // Values that it looked for and that are not in memory: from then on it changes nothing, what it
+  // replied is wrong, and it has to run again.
+  const std::vector<ColdValue>& wanted() const { return wanted_; }
 
  private:
   friend class Partition;
   static constexpr size_t kLookAhead = 16;  // keys
 
-  Key Find(std::string_view name, uint32_t db, bool count, bool touch);
+  Key Find(std::string_view name, uint32_t db, bool count, bool touch, bool may_be_cold = false);
   // Of a key that is there and may be over.
   bool StillThere(const Key& key, uint32_t db);
+  // The key's value is in the store only: for this run it is missing.
+  void WantValue(Key* key);
   void Prefetch(size_t i, size_t step) const;
   void Emit(data::Effect* effect, Key* key, uint32_t logical);
 
@@ -227,6 +235,7 @@ class ExecContext {
   uint64_t gate_index_ = 0;
   bool emitted_ = false;
   bool needs_leader_ = false;
+  std::vector<ColdValue> wanted_;
   bool blocked_ = false;
   bool error_counted_ = false;
   std::vector<absl::AnyInvocable<void()>> committed_;

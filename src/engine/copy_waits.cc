@@ -56,6 +56,8 @@ void Partition::AnswerCopyWait(CopyWait* wait) {
 
 void Partition::CancelBlockedOf(uint64_t client) {
   blocked_.RemoveClient(client);
+  loads_.CancelAllOf(client);
+  CancelBehindScript(client, nullptr);
   std::erase_if(copy_waits_,
                 [client](const CopyWait& wait) { return wait.request.address.client == client; });
 }

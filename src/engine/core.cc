@@ -472,6 +472,10 @@ void Core::Rebuild(Partition* partition, RebuildRequest request) {
   persister_->Rebuild(partition, std::move(request));
 }
 
+void Core::LoadValues(Partition* partition, ValueRequest request) {
+  persister_->LoadValues(partition, std::move(request));
+}
+
 void Core::SendSnapshot(Partition* partition, raft::NodeId peer) {
   snapshots_->Send(partition, peer);
 }

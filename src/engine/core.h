@@ -147,6 +147,7 @@ class Core final : public PartitionHost, public replica::MessageSink, public rep
   void GiveBack(Partition* partition, BlockedRequest request) override;
   void StandingChanged(Partition* partition) override;
   void Rebuild(Partition* partition, RebuildRequest request) override;
+  void LoadValues(Partition* partition, ValueRequest request) override;
   void Persist(Partition* partition, data::PersistJob job) override;
   void NeedsTurnEnd(Partition* partition) override;
   void ContinueLater(Partition* partition) override;

@@ -561,7 +561,8 @@ void RunTransaction(Client* client, const Command& exec) {
   }
   Partition* partition = client->core->FindPartition(static_cast<uint32_t>(number));
   if (partition == nullptr || !client->core->router().Direct(partition->number()) ||
-      partition->HoldsRequests()) {
+      partition->HoldsRequests() ||
+      MustWaitForValues(*client, *partition, transaction->DataRequests())) {
     RouteTransaction(client, std::move(transaction), static_cast<uint32_t>(number));
     return;
   }

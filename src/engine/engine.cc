@@ -233,6 +233,7 @@ Status Engine::LoadPartition(Core* core, uint32_t number, std::unique_ptr<storag
     core->persister().FreeLater(std::move(collection));
   };
   keyspace.limits = &encoding_limits_;
+  if (options.evictable) keyspace.resident_bytes = config_.resident_memory_bytes / partitions();
   options.new_keyspace = [keyspace] { return std::make_unique<data::Keyspace>(keyspace); };
   options.keyspace = options.new_keyspace();
   data::LoadStats stats;

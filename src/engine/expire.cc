@@ -47,8 +47,9 @@ void Partition::ExpireLeases() {
 }
 
 int64_t Partition::Tick() {
-  if (!ready()) return 0;
   const int64_t now_ms = host_->clock().MonotonicMs();
+  bool more = DropValues();
+  if (!ready()) return more ? now_ms + 1 : 0;
   if (round_refused_) {
     round_refused_ = false;
     round_used_ = true;
@@ -56,8 +57,7 @@ int64_t Partition::Tick() {
   }
   // A suspended script must find everything as it left it.
   if (script_suspended()) return 0;
-  bool more = false;
-  if (host_->ActiveExpireEnabled()) more = ExpireKeys();
+  if (host_->ActiveExpireEnabled()) more |= ExpireKeys();
   ExpireLeases();
   ServeReadyKeys();
   EndOverdueRequests();

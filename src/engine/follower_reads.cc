@@ -58,6 +58,21 @@ std::vector<BlockedRequest> FollowerReads::TakeAll() {
 
 // ---- The partition's side
 
+bool Partition::AnswerNow(BlockedRequest* request) {
+  const int64_t begin_ns = host_->clock().MonotonicNs();
+  std::string reply;
+  resp::Writer writer(&reply, request->caller.protocol);
+  ExecContext context(this, *request->command, request->args.args(), request->caller, &writer,
+                      begin_ns);
+  request->command->data(context);
+  CHECK(!context.blocked() && !context.emitted());
+  if (context.needs_leader() || !context.wanted().empty()) return false;
+  host_->CommandDone({request->command, request->args.args(), request->caller.db}, request->caller,
+                     host_->clock().MonotonicNs() - begin_ns, reply);
+  host_->Deliver(request->address, std::move(reply));
+  return true;
+}
+
 void Partition::ReadAsFollower(BlockedRequest request, bool confirm) {
   request.began_ms = host_->clock().MonotonicMs();
   if (!follows() || replica_->frozen() || follower_reads_.full()) {

@@ -110,6 +110,16 @@ void Forwarding::GiveBack(uint32_t partition, BlockedRequest request) {
 
 namespace {
 
+std::optional<std::vector<ColdValue>> MissingValues(const Partition& partition,
+                                                    const std::string& origin,
+                                                    const PeerRequest& request) {
+  std::vector<Request> requests;
+  for (const PeerCommand& one : request.commands) {
+    requests.push_back({one.command, one.args.args(), one.db});
+  }
+  return partition.MissingValues(origin, requests);
+}
+
 // SCRIPT KILL must not wait for the script that it is to end.
 bool WaitsForScript(const Partition& partition, const PeerRequest& request) {
   return partition.HoldsRequests() && !(request.type == PeerRequestType::kCommand &&
@@ -122,9 +132,24 @@ void Forwarding::RunFor(uint32_t home, std::unique_ptr<Routed> routed) {
   const PeerRequest& request = routed->request;
   Partition* partition = core_->FindPartition(request.partition);
   if (WaitsForScript(*partition, request)) {
-    partition->RunBehindScript(
-        [this, home, routed = std::move(routed)]() mutable { RunFor(home, std::move(routed)); });
+    const ReplyAddress place = routed->reply;
+    partition->RunBehindScript({place, [this, home, routed = std::move(routed)]() mutable {
+                                  RunFor(home, std::move(routed));
+                                }});
     return;
+  }
+  if (partition->MayMissValues()) {
+    std::string origin = OriginOf(routed->reply, {});
+    if (auto missing = MissingValues(*partition, origin, request)) {
+      const ReplyAddress place = routed->reply;
+      partition->RunWithValues(std::move(origin),
+                               {place,
+                                [this, home, routed = std::move(routed)]() mutable {
+                                  RunFor(home, std::move(routed));
+                                }},
+                               *std::move(missing));
+      return;
+    }
   }
   // A request of this core waits for nothing on its way, so it can't be behind one that was
   // refused.
@@ -165,12 +190,26 @@ void Forwarding::Settle(std::unique_ptr<Routed> routed, PeerReply reply) {
 void Forwarding::RunForPeer(uint32_t home, uint64_t caller, PeerRequest request) {
   Partition* partition = core_->FindPartition(request.partition);
   if (WaitsForScript(*partition, request)) {
-    partition->RunBehindScript([this, home, caller, request = std::move(request)]() mutable {
-      RunForPeer(home, caller, std::move(request));
-    });
+    const ReplyAddress place{home, caller, request.id};
+    partition->RunBehindScript(
+        {place, [this, home, caller, request = std::move(request)]() mutable {
+           RunForPeer(home, caller, std::move(request));
+         }});
     return;
   }
   const uint64_t id = request.id;
+  if (partition->MayMissValues()) {
+    std::string origin = OriginOf({home, caller, id}, request.address);
+    if (auto missing = MissingValues(*partition, origin, request)) {
+      partition->RunWithValues(
+          std::move(origin),
+          {{home, caller, id}, [this, home, caller, request = std::move(request)]() mutable {
+             RunForPeer(home, caller, std::move(request));
+           }},
+          *std::move(missing));
+      return;
+    }
+  }
   if (!guard_.Admit(caller, request.partition, request.epoch, partition->ready_period())) {
     PeerReply refusal = NotLeader();
     refusal.id = id;

@@ -23,6 +23,7 @@ Partition::Partition(Options options)
       first_slot_(options.first_slot),
       last_slot_(options.last_slot),
       evictable_(options.evictable),
+      smallest_dropped_(options.smallest_dropped),
       host_(options.host),
       new_keyspace_(std::move(options.new_keyspace)),
       keyspace_(std::move(options.keyspace)),
@@ -31,7 +32,8 @@ Partition::Partition(Options options)
       memory_index_(options.applied_index),
       applied_index_(options.applied_index),
       handed_out_(options.applied_index),
-      open_round_(options.first_round) {
+      open_round_(options.first_round),
+      stored_revision_(keyspace_->max_revision()) {
   revisions_.Observe(keyspace_->max_revision());
 }
 
@@ -71,6 +73,12 @@ void Partition::Run(const Request& request, const Caller& caller, const ReplyAdd
   effective.db = request.db;
   ExecContext context(this, *request.command, request.args, effective, &writer, begin_ns);
   request.command->data(context);
+  if (!context.wanted().empty()) {
+    CHECK(!context.emitted());
+    out->resize(begin);
+    RunWithWanted(request, caller, context.wanted(), out, outcome);
+    return;
+  }
   outcome->index = std::max(outcome->index, context.gate_index());
   outcome->wrote |= context.emitted();
   for (auto& task : context.committed_) outcome->committed.push_back(std::move(task));
@@ -157,7 +165,7 @@ ExecResult Partition::Execute(const Request& request, const Caller& caller,
     }
     return {};
   }
-  if (RunsScript(*request.command)) {
+  if (RunsOnFiber(*request.command)) {
     std::vector<std::string> replies;
     const ExecResult result = StartScript({&request, 1}, caller, &replies);
     if (!result.suspended) out->append(replies[0]);
@@ -206,8 +214,9 @@ ExecResult Partition::ExecuteTransaction(const std::vector<Request>& requests, c
   }
   Caller inside = caller;
   inside.in_transaction = true;
-  const auto runs_script = [](const Request& request) { return RunsScript(*request.command); };
-  if (std::any_of(requests.begin(), requests.end(), runs_script)) {
+  // What it needs was loaded before, but SWAPDB in front may mean other keys.
+  const auto on_fiber = [this](const Request& request) { return RunsOnFiber(*request.command); };
+  if (keyspace_->has_cold() || std::any_of(requests.begin(), requests.end(), on_fiber)) {
     ExecResult result = StartScript(requests, inside, replies);
     result.is_write |= outcome.wrote;
     return result;
@@ -426,7 +435,7 @@ void Partition::ServeReadyKey(uint32_t db, const std::string& key) {
   };
   // Delivered when the lines are at rest: a delivery may end a client, and that takes requests out.
   std::vector<Answer> answers;
-  blocked_.Serve(db, key, [this, &answers](const BlockedRequest& request) {
+  blocked_.Serve(db, key, [this, db, &key, &answers](const BlockedRequest& request) {
     std::string reply;
     resp::Writer writer(&reply, request.caller.protocol);
     Caller caller = request.caller;
@@ -434,6 +443,11 @@ void Partition::ServeReadyKey(uint32_t db, const std::string& key) {
     const int64_t begin_ns = host_->clock().MonotonicNs();
     ExecContext context(this, *request.command, request.args.args(), caller, &writer, begin_ns);
     request.command->data(context);
+    if (!context.wanted().empty()) {
+      const ValueLoads::WaitedKey again{db, key};
+      WantForBlocked(context.wanted(), &again);
+      return Served::kInTurn;
+    }
     if (context.blocked()) {
       return context.wait_.in_line == InLine::kInTurn ? Served::kInTurn : Served::kTogether;
     }
@@ -447,21 +461,6 @@ void Partition::ServeReadyKey(uint32_t db, const std::string& key) {
   for (Answer& answer : answers) {
     DeliverAt(answer.gate, answer.is_write, answer.address, std::move(answer.reply));
   }
-}
-
-bool Partition::AnswerNow(BlockedRequest* request) {
-  const int64_t begin_ns = host_->clock().MonotonicNs();
-  std::string reply;
-  resp::Writer writer(&reply, request->caller.protocol);
-  ExecContext context(this, *request->command, request->args.args(), request->caller, &writer,
-                      begin_ns);
-  request->command->data(context);
-  CHECK(!context.blocked() && !context.emitted());
-  if (context.needs_leader()) return false;
-  host_->CommandDone({request->command, request->args.args(), request->caller.db}, request->caller,
-                     host_->clock().MonotonicNs() - begin_ns, reply);
-  host_->Deliver(request->address, std::move(reply));
-  return true;
 }
 
 void Partition::EndOverdueRequests() {
@@ -574,6 +573,7 @@ void Partition::OnStanding(const raft::Standing& standing) {
     if (ready_) StepDown();
   }
   transferring_ = standing.transferring_to != raft::kNoNode;
+  if (transferring_) EndLoads();
   if (ready_ && !transferring_) ++ready_period_;  // the transfer came to nothing
   if (standing.ready && leads_term_ == 0) {
     leads_term_ = standing.term;
@@ -593,7 +593,8 @@ void Partition::Lead(uint64_t term) {
   ++ready_period_;
   GiveReadsBack();
   open_index_ = replica_->last_index() + 1;
-  revisions_.Observe(keyspace_->max_revision());
+  followed_revision_ = keyspace_->max_revision();
+  revisions_.Observe(followed_revision_);
   keyspace_->RestartLeases();
   LogVerbose("partition {} leads term {} from index {}", number_, term, open_index_);
 }
@@ -605,6 +606,7 @@ void Partition::StepDown() {
   round_used_ = false;
   round_refused_ = false;
   AbandonScript(/*answer=*/true);
+  EndLoads();
   // Who watches a key learns at EXEC that it may have been changed elsewhere.
   watches_ = txn::WatchTable();
   std::vector<GateQueue::Item> lost;
@@ -682,7 +684,8 @@ std::unique_ptr<data::Keyspace> Partition::Replace(std::unique_ptr<data::Keyspac
   CHECK(index > applied_index_ && handed_out_ == applied_index_);
   CHECK(batch_.empty() && proposed_.empty() && blocked_.empty());
   keyspace_.swap(keyspace);
-  revisions_.Observe(keyspace_->max_revision());
+  stored_revision_ = keyspace_->max_revision();
+  revisions_.Observe(stored_revision_);
   memory_index_ = applied_index_ = handed_out_ = index;
   // Revisions that were watched are of another history.
   watches_ = txn::WatchTable();

@@ -37,6 +37,7 @@
 #include "engine/gate.h"
 #include "engine/stats.h"
 #include "engine/touched_keys.h"
+#include "engine/value_loads.h"
 #include "raft/types.h"
 #include "replica/replica.h"
 #include "txn/watch.h"
@@ -58,6 +59,20 @@ struct RebuildRequest {
 struct Rebuilt {
   std::unique_ptr<data::Keyspace> keyspace;  // set when everything was asked for
   std::vector<data::StoredRecord> records;   // else one for each key, in their order
+};
+
+// Values that a partition wants back in memory.
+struct ValueRequest {
+  // Returned with the values.
+  uint64_t period = 0;
+  // What has been handed to Persist so far has to be in the store first.
+  bool after_flush = false;
+  std::vector<ColdValue> values;
+};
+struct LoadedValues {
+  uint64_t period = 0;
+  std::vector<uint64_t> created;            // as requested
+  std::vector<data::StoredRecord> records;  // in the order of the request
 };
 
 // Learns what the group has committed, and nothing else. Loop thread only.
@@ -109,6 +124,8 @@ class PartitionHost {
   // Reads the state as of the last entry handed to Persist from the store, and then calls
   // partition->Rebuilt, on this loop, later.
   virtual void Rebuild(class Partition* partition, RebuildRequest request) = 0;
+  // Reads values from the store, and then calls partition->TakeValues on this loop, later.
+  virtual void LoadValues(class Partition* partition, ValueRequest request) = 0;
   // Committed entries, for the store. `job` continues where the last one ended.
   virtual void Persist(class Partition* partition, data::PersistJob job) = 0;
   // The partition has something to do at the end of this turn.
@@ -151,6 +168,8 @@ class Partition : public replica::StateMachine {
     uint64_t first_round = 1;
     uint64_t seed = 0;
     bool evictable = true;  // its keys are clients' data, which may go when memory is full
+    // Smaller values than this never leave memory: there is little to win.
+    size_t smallest_dropped = 64;
   };
   explicit Partition(Options options);
   ~Partition() override;
@@ -205,7 +224,7 @@ class Partition : public replica::StateMachine {
   // Requests have to wait for the end of a script, unless they are kAllowBusy: RunBehindScript has
   // them try again then.
   bool HoldsRequests() const;
-  void RunBehindScript(absl::AnyInvocable<void()> task);
+  void RunBehindScript(HeldRequest request);
   // Called by a script every now and then. Not empty: it has to end with this error.
   std::string_view ScriptPoint();
   // The same, and lets others run in any case: for a script that waits for something.
@@ -231,6 +250,23 @@ class Partition : public replica::StateMachine {
   // leader's; without, it may be behind by any time.
   void ReadAsFollower(BlockedRequest request, bool confirm);
 
+  // ---- Values that are not in memory; see engine/value_loads.h.
+  // Whether MissingValues may find anything, which takes longer.
+  bool MayMissValues() const { return keyspace_->has_cold() || !loads_.empty(); }
+  // What the requests need and is not in memory; nullopt: they may run. Empty: they have to wait
+  // behind an earlier request of the same origin.
+  std::optional<std::vector<ColdValue>> MissingValues(const std::string& origin,
+                                                      std::span<const Request> requests) const;
+  // The task runs when the values are there, or when the partition doesn't lead any more.
+  void RunWithValues(std::string origin, HeldRequest request, std::vector<ColdValue> values);
+  // The answer to PartitionHost::LoadValues.
+  void TakeValues(LoadedValues loaded);
+  // The store holds every effect up to this revision.
+  void Stored(uint64_t revision) { stored_revision_ = std::max(stored_revision_, revision); }
+  // For a script: returns when the request's values are in memory. Not empty: the script has to end
+  // with this error.
+  std::string_view AwaitValues(const Request& request);
+
   // ---- Gates.
   bool IsOpen(const Gate& gate) const {
     return gate.index <= commit_index_ && gate.round <= confirmed_round_;
@@ -247,9 +283,7 @@ class Partition : public replica::StateMachine {
   // ---- Blocked requests.
   // Takes the request out of the line without a reply: its client is gone. False when nothing waits
   // there.
-  bool CancelBlocked(const ReplyAddress& address) {
-    return blocked_.Remove(address).has_value() || TakeCopyWait(address).has_value();
-  }
+  bool CancelBlocked(const ReplyAddress& address);
   // All requests of the client.
   void CancelBlockedOf(uint64_t client);
   // CLIENT UNBLOCK: answers as at the timeout, or, what waits for a key, with an error. False when
@@ -318,8 +352,9 @@ class Partition : public replica::StateMachine {
   void Run(const Request& request, const Caller& caller, const ReplyAddress& address,
            std::string* out, Outcome* outcome);
   ExecResult Finish(Outcome& outcome, bool unconfirmed = false);
-  // The command runs a script.
-  static bool RunsScript(const Command& command);
+  // The command may have to be suspended: it runs a script, or reads keys that nobody can name
+  // before, whose values may not be in memory.
+  bool RunsOnFiber(const Command& command) const;
   struct ScriptRun;
   ExecResult StartScript(std::span<const Request> requests, const Caller& caller,
                          std::vector<std::string>* replies);
@@ -378,6 +413,22 @@ class Partition : public replica::StateMachine {
   // One victim by the policy among a few samples of database `logical`; nullptr when there is none.
   // A smaller score is a better victim.
   data::Object* Candidate(uint32_t logical, int64_t* score);
+  static ColdValue ColdValueOf(const data::Database& database, const data::Object& object);
+  void AddMissing(const Request& request, std::vector<ColdValue>* missing) const;
+  void RequestValues(std::vector<ColdValue> values);
+  void EndLoads();
+  std::string_view AwaitLoads(const std::vector<ColdValue>& values);
+  // A command that has found values missing runs again when they are there.
+  void RunWithWanted(const Request& request, const Caller& caller,
+                     const std::vector<ColdValue>& wanted, std::string* out, Outcome* outcome);
+  void WantForBlocked(const std::vector<ColdValue>& wanted, const ValueLoads::WaitedKey* waited);
+  // `slot` null: all requests of the client.
+  bool CancelBehindScript(uint64_t client, const uint64_t* slot);
+  // Takes values out of memory while it is above resident-memory; bounded work. Whether there is
+  // more to do.
+  bool DropValues();
+  size_t DropSome();
+  bool MayBeDropped(const data::Database& database, const data::Object& object) const;
   // The unit of Object::accessed at a time of the monotonic clock.
   static uint32_t AccessClockAt(int64_t ns) { return static_cast<uint32_t>(ns / 100'000'000); }
 
@@ -385,6 +436,7 @@ class Partition : public replica::StateMachine {
   const uint16_t first_slot_;
   const uint16_t last_slot_;
   const bool evictable_;
+  const size_t smallest_dropped_;
   PartitionHost* const host_;
   const std::function<std::unique_ptr<data::Keyspace>()> new_keyspace_;
   std::unique_ptr<data::Keyspace> keyspace_;
@@ -426,6 +478,12 @@ class Partition : public replica::StateMachine {
   std::vector<CopyWait> copy_waits_;
   std::vector<std::pair<uint32_t, std::string>> ready_keys_;  // changed keys that are waited for
   bool serving_ = false;
+  ValueLoads loads_;
+  uint64_t load_period_ = 1;        // changes when what is being loaded isn't wanted any more
+  uint64_t stored_revision_;        // effects up to this one are in the store
+  uint64_t followed_revision_ = 0;  // effects up to this one may have come while it followed
+  uint64_t drop_cursor_ = 0;
+  uint32_t drop_db_ = 0;
   std::unique_ptr<ScriptRun> script_;  // made by the first script
 };
 

@@ -16,15 +16,23 @@ constexpr size_t kCollectStep = 2000;
 // Bytes that one step of a compaction rewrites, roughly: a fraction of a second, for which the
 // core's stores are not written.
 constexpr uint64_t kCompactStep = uint64_t{32} << 20;
+// Values that are read at once, and pieces of so many that wait for the reading thread.
+constexpr size_t kReadAtOnce = 32;
+constexpr size_t kMaxReads = 64;
 
 }  // namespace
 
 Persister::Persister(Core* core)
-    : core_(core), thread_("hf-persist-" + std::to_string(core->number())) {}
+    : core_(core),
+      thread_("hf-persist-" + std::to_string(core->number())),
+      reader_("hf-read-" + std::to_string(core->number()), kMaxReads) {}
 
 Persister::~Persister() { Stop(); }
 
-void Persister::Stop() { thread_.Stop(); }
+void Persister::Stop() {
+  thread_.Stop();
+  reader_.Stop();
+}
 
 void Persister::AddPartition(Partition* partition, std::unique_ptr<storage::Store> store,
                              uint64_t applied_index, bool collect_dead) {
@@ -89,6 +97,7 @@ void Persister::Written(Slot* slot, uint64_t index, size_t bytes, const data::Pe
   stats_.records_deleted += stats.records_deleted;
   stats_.records_skipped += stats.records_skipped;
   stats_.base_reads += stats.base_reads;
+  slot->partition->Stored(stats.max_revision);
   if (stats.removed > 0) slot->has_garbage = true;
   stats_.bytes_written += stats.bytes_written;
   last_flush_unix_s_ = core_->clock().WallMs() / 1000;
@@ -160,6 +169,50 @@ void Persister::ContinueRebuild(Slot* slot) {
   });
   CHECK_MSG(posted, "the persister's queue is bounded by its partitions");
   slot->rebuild.reset();
+}
+
+void Persister::LoadValues(Partition* partition, ValueRequest request) {
+  if (request.after_flush) {
+    request.after_flush = false;
+    Flush([this, partition, request = std::move(request)]() mutable {
+      LoadValues(partition, std::move(request));
+    });
+    return;
+  }
+  Slot* slot = Find(partition);
+  for (size_t i = 0; i < request.values.size(); i += kReadAtOnce) {
+    const size_t end = std::min(i + kReadAtOnce, request.values.size());
+    Reading piece{slot, {request.period, false, {}}};
+    for (size_t k = i; k < end; ++k) piece.request.values.push_back(std::move(request.values[k]));
+    ++slot->reading;
+    reads_.push_back(std::move(piece));
+  }
+  PumpReads();
+}
+
+void Persister::PumpReads() {
+  while (!reads_.empty() && reader_.pending() < kMaxReads) {
+    auto piece = std::make_shared<Reading>(std::move(reads_.front()));
+    reads_.pop_front();
+    const data::CollectionOptions options = piece->slot->partition->keyspace().collection_options();
+    const bool posted = reader_.TryPost([this, piece, options, store = piece->slot->store] {
+      auto loaded = std::make_shared<LoadedValues>();
+      loaded->period = piece->request.period;
+      std::vector<std::string> keys;
+      for (const ColdValue& value : piece->request.values) {
+        keys.push_back(value.record_key);
+        loaded->created.push_back(value.created);
+      }
+      const Status status = data::ReadRecords(store.get(), keys, options, &loaded->records);
+      if (!status.ok()) Fatal("LevelDB read failed, ending: " + status.message());
+      core_->PostFromAnyThread([this, slot = piece->slot, loaded] {
+        --slot->reading;
+        slot->partition->TakeValues(std::move(*loaded));
+        PumpReads();
+      });
+    });
+    CHECK_MSG(posted, "the loop alone posts reads, and has seen room");
+  }
 }
 
 Persister::Slot* Persister::Find(const Partition* partition) {
@@ -316,7 +369,7 @@ void Persister::CheckWaiters() {
 
 bool Persister::CanLend(const Partition* partition) {
   const Slot* slot = Find(partition);
-  return !slot->writing && !slot->rebuild.has_value();
+  return !slot->writing && !slot->rebuild.has_value() && slot->reading == 0;
 }
 
 std::shared_ptr<storage::Store> Persister::Lend(const Partition* partition) {

@@ -8,6 +8,7 @@
 #include <absl/functional/any_invocable.h>
 
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -43,6 +44,9 @@ class Persister {
   // Writes what the partition has handed over and then reads what is asked for; ends with
   // Partition::TakeRebuilt. REQUIRES: nothing more is handed over before that.
   void Rebuild(Partition* partition, RebuildRequest request);
+
+  // Reads values; ends with Partition::TakeValues. More than the thread has room for wait.
+  void LoadValues(Partition* partition, ValueRequest request);
 
   // Bytes of entries that are committed and not yet in the store.
   uint64_t pending_bytes() const { return pending_bytes_; }
@@ -85,6 +89,7 @@ class Persister {
     bool in_pass = false;      // a pass has begun and goes on
     bool has_garbage = false;  // a pass for elements of deleted collections has to begin
     std::optional<RebuildRequest> rebuild;
+    uint32_t reading = 0;  // pieces of value requests that are under way
     // Of the pass that is under way. Persister thread while `writing`, else the loop's.
     std::unique_ptr<data::DeadRecordCollector> collector;
     std::unique_ptr<data::GarbageCollector> garbage_collector;
@@ -104,6 +109,12 @@ class Persister {
     absl::AnyInvocable<void()> done;
   };
 
+  // A piece of a value request.
+  struct Reading {
+    Slot* slot;
+    ValueRequest request;
+  };
+  void PumpReads();
   void Write(Slot* slot);
   void Written(Slot* slot, uint64_t index, size_t bytes, const data::PersistStats& stats);
   void Collect(Slot* slot);
@@ -126,7 +137,9 @@ class Persister {
   bool compacting_ = false;  // one piece at a time, whatever the number of partitions
   int64_t last_flush_unix_s_ = 0;
   data::PersistStats stats_;
-  storage::IoThread thread_;  // last: ends before the stores go
+  std::deque<Reading> reads_;  // that wait for room
+  storage::IoThread thread_;   // the threads are last: they end before the stores go
+  storage::IoThread reader_;
 };
 
 }  // namespace holdfast::engine

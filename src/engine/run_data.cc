@@ -117,13 +117,22 @@ void WaitForAnnouncement(Client* client, Partition* partition, const ExecResult&
   }
 }
 
+bool MustWaitForValues(const Client& client, const Partition& partition,
+                       std::span<const Request> requests) {
+  if (!partition.MayMissValues()) return false;
+  const std::string origin = OriginOf({client.core->number(), client.id, 0}, {});
+  return partition.MissingValues(origin, requests).has_value();
+}
+
 // Here and at once, when the partition is led on this core and nothing of it is under way; here,
 // when it is a read that its client lets a follower answer; else the router knows.
 void RunOn(Client* client, const Command& command, Args args, uint32_t number) {
   Core* core = client->core;
   Partition* partition = core->FindPartition(number);
+  const Request request{&command, args, client->db};
   const bool direct = partition != nullptr && core->router().Direct(number) &&
-                      (command.has(kAllowBusy) || !partition->HoldsRequests());
+                      (command.has(kAllowBusy) || !partition->HoldsRequests()) &&
+                      !MustWaitForValues(*client, *partition, {&request, 1});
   const bool may_block = command.has(kBlocking);
   if (!direct && ReadsAsFollower(*client, command, number)) {
     ReadAsFollower(client, command, args, number);
@@ -132,7 +141,7 @@ void RunOn(Client* client, const Command& command, Args args, uint32_t number) {
   if (direct && !may_block) {
     std::string* out = client->replies.Begin(partition);
     const ExecResult result =
-        partition->Execute({&command, args, client->db}, CallerOf(*client), {}, out);
+        partition->Execute(request, CallerOf(*client), {}, out);
     CHECK(!result.blocked);
     if (result.suspended) {
       client->replies.Abandon();
@@ -165,7 +174,7 @@ void RunOn(Client* client, const Command& command, Args args, uint32_t number) {
     core->engine().blocked_clients.fetch_add(1, std::memory_order_relaxed);
   }
   if (direct) {
-    partition->ExecuteAndDeliver({&command, args, client->db}, CallerOf(*client), reply);
+    partition->ExecuteAndDeliver(request, CallerOf(*client), reply);
     return;
   }
   std::unique_ptr<Routed> routed = MakeRouted(*client, number, PeerRequestType::kCommand);

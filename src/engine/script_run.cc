@@ -17,8 +17,9 @@ constexpr int64_t kSliceNs = 5'000'000;
 
 }  // namespace
 
-bool Partition::RunsScript(const Command& command) {
-  return (command.acl & kAclScripting) != 0 && !command.has(kAllowBusy);
+bool Partition::RunsOnFiber(const Command& command) const {
+  if ((command.acl & kAclScripting) != 0 && !command.has(kAllowBusy)) return true;
+  return command.reads_other_keys && keyspace_->has_cold();
 }
 
 bool Partition::script_suspended() const { return script_ != nullptr && script_->suspended; }
@@ -76,7 +77,7 @@ ExecResult Partition::StartScript(std::span<const Request> requests, const Calle
   run.began_ns = host_->clock().MonotonicNs();
   run.slice_end_ns = run.began_ns + kFirstSliceNs;
   const bool over = run.fiber.Run([this, &run] {
-    for (size_t i = 0; i < run.requests.size(); ++i) {
+    for (size_t i = 0; i < run.requests.size() && run.end_reason.empty(); ++i) {
       run.current = i;
       Run(run.requests[i], run.caller, {}, &run.replies[i], &run.outcome);
     }
@@ -147,17 +148,24 @@ void Partition::WhenScriptEnds(WhenScriptEnded done) {
   script_->done = std::move(done);
 }
 
-void Partition::RunBehindScript(absl::AnyInvocable<void()> task) {
+void Partition::RunBehindScript(HeldRequest request) {
   CHECK(HoldsRequests());
-  script_->behind.push_back(std::move(task));
+  script_->behind.push_back(std::move(request));
+}
+
+bool Partition::CancelBehindScript(uint64_t client, const uint64_t* slot) {
+  if (script_ == nullptr) return false;
+  return std::erase_if(script_->behind, [client, slot](const HeldRequest& held) {
+           return held.place.client == client && (slot == nullptr || held.place.slot == *slot);
+         }) > 0;
 }
 
 void Partition::ServeBehindScript() {
   // A task may start another script, behind which the rest then waits: in the same order, since
   // tasks that find a script put themselves into the line again.
-  std::vector<absl::AnyInvocable<void()>> tasks;
-  tasks.swap(script_->behind);
-  for (auto& task : tasks) task();
+  std::vector<HeldRequest> held;
+  held.swap(script_->behind);
+  for (HeldRequest& request : held) request.task();
 }
 
 void Partition::ContinueScript() {

@@ -50,7 +50,7 @@ struct Partition::ScriptRun {
   bool busy = false;            // for longer than busy-reply-threshold
   std::string_view end_reason;  // not empty: it has to end with this error
   WhenScriptEnded done;
-  std::vector<absl::AnyInvocable<void()>> behind;  // what waits for its end
+  std::vector<HeldRequest> behind;  // what waits for its end
 };
 
 }  // namespace holdfast::engine

@@ -76,6 +76,8 @@ void CoreStats::Merge(const CoreStats& other) {
   connections_received += other.connections_received;
   connections_rejected += other.connections_rejected;
   commands_processed += other.commands_processed;
+  values_dropped += other.values_dropped;
+  values_loaded += other.values_loaded;
   input_bytes += other.input_bytes;
   output_bytes += other.output_bytes;
   keyspace_hits += other.keyspace_hits;

@@ -53,6 +53,8 @@ struct CoreStats {
   uint64_t expired_keys = 0;
   uint64_t evicted_keys = 0;
   uint64_t evicted_clients = 0;
+  uint64_t values_dropped = 0;   // from memory, by resident-memory
+  uint64_t values_loaded = 0;    // back from the store
   uint64_t effects = 0;          // modifications since the start
   uint64_t effects_at_save = 0;  // of these, how many the last SAVE or BGSAVE has covered
   uint64_t reads = 0;            // read system calls

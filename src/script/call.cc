@@ -141,6 +141,9 @@ std::string_view ScriptCalls::Call(Args args, int protocol, std::string* reply) 
                                              std::string_view(*reply).substr(begin));
     return {};
   }
+  // Which keys a script touches is known for certain only now.
+  const std::string_view end = context_.partition().AwaitValues({command, args, db_});
+  if (!end.empty()) return end;
   wrote_ |= command->has(engine::kWrite);
   context_.RunInside(*command, args, db_, protocol, reply);
   return {};

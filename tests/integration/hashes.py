@@ -5,7 +5,7 @@
 
 import nodes
 from harness import Server, equal, main, scaled, test, wait_for
-from models import Model, check_with_failovers, check_with_kills
+from models import Model, check_cold, check_with_failovers, check_with_kills
 from resp import Closed, ReplyError
 
 WRONG_TYPE = "WRONGTYPE Operation against a key holding the wrong kind of value"
@@ -72,6 +72,11 @@ def every_command_against_a_dictionary_with_kills_in_between():
 @test
 def uncommitted_changes_are_forgotten_and_committed_ones_are_not():
     check_with_failovers(Hashes, **{"hash-max-listpack-entries": 32})
+
+
+@test
+def values_leave_memory_and_come_back():
+    check_cold(Hashes, **{"hash-max-listpack-entries": 32})
 
 
 @test

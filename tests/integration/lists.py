@@ -7,7 +7,7 @@ import threading
 
 import nodes
 from harness import Server, equal, main, scaled, test, wait_for
-from models import Model, check_with_failovers, check_with_kills
+from models import Model, check_cold, check_with_failovers, check_with_kills
 from resp import Client, Closed, ReplyError
 
 WRONG_TYPE = "WRONGTYPE Operation against a key holding the wrong kind of value"
@@ -108,6 +108,11 @@ def every_command_against_a_list_with_kills_in_between():
 @test
 def uncommitted_changes_are_forgotten_and_committed_ones_are_not():
     check_with_failovers(Lists)
+
+
+@test
+def values_leave_memory_and_come_back():
+    check_cold(Lists)
 
 
 def blocked(server: Server) -> int:

@@ -57,16 +57,26 @@ class Model:
         equal(client("DBSIZE"), len(self.values))
 
 
-def check_with_kills(kind: type[Model], **options) -> None:
-    """Restarts and kills one node, again and again."""
+def check_cold(kind: type[Model], **options) -> None:
+    """The same with values that leave memory as soon as they may, and are read when they are asked for."""
+    options = {"resident-memory": 1, "flush-interval-ms": 20, **options}
+    loaded = check_with_kills(kind, **options)
+    assert loaded > 50, f"{loaded} values were loaded"
+    check_with_failovers(kind, **options)
+
+
+def check_with_kills(kind: type[Model], **options) -> int:
+    """Restarts and kills one node, again and again. How many values came back into memory."""
+    loaded = 0
     for seed, partitions in ((1, 1), (2, 8)):
-        server = Server(partitions=partitions, **{"flush-interval-ms": 50}, **options)
+        server = Server(partitions=partitions, **{"flush-interval-ms": 50, **options})
         model = kind(seed, prefix="{same}")
         for round in range(scaled(6)):
             with server.client() as client:
                 for _ in range(scaled(400)):
                     model.step(client)
                 model.check(client)
+                loaded += int(client.info("stats")["values_loaded"])
             if round % 2:
                 server.kill()
                 server.launch()
@@ -75,6 +85,7 @@ def check_with_kills(kind: type[Model], **options) -> None:
                 server.restart()
             with server.client() as client:
                 model.check(client)
+    return loaded
 
 
 def check_with_failovers(kind: type[Model], **options) -> None:

@@ -4,7 +4,7 @@
 # also under: asan
 
 from harness import Server, equal, main, test
-from models import Model, check_with_failovers, check_with_kills
+from models import Model, check_cold, check_with_failovers, check_with_kills
 
 WRONG_TYPE = "WRONGTYPE Operation against a key holding the wrong kind of value"
 
@@ -79,6 +79,11 @@ def every_command_against_a_set_with_kills_in_between():
 @test
 def uncommitted_changes_are_forgotten_and_committed_ones_are_not():
     check_with_failovers(Sets, **{"set-max-intset-entries": 20})
+
+
+@test
+def values_leave_memory_and_come_back():
+    check_cold(Sets, **{"set-max-intset-entries": 20})
 
 
 @test

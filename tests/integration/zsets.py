@@ -7,7 +7,7 @@ import math
 import random
 
 from harness import Client, Server, equal, main, scaled, test, wait_for
-from models import Model, check_with_failovers, check_with_kills
+from models import Model, check_cold, check_with_failovers, check_with_kills
 from resp import ReplyError
 
 WRONG_TYPE = "WRONGTYPE Operation against a key holding the wrong kind of value"
@@ -222,6 +222,11 @@ def every_command_against_a_dictionary_with_kills_in_between():
 @test
 def committed_changes_outlive_leaders():
     check_with_failovers(SortedSets, **{"zset-max-listpack-entries": 24})
+
+
+@test
+def values_leave_memory_and_come_back():
+    check_cold(SortedSets, **{"zset-max-listpack-entries": 24})
 
 
 @test

@@ -35,6 +35,7 @@ enum class Mutant : uint8_t {
   kDoubtAsTryAgain,      // who steps down says that nothing was applied
   kMembershipNotStored,  // the store's membership stays the founding one
   kRevisionNotStored,    // the store does not know the largest revision
+  kLoadedTooEarly,       // values are read before the store is up to date
   kEntrySkipped,         // the store misses the effects of an entry now and then
   kLeaseShort,           // leases end a tenth of a second early
   kSnapshotOfMembers,    // behind a snapshot the founding membership is in force

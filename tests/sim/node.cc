@@ -26,8 +26,9 @@ uint16_t FirstSlotOf(uint32_t partition, uint32_t partitions) {
 }
 
 std::unique_ptr<data::Keyspace> EmptyKeyspace(uint32_t partition, uint32_t partitions,
-                                              const Clock* clock) {
+                                              const Clock* clock, size_t resident_bytes) {
   data::Keyspace::Options options;
+  options.resident_bytes = resident_bytes;
   options.first_slot = FirstSlotOf(partition, partitions);
   options.last_slot = static_cast<uint16_t>(
       partition + 1 == partitions ? kSlots - 1 : FirstSlotOf(partition + 1, partitions) - 1);
@@ -36,7 +37,11 @@ std::unique_ptr<data::Keyspace> EmptyKeyspace(uint32_t partition, uint32_t parti
   return std::make_unique<data::Keyspace>(std::move(options));
 }
 
-std::string Dump(const data::Keyspace& keyspace) {
+namespace {
+
+using ColdReader = std::function<std::string(const data::Database&, const data::Object&)>;
+
+std::string DumpWith(const data::Keyspace& keyspace, const ColdReader& read_cold) {
   std::string dump;
   for (uint32_t db = 0; db < data::kLogicalDatabases; ++db) {
     const data::Database* database = keyspace.Logical(db);
@@ -46,11 +51,42 @@ std::string Dump(const data::Keyspace& keyspace) {
         const data::Meta meta = data::Keyspace::MetaOf(*database, object);
         dump += std::to_string(db) + " " + std::string(object->key()) + " ";
         data::AppendMeta(&dump, meta);
-        dump += object->value();
+        dump += object->cold() ? read_cold(*database, *object) : object->value();
         dump += '\n';
       });
     } while (cursor != 0);
   }
+  return dump;
+}
+
+}  // namespace
+
+std::string Dump(const data::Keyspace& keyspace) {
+  return DumpWith(keyspace, [](const data::Database&, const data::Object&) {
+    CHECK_MSG(false, "a value is not in memory");
+    return std::string();
+  });
+}
+
+std::optional<std::string> Node::DumpOf(uint32_t number) const {
+  const Slot& slot = slots_[number];
+  const data::Keyspace& keyspace = slot.partition->keyspace();
+  if (!keyspace.has_cold()) return Dump(keyspace);
+  if (slot.store == nullptr || !slot.jobs.empty()) return std::nullopt;
+  bool read = true;
+  std::string dump =
+      DumpWith(keyspace, [&](const data::Database& database, const data::Object& object) {
+        std::string key;
+        std::string record;
+        data::AppendMetaKey(&key, KeySlot(object.key()), database.physical, object.key());
+        read &= slot.store->Get(key, &record).ok();
+        data::Meta meta;
+        std::string_view value;
+        if (!read || !data::ParseMeta(record, &meta, &value).ok()) return std::string("none");
+        return std::string(value);
+      });
+  // The disk failed: the node will notice.
+  if (!read) return std::nullopt;
   return dump;
 }
 
@@ -117,6 +153,7 @@ Node::Node(Disks* disks, NodeOptions options)
       options_(std::move(options)),
       mutant_(options_.mutant),
       slots_(options_.partitions) {
+  config_.resident_memory_bytes = options_.drops_values ? 1 : 0;
   CHECK((options_.journals == nullptr) != (options_.surroundings == nullptr));
   stats_.commands.resize(commands::Table().size());
   if (mutant_ == Mutant::kLeaseShort) late_clock_ = std::make_unique<LateClock>(options_.clock);
@@ -252,8 +289,9 @@ Status Node::MakePartitions(std::vector<raft::Restored> groups) {
     partition.seed = options_.seed + p;
     partition.new_keyspace = [this, p] {
       const Clock* const clock = late_clock_ != nullptr ? late_clock_.get() : options_.clock;
-      return EmptyKeyspace(p, partitions(), clock);
+      return EmptyKeyspace(p, partitions(), clock, options_.drops_values ? 1 : 0);
     };
+    partition.smallest_dropped = 1;
     partition.keyspace = partition.new_keyspace();
     RETURN_IF_ERROR(data::LoadKeyspace(slot.store.get(), partition.keyspace.get(), nullptr));
     slot.partition = std::make_unique<engine::Partition>(std::move(partition));
@@ -289,7 +327,10 @@ void Node::NeedsTurnEnd(engine::Partition* partition) {
   }
 }
 
+void Node::ContinueLater(engine::Partition* partition) { continued_.push_back(partition); }
+
 void Node::TurnEnd() {
+  for (engine::Partition* partition : std::exchange(continued_, {})) partition->ContinueScript();
   for (size_t i = 0; i < turn_end_.size(); ++i) turn_end_[i]->TurnEnd();
   turn_end_.clear();
   NoteProposals();
@@ -347,6 +388,7 @@ bool Node::HasPersistWork() const {
   for (const Slot& slot : slots_) {
     if (slot.store == nullptr) continue;
     if (!slot.jobs.empty() || slot.rebuild.has_value() || slot.rebuilt != nullptr) return true;
+    if (!slot.wanted.empty() || !slot.loaded.empty()) return true;
   }
   return false;
 }
@@ -355,6 +397,7 @@ bool Node::PersistStep(Rng* rng) {
   const auto number = static_cast<uint32_t>(rng->Below(slots_.size()));
   Slot& slot = slots_[number];
   if (slot.store == nullptr) return false;
+  if (options_.drops_values && rng->Chance(1, 2) && ReadValues(&slot, rng)) return true;
   if (slot.rebuilt != nullptr) {
     const std::unique_ptr<engine::Rebuilt> rebuilt = std::move(slot.rebuilt);
     slot.partition->TakeRebuilt(rebuilt.get());
@@ -364,9 +407,42 @@ bool Node::PersistStep(Rng* rng) {
   } else if (!slot.jobs.empty()) {
     WriteJobs(number, rng);
   } else {
-    return false;
+    return ReadValues(&slot, rng);
   }
   return true;
+}
+
+bool Node::ReadValues(Slot* slot, Rng* rng) {
+  if (!slot->loaded.empty() && (slot->wanted.empty() || rng->Chance(1, 2))) {
+    engine::LoadedValues loaded = std::move(slot->loaded.front());
+    slot->loaded.pop_front();
+    slot->partition->TakeValues(std::move(loaded));
+    return true;
+  }
+  if (slot->wanted.empty()) return false;
+  engine::ValueRequest request = std::move(slot->wanted.front());
+  if (request.after_flush && !slot->jobs.empty() && mutant_ != Mutant::kLoadedTooEarly) {
+    slot->wanted.front() = std::move(request);
+    return false;
+  }
+  slot->wanted.pop_front();
+  engine::LoadedValues loaded;
+  loaded.period = request.period;
+  std::vector<std::string> keys;
+  for (const engine::ColdValue& value : request.values) {
+    keys.push_back(value.record_key);
+    loaded.created.push_back(value.created);
+  }
+  const Status status = data::ReadRecords(slot->store.get(), keys,
+                                          slot->partition->keyspace().collection_options(),
+                                          &loaded.records);
+  if (!status.ok()) dead_ = true;
+  if (!dead_) slot->loaded.push_back(std::move(loaded));
+  return true;
+}
+
+void Node::LoadValues(engine::Partition* partition, engine::ValueRequest request) {
+  slots_[partition->number()].wanted.push_back(std::move(request));
 }
 
 void Node::WriteJobs(uint32_t number, Rng* rng) {
@@ -384,10 +460,12 @@ void Node::WriteJobs(uint32_t number, Rng* rng) {
     if (!store->Write(applied, true).ok()) dead_ = true;
   }
   const bool sync = mutant_ != Mutant::kStoreNotSynced && mutant_ != Mutant::kAppliedApart;
-  if (!data::PersistEntries(store, job, sync, nullptr).ok()) {
+  data::PersistStats stats;
+  if (!data::PersistEntries(store, job, sync, &stats).ok()) {
     dead_ = true;
     return;
   }
+  slot.partition->Stored(stats.max_revision);
   if (mutant_ == Mutant::kRevisionNotStored) {
     storage::StoreBatch forget;
     forget.Delete(data::kRevisionRecord);
@@ -450,7 +528,8 @@ void Node::CollectStep(Rng* rng) {
 
 bool Node::CanLend(uint32_t partition) const {
   const Slot& slot = slots_[partition];
-  return slot.store != nullptr && !slot.rebuild.has_value() && slot.rebuilt == nullptr;
+  return slot.store != nullptr && !slot.rebuild.has_value() && slot.rebuilt == nullptr &&
+         slot.wanted.empty();
 }
 
 std::shared_ptr<storage::Store> Node::Lend(uint32_t partition) {
@@ -469,6 +548,23 @@ void Node::Return(uint32_t partition, std::shared_ptr<storage::Store> store, uin
 }
 
 // ---- Clients and other nodes
+
+namespace {
+
+// Of a transaction.
+std::string JoinReplies(const engine::ExecResult& result, const std::vector<std::string>& replies) {
+  std::string reply;
+  resp::Writer writer(&reply, 2);
+  if (!result.refusal.empty()) {
+    writer.Error(result.refusal);
+  } else {
+    writer.Array(replies.size());
+    for (const std::string& each : replies) reply += each;
+  }
+  return reply;
+}
+
+}  // namespace
 
 void Node::Serve(uint32_t number, uint32_t db,
                  const std::vector<std::vector<std::string>>& commands,
@@ -496,6 +592,20 @@ void Node::Serve(uint32_t number, uint32_t db,
     partition->ReadAsFollower(std::move(read), true);
     return;
   }
+  const auto again = [this, number, db, commands, address] {
+    Serve(number, db, commands, address);
+  };
+  if (partition->HoldsRequests()) {
+    partition->RunBehindScript({address, again});
+    return;
+  }
+  if (partition->MayMissValues()) {
+    std::string origin = engine::OriginOf(address, {});
+    if (auto missing = partition->MissingValues(origin, requests)) {
+      partition->RunWithValues(std::move(origin), {address, again}, *std::move(missing));
+      return;
+    }
+  }
   engine::Caller caller;
   caller.db = db;
   std::string reply;
@@ -505,12 +615,16 @@ void Node::Serve(uint32_t number, uint32_t db,
   } else {
     std::vector<std::string> replies;
     result = partition->ExecuteTransaction(requests, caller, {}, &replies);
-    if (!result.refusal.empty()) {
-      resp::Writer(&reply, caller.protocol).Error(result.refusal);
-    } else {
-      resp::Writer(&reply, caller.protocol).Array(replies.size());
-      for (const std::string& each : replies) reply += each;
-    }
+    reply = JoinReplies(result, replies);
+  }
+  if (result.suspended) {
+    partition->WhenScriptEnds([this, partition, address, single = requests.size() == 1](
+                                  const engine::ExecResult& ended,
+                                  const std::vector<std::string>& replies) {
+      const bool one = single && ended.refusal.empty();
+      Answer(partition, ended, address, one ? replies[0] : JoinReplies(ended, replies));
+    });
+    return;
   }
   if (!result.blocked) Answer(partition, result, address, std::move(reply));
 }
@@ -534,6 +648,8 @@ bool Node::AnswerFromMemory(engine::Partition* partition, const std::vector<std:
   resp::Writer writer(&reply, 2);
   if (object == nullptr) {
     writer.Null();
+  } else if (object->cold()) {
+    return false;
   } else {
     writer.Bulk(object->value());
   }

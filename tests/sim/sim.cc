@@ -89,6 +89,7 @@ constexpr MutantRow kMutants[] = {
     {&kGroups, "doubt-as-try-again", Mutant::kDoubtAsTryAgain},
     {&kGroups, "membership-not-stored", Mutant::kMembershipNotStored},
     {&kGroups, "revision-not-stored", Mutant::kRevisionNotStored},
+    {&kGroups, "loaded-too-early", Mutant::kLoadedTooEarly},
     {&kGroups, "entry-skipped", Mutant::kEntrySkipped},
     {&kGroups, "lease-short", Mutant::kLeaseShort},
     {&kGroups, "snapshot-of-members", Mutant::kSnapshotOfMembers},

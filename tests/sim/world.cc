@@ -220,6 +220,7 @@ World::World(uint64_t seed, Mutant mutant) : rng_(seed), seed_(seed), mutant_(mu
   options.partitions = partitions_;
   options.mutant = mutant;
   options.group = RandomGroupConfig();
+  options.drops_values = seed % 3 == 1;
   options.snapshot_rate = rng_.Chance(1, 2) ? uint64_t{1} << 30 : 50'000;
   raft::Membership founding;
   for (raft::NodeId id = 1; id <= founders_; ++id) founding.voters.push_back(id);

@@ -214,6 +214,7 @@ class Bench final : public engine::PartitionHost {
   void GiveBack(engine::Partition*, engine::BlockedRequest) override {}
   void StandingChanged(engine::Partition*) override {}
   void Rebuild(engine::Partition*, engine::RebuildRequest) override {}
+  void LoadValues(engine::Partition*, engine::ValueRequest) override {}
   void SendSnapshot(engine::Partition*, raft::NodeId) override {}
   void Persist(engine::Partition*, data::PersistJob job) override {
     for (const auto& payload : job.payloads) CHECK(follower_->ApplyPayload(*payload).ok());

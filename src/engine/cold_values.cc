@@ -1,0 +1,198 @@
+// Values that leave memory and come back: what a partition does with engine/value_loads.h.
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+#include "base/log.h"
+#include "engine/partition.h"
+#include "engine/script_run.h"
+
+namespace holdfast::engine {
+namespace {
+
+// A window is so many keys in the order of SCAN; of those that may go, the half that wasn't used
+// for longest goes.
+constexpr size_t kDropWindow = 256;
+constexpr size_t kDropWindowsPerTick = 16;
+
+}  // namespace
+
+ColdValue Partition::ColdValueOf(const data::Database& database, const data::Object& object) {
+  ColdValue value;
+  data::AppendMetaKey(&value.record_key, KeySlot(object.key()), database.physical, object.key());
+  value.created = object.created();
+  value.revision = object.revision();
+  return value;
+}
+
+void Partition::AddMissing(const Request& request, std::vector<ColdValue>* missing) const {
+  std::vector<int> positions;
+  if (!request.command->NeedsValues(request.args)) return;
+  if (!FindKeys(*request.command, request.args, &positions)) return;
+  const data::Database* database = keyspace_->Logical(request.db);
+  for (const int i : positions) {
+    const data::HashedKey key = keyspace_->Hash(request.args[static_cast<size_t>(i)]);
+    const data::Object* object = database->table.Find(key);
+    if (object != nullptr && object->cold()) missing->push_back(ColdValueOf(*database, *object));
+  }
+}
+
+std::optional<std::vector<ColdValue>> Partition::MissingValues(
+    const std::string& origin, std::span<const Request> requests) const {
+  std::vector<ColdValue> missing;
+  if (!ready()) return std::nullopt;
+  for (const Request& request : requests) AddMissing(request, &missing);
+  if (missing.empty() && !loads_.Waits(origin)) return std::nullopt;
+  return missing;
+}
+
+void Partition::RunWithValues(std::string origin, HeldRequest request,
+                              std::vector<ColdValue> values) {
+  std::vector<ColdValue> fresh;
+  loads_.Hold(std::move(origin), std::move(request), std::move(values), &fresh);
+  RequestValues(std::move(fresh));
+}
+
+void Partition::RequestValues(std::vector<ColdValue> values) {
+  if (values.empty()) return;
+  ValueRequest request;
+  request.period = load_period_;
+  // While it followed, changes of cold keys went to the store alone. What it changes as a leader is
+  // at most their metas, which aren't read again.
+  for (const ColdValue& value : values) {
+    request.after_flush |=
+        value.revision > stored_revision_ && value.revision <= followed_revision_;
+  }
+  request.values = std::move(values);
+  host_->LoadValues(this, std::move(request));
+}
+
+void Partition::TakeValues(LoadedValues loaded) {
+  if (loaded.period != load_period_) return;
+  for (size_t i = 0; i < loaded.records.size(); ++i) {
+    data::StoredRecord& record = loaded.records[i];
+    const Status status = keyspace_->Fill(record.key, loaded.created[i],
+                                          record.value.has_value() ? &*record.value : nullptr,
+                                          std::move(record.collection));
+    if (!status.ok()) Fatal("a value that was dropped can't be read: " + status.message());
+    ++host_->stats()->values_loaded;
+    if (loads_.CreatedOf(record.key) == loaded.created[i]) loads_.Loaded(record.key);
+  }
+  for (ValueLoads::WaitedKey& key : loads_.TakeWaited()) ready_keys_.push_back(std::move(key));
+  ServeReadyKeys();
+  loads_.Run();
+}
+
+// The requests come back to whoever holds them, and go to the next leader.
+void Partition::EndLoads() {
+  ++load_period_;
+  loads_.RunAll();
+}
+
+std::string_view Partition::AwaitValues(const Request& request) {
+  while (keyspace_->has_cold()) {
+    std::vector<ColdValue> missing;
+    AddMissing(request, &missing);
+    if (missing.empty()) break;
+    const std::string_view end = AwaitLoads(missing);
+    if (!end.empty()) return end;
+  }
+  return {};
+}
+
+std::string_view Partition::AwaitLoads(const std::vector<ColdValue>& values) {
+  std::vector<ColdValue> fresh;
+  for (const ColdValue& value : values) {
+    if (loads_.Want(value, nullptr)) fresh.push_back(value);
+  }
+  RequestValues(std::move(fresh));
+  const auto is_loading = [this](const ColdValue& value) {
+    return loads_.IsLoading(value.record_key);
+  };
+  while (std::any_of(values.begin(), values.end(), is_loading)) {
+    const std::string_view end = AwaitInScript();
+    if (!end.empty()) return end;
+  }
+  return {};
+}
+
+void Partition::RunWithWanted(const Request& request, const Caller& caller,
+                              const std::vector<ColdValue>& wanted, std::string* out,
+                              Outcome* outcome) {
+  if (script_ != nullptr && script_->fiber.inside()) {
+    const std::string_view end = AwaitLoads(wanted);
+    if (end.empty()) {
+      Run(request, caller, {}, out, outcome);
+    } else {
+      resp::Writer(out, caller.protocol).Error("ERR " + std::string(end));
+    }
+    return;
+  }
+  // Only what looks at keys that its specification doesn't name comes here.
+  WantForBlocked(wanted, nullptr);
+  resp::Writer(out, caller.protocol).Error(kTryAgain);
+}
+
+void Partition::WantForBlocked(const std::vector<ColdValue>& wanted,
+                               const ValueLoads::WaitedKey* waited) {
+  std::vector<ColdValue> fresh;
+  for (const ColdValue& value : wanted) {
+    if (loads_.Want(value, waited)) fresh.push_back(value);
+  }
+  RequestValues(std::move(fresh));
+}
+
+bool Partition::CancelBlocked(const ReplyAddress& address) {
+  return blocked_.Remove(address).has_value() || TakeCopyWait(address).has_value() ||
+         loads_.Cancel(address) || CancelBehindScript(address.client, &address.slot);
+}
+
+// ---- Dropping
+
+bool Partition::DropValues() {
+  const uint64_t limit = host_->config().resident_memory_bytes;
+  if (limit == 0 || !evictable_ || rebuilding_ || script_suspended()) return false;
+  size_t dropped = 0;
+  for (size_t i = 0; i < kDropWindowsPerTick; ++i) {
+    if (host_->UsedMemory() <= limit) return false;
+    dropped += DropSome();
+  }
+  // When nothing could go, the store has to take something first.
+  return dropped > 0;
+}
+
+size_t Partition::DropSome() {
+  // The next database that has keys.
+  for (uint32_t i = 0; i < data::kLogicalDatabases && drop_cursor_ == 0; ++i) {
+    drop_db_ = (drop_db_ + 1) % data::kLogicalDatabases;
+    if (keyspace_->Logical(drop_db_)->table.size() > 0) break;
+  }
+  data::Database* database = keyspace_->Logical(drop_db_);
+  std::vector<data::Object*> candidates;
+  drop_cursor_ = database->table.Scan(drop_cursor_, kDropWindow, [&](data::Object* object) {
+    if (MayBeDropped(*database, *object)) candidates.push_back(object);
+  });
+  const uint32_t now = AccessClockAt(host_->clock().MonotonicNs());
+  const auto half = static_cast<std::ptrdiff_t>((candidates.size() + 1) / 2);
+  std::nth_element(candidates.begin(), candidates.begin() + half, candidates.end(),
+                   [now](const data::Object* a, const data::Object* b) {
+                     return now - a->accessed > now - b->accessed;
+                   });
+  for (auto it = candidates.begin(); it != candidates.begin() + half; ++it) {
+    keyspace_->Drop(database, *it);
+  }
+  host_->stats()->values_dropped += static_cast<uint64_t>(half);
+  return static_cast<size_t>(half);
+}
+
+bool Partition::MayBeDropped(const data::Database& database, const data::Object& object) const {
+  if (!data::MayBeCold(object.type()) || object.cold()) return false;
+  if (object.revision() > stored_revision_) return false;
+  const data::Collection* collection = object.collection();
+  const size_t bytes = collection != nullptr ? collection->MemoryBytes() : object.value_size();
+  if (bytes < smallest_dropped_) return false;
+  // What is being loaded would come back as it was when it was read.
+  return loads_.empty() || !loads_.Pins(ColdValueOf(database, object).record_key);
+}
+
+}  // namespace holdfast::engine

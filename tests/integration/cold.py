@@ -1,0 +1,254 @@
+#!/usr/bin/env python3
+"""Values that left memory (resident-memory): every way to ask for them, order, waiting, restarts."""
+
+# also under: asan tsan
+
+import random
+import threading
+
+import nodes
+from harness import Server, equal, main, scaled, test, wait_for
+from models import Model, check_cold
+from resp import Client
+
+COLD = {"resident-memory": 1, "flush-interval-ms": 20}
+
+
+def cold_keys(client: Client) -> int:
+    return int(client.info("memory")["cold_keys"])
+
+
+def wait_cold(client: Client, keys: int) -> None:
+    wait_for(f"{keys} keys whose values left memory", lambda: cold_keys(client) >= keys)
+
+
+class Strings(Model):
+    kinds = ("set", "set", "append", "setrange", "getdel", "getset", "reads", "expiry", "delete", "copy")
+    empty = b""
+
+    def value(self) -> bytes:
+        return self.random.randbytes(self.random.choice((3, 70, 300, 2000)))
+
+    def keep(self, key, value):
+        super().keep(key, bytearray(value))
+
+    def check_key(self, client, key, value):
+        equal(client("GET", key), bytes(value) if value else None, key)
+        equal(client("STRLEN", key), len(value))
+
+    def set(self, client, key, value):
+        fresh = self.value()
+        equal(client("SET", key, fresh), "OK")
+        self.keep(key, fresh)
+
+    def append(self, client, key, value):
+        more = self.value()
+        equal(client("APPEND", key, more), len(value) + len(more))
+        self.keep(key, value + more)
+
+    def setrange(self, client, key, value):
+        at, bytes_ = self.random.randrange(2500), self.value()
+        grown = bytearray(value.ljust(at + len(bytes_), b"\0"))
+        grown[at : at + len(bytes_)] = bytes_
+        equal(client("SETRANGE", key, at, bytes_), len(grown))
+        self.keep(key, grown)
+
+    def getdel(self, client, key, value):
+        equal(client("GETDEL", key), bytes(value) if value else None)
+        self.keep(key, b"")
+
+    def getset(self, client, key, value):
+        fresh = self.value()
+        equal(client("SET", key, fresh, "GET"), bytes(value) if value else None)
+        self.keep(key, fresh)
+
+    def reads(self, client, key, value):
+        self.check_key(client, key, value)
+        equal(client("MGET", *self.keys), [bytes(self.values[k]) if k in self.values else None for k in self.keys])
+        equal(client("EXISTS", key), int(bool(value)))
+
+    def expiry(self, client, key, value):
+        equal(client("EXPIRE", key, 1000), int(bool(value)))
+        equal(client("PERSIST", key), int(bool(value)))
+
+
+@test
+def strings_leave_memory_and_come_back():
+    check_cold(Strings)
+
+
+@test
+def a_server_starts_with_cold_values_and_finds_them():
+    server = Server(**COLD)
+    with server.client() as client:
+        for i in range(scaled(2000)):
+            client("SET", f"s{i}", f"{i} " + "x" * 200)
+            client("HSET", f"h{i}", "a", i, "b", "y" * 100)
+        wait_cold(client, 2 * scaled(2000))
+    server.restart()
+    with server.client() as client:
+        # Nothing was asked for yet.
+        assert cold_keys(client) > scaled(2000), cold_keys(client)
+        for i in random.sample(range(scaled(2000)), 100):
+            equal(client("GET", f"s{i}"), f"{i} ".encode() + b"x" * 200)
+            equal(client("HGET", f"h{i}", "a"), b"%d" % i)
+        equal(client("DBSIZE"), 2 * scaled(2000))
+        # What needs no value loads none.
+        before = int(client.info("stats")["values_loaded"])
+        equal(client("EXPIRE", "s0", 1000), 1)
+        equal(client("TYPE", "h1"), "hash")
+        equal(client("DEL", "s1", "h2"), 2)
+        equal(client("SET", "s3", "new"), "OK")
+        equal(int(client.info("stats")["values_loaded"]), before)
+
+
+@test
+def requests_of_a_connection_keep_their_order():
+    server = Server(**COLD)
+    with server.client() as client, server.client() as other:
+        for i in range(50):
+            client("SET", f"k{i}", f"{i} " + "x" * 200)
+        for round in range(20):
+            wait_cold(client, 40)
+            key = f"k{random.randrange(50)}"
+            first = client("GET", key) if round % 4 == 0 else None
+            client.send("GET", key)
+            client.send("SET", key, f"{round} " + "y" * 200)
+            client.send("GET", key)
+            client.send("SET", "warm", round)
+            client.send("GET", "warm")
+            replies = [client.read() for _ in range(5)]
+            assert first is None or replies[0] == first
+            assert len(replies[0]) >= 200, replies
+            equal(replies[1:], ["OK", f"{round} ".encode() + b"y" * 200, "OK", b"%d" % round])
+            equal(other("GET", key), replies[2])
+
+
+@test
+def scripts_and_sort_find_what_nobody_named():
+    server = Server(**COLD)
+    with server.client() as client:
+        numbers = list(range(30))
+        random.shuffle(numbers)
+        for i in range(30):
+            client("SET", f"weight{i}", f"{numbers[i]:03} " + "x" * 200)
+            client("RPUSH", "list", i)
+        wait_cold(client, 30)
+        script = "local n = 0 for i = 0, 29 do n = n + #redis.call('GET', 'weight' .. i) end return n"
+        equal(client("EVAL", script, 0), 30 * 204)
+        wait_cold(client, 30)
+        by_weight = sorted(range(30), key=lambda i: numbers[i])
+        equal(client("SORT", "list", "BY", "weight*", "ALPHA"), [b"%d" % i for i in by_weight])
+        wait_cold(client, 30)
+        equal(client("SORT", "list", "BY", "weight*", "ALPHA", "GET", "weight*", "STORE", "sorted"), 30)
+        equal(client("LINDEX", "sorted", 29), b"029 " + b"x" * 200)
+        wait_cold(client, 30)
+        client("MULTI")
+        client("INCR", "n")
+        client("SORT", "list", "BY", "weight*", "ALPHA", "LIMIT", 0, 1)
+        equal(client("EXEC"), [1, [b"%d" % by_weight[0]]])
+
+
+@test
+def a_transaction_finds_other_keys_behind_swapdb():
+    server = Server(**COLD)
+    with server.client() as client:
+        client("SET", "k", "zero" + "x" * 200)
+        client("SELECT", 1)
+        client("SET", "k", "one" + "x" * 200)
+        client("SELECT", 0)
+        wait_cold(client, 2)
+        client("MULTI")
+        client("INCR", "n")
+        client("SWAPDB", 0, 1)
+        client("GET", "k")
+        client("SWAPDB", 0, 1)
+        client("APPEND", "k", "!")
+        equal(client("EXEC"), [1, "OK", b"one" + b"x" * 200, "OK", 205])
+        wait_cold(client, 2)
+        equal(client("MOVE", "k", 1), 0)
+        equal(client("COPY", "k", "k", "DB", 1, "REPLACE"), 1)
+        client("SELECT", 1)
+        equal(client("GET", "k"), b"zero" + b"x" * 200 + b"!")
+
+
+@test
+def who_waits_for_several_keys_is_served_in_turn():
+    server = Server(**COLD)
+    with server.client() as client:
+        # Not empty, so that it can leave memory, and without anything new for who waits.
+        for i in range(20):
+            client("XADD", "old", f"{i + 1}-0", "field", "x" * 100)
+        got = []
+
+        def read():
+            with server.client() as reader:
+                got.append(reader("XREAD", "BLOCK", 0, "STREAMS", "new", "old", "0", "20-0"))
+
+        readers = [threading.Thread(target=read) for _ in range(3)]
+        for thread in readers:
+            thread.start()
+        wait_for("blocked readers", lambda: int(client.info("clients")["blocked_clients"]) == 3)
+        wait_cold(client, 1)
+        client("XADD", "new", "5-0", "a", "b")
+        for thread in readers:
+            thread.join(20)
+        equal(got, [[[b"new", [[b"5-0", [b"a", b"b"]]]]]] * 3)
+
+
+@test
+def many_clients_share_loads():
+    server = Server(**COLD)
+    keys = scaled(300)
+    with server.client() as client:
+        for i in range(keys):
+            client("RPUSH", f"l{i}", *[f"{i}-{j}-" + "x" * 30 for j in range(20)])
+            client("SET", f"c{i}", "0" * 100)
+        wait_cold(client, keys)
+        faults = []
+
+        def work(seed: int) -> None:
+            rng = random.Random(seed)
+            try:
+                with server.client() as mine:
+                    for _ in range(scaled(400)):
+                        i = rng.randrange(keys)
+                        items = mine("LRANGE", f"l{i}", 0, -1)
+                        assert len(items) == 20 and items[0].startswith(b"%d-" % i), items[:2]
+                        mine("APPEND", f"c{i}", "1")
+            except Exception as error:
+                faults.append(error)
+
+        threads = [threading.Thread(target=work, args=[seed]) for seed in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        equal(faults, [])
+        equal(sum(client("STRLEN", f"c{i}") for i in range(keys)), 100 * keys + 8 * scaled(400))
+
+
+@test
+def followers_hold_no_more_than_the_leader_and_can_take_over():
+    servers = nodes.cluster(3, **COLD)
+    leader = nodes.leader_of(servers)
+    with leader.client() as client:
+        for i in range(scaled(500)):
+            client("SET", f"s{i}", f"{i} " + "x" * 200)
+        for server in servers:
+            with server.client() as own:
+                wait_cold(own, scaled(500))
+        # Changes of what followers don't have in memory.
+        for i in range(scaled(500)):
+            client("APPEND", f"s{i}", f"-{i}")
+    follower = nodes.others(servers, leader)[0]
+    leader.kill()
+    nodes.leader_of(nodes.others(servers, leader))
+    with follower.client() as client:
+        for i in range(scaled(500)):
+            equal(client("GET", f"s{i}"), f"{i} ".encode() + b"x" * 200 + b"-%d" % i)
+    leader.launch()
+    leader.wait_ready()
+
+
+main()
