@@ -44,8 +44,8 @@ class ListChange {
     const ListObject* list = ListAt(*key);
     if (list == nullptr) return;
     size_ = list->size();
-    front_ = list->At(0).position;
-    back_ = list->At(size_ - 1).position;
+    front_ = list->FirstPosition();
+    back_ = list->LastPosition();
   }
 
   uint64_t size() const { return size_; }
