@@ -101,7 +101,8 @@ void Flush(ExecContext& ctx, uint32_t first, uint32_t last) {
 
 void Scan(ExecContext& ctx) {
   uint64_t cursor;
-  if (!ParseUint64(ctx.args[1], &cursor) || Table::CursorSlot(cursor) >= kSlots) {
+  if (!ParseCursor(ctx, 1, &cursor)) return;
+  if (Table::CursorSlot(cursor) >= kSlots) {
     ctx.Error("ERR invalid cursor");
     return;
   }

@@ -115,9 +115,9 @@ void Pfadd(ExecContext& ctx) {
     ctx.reply.Integer(AddToDense(ctx, &key, updates) ? 1 : 0);
     return;
   }
-  std::string value =
-      key ? std::string(key.object->value())
-          : data::EncodeHll(HllRegisters{}, /*may_be_sparse=*/true, SparseMaxBytes(ctx), 0);
+  std::string value = key ? std::string(key.object->value())
+                          : data::EncodeHll(HllRegisters{}, /*may_be_sparse=*/true,
+                                            SparseMaxBytes(ctx), std::nullopt);
   bool changed = false;
   if (!data::AddToSparseHll(updates, SparseMaxBytes(ctx), &value, &changed)) {
     ctx.Error(kCorruptHll);

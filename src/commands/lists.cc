@@ -581,7 +581,7 @@ void Brpoplpush(ExecContext& ctx) {
 void Blmpop(ExecContext& ctx) {
   int64_t timeout_ms;
   PopManyOptions options;
-  if (!ParseTimeoutSeconds(ctx, 1, &timeout_ms) || !ParsePopMany(ctx, 2, &options)) return;
+  if (!ParsePopMany(ctx, 2, &options) || !ParseTimeoutSeconds(ctx, 1, &timeout_ms)) return;
   FirstKey first = FindFirst(ctx, options.first, options.end_at, ObjectType::kList);
   if (first.found == FirstKey::Found::kYes) PopMany(ctx, &first, options);
   if (first.found == FirstKey::Found::kNo) {

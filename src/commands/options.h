@@ -84,6 +84,9 @@ struct ScanOptions {
   std::string_view type;  // empty: any
 };
 
+// The cursor at args[i], as strtoul reads one: with a sign, and nothing for 0. False, with the
+// error replied, when it is none.
+[[nodiscard]] bool ParseCursor(engine::ExecContext& ctx, size_t i, uint64_t* cursor);
 // Reads args[first] on; TYPE only with `has_type`. False, with the error replied, when they are
 // wrong.
 [[nodiscard]] bool ParseScanOptions(engine::ExecContext& ctx, size_t first, bool has_type,

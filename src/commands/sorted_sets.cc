@@ -290,10 +290,7 @@ void Zrevrank(ExecContext& ctx) { ReplyRank(ctx, true); }
 
 void Zscan(ExecContext& ctx) {
   uint64_t cursor;
-  if (!ParseUint64(ctx.args[2], &cursor)) {
-    ctx.Error("ERR invalid cursor");
-    return;
-  }
+  if (!ParseCursor(ctx, 2, &cursor)) return;
   const SortedSetObject* set;
   if (!FindSortedSet(ctx, ctx.args[1], &set)) return;
   ScanOptions options;
