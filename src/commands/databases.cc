@@ -113,7 +113,7 @@ void Scan(ExecContext& ctx) {
   std::vector<std::string_view> names;
   cursor = walk.table().Scan(cursor, static_cast<size_t>(options.count), [&](Object* object) {
     if (!walk.IsAlive(object) || !Matches(options.pattern, object->key())) return;
-    if (options.type.empty() || EqualsIgnoreCase(options.type, data::TypeName(object->type()))) {
+    if (!options.type || EqualsIgnoreCase(*options.type, data::TypeName(object->type()))) {
       names.push_back(object->key());
     }
   });

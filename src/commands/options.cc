@@ -229,6 +229,21 @@ bool MayBeReplaced(ExecContext& ctx, const Key& key) {
                                               : ctx.IsOrMissing(key, data::ObjectType::kString);
 }
 
+bool ParsePopCount(ExecContext& ctx, size_t i, int64_t* count) {
+  if (i == ctx.args.size()) return true;
+  if (i + 1 == ctx.args.size() || !EqualsIgnoreCase(ctx.args[i], "COUNT")) {
+    ctx.Error(engine::kSyntaxError);
+    return false;
+  }
+  if (!ParseInt64(ctx.args[i + 1], count) || *count <= 0) {
+    ctx.Error("ERR count should be greater than 0");
+    return false;
+  }
+  if (i + 2 == ctx.args.size()) return true;
+  ctx.Error(engine::kSyntaxError);
+  return false;
+}
+
 bool ParseCursor(ExecContext& ctx, size_t i, uint64_t* cursor) {
   std::string_view text = ctx.args[i];
   const bool negative = text.starts_with('-');

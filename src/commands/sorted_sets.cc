@@ -308,7 +308,11 @@ void Zscan(ExecContext& ctx) {
   ctx.reply.Array(found.size() * 2);
   for (const SortedSetObject::Member& member : found) {
     ctx.reply.Bulk(member.name);
-    ctx.reply.Bulk(FormatDouble(member.score));
+    // Of a small one Redis shows all digits of an integer, which it is kept as.
+    const double score = member.score;
+    const bool as_integer =
+        set->encoding() == "listpack" && std::trunc(score) == score && std::fabs(score) < 9.2e18;
+    ctx.reply.Bulk(as_integer ? std::to_string(static_cast<int64_t>(score)) : FormatDouble(score));
   }
 }
 

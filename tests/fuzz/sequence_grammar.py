@@ -113,19 +113,21 @@ GRAMMAR = {
         ZMSCORE <k> <m> [<m>]*
         (ZRANK|ZREVRANK) <k> <m>
         ZCOUNT <k> <bound> <bound>
-        ZLEXCOUNT <k> <lex> <lex>
+        ZADD <lexk> [(NX|XX)] [CH] 0 <m> [0 <m>]*
+        ZREM <lexk> <m> [<m>]*
+        ZLEXCOUNT <lexk> <lex> <lex>
         ZRANGE <k> <idx> <idx> [REV] [WITHSCORES]
         ZRANGE <k> <bound> <bound> BYSCORE [REV] [LIMIT <idx> <idx>] [WITHSCORES]
-        ZRANGE <k> <lex> <lex> BYLEX [REV] [LIMIT <idx> <idx>] [WITHSCORES]
+        ZRANGE <lexk> <lex> <lex> BYLEX [REV] [LIMIT <idx> <idx>] [WITHSCORES]
         ZREVRANGE <k> <idx> <idx> [WITHSCORES]
         (ZRANGEBYSCORE|ZREVRANGEBYSCORE) <k> <bound> <bound> [WITHSCORES] [LIMIT <idx> <idx>]
-        (ZRANGEBYLEX|ZREVRANGEBYLEX) <k> <lex> <lex> [LIMIT <idx> <idx>]
+        (ZRANGEBYLEX|ZREVRANGEBYLEX) <lexk> <lex> <lex> [LIMIT <idx> <idx>]
         ZRANGESTORE <k> <k> <idx> <idx> [REV]
         ZRANGESTORE <k> <k> <bound> <bound> BYSCORE [REV] [LIMIT <idx> <idx>]
-        ZRANGESTORE <k> <k> <lex> <lex> BYLEX [REV] [LIMIT <idx> <idx>]
+        ZRANGESTORE <k> <lexk> <lex> <lex> BYLEX [REV] [LIMIT <idx> <idx>]
         ZREMRANGEBYRANK <k> <idx> <idx>
         ZREMRANGEBYSCORE <k> <bound> <bound>
-        ZREMRANGEBYLEX <k> <lex> <lex>
+        ZREMRANGEBYLEX <lexk> <lex> <lex>
         (ZPOPMIN|ZPOPMAX) <k> [<count>]
         ZMPOP <nkeys> (MIN|MAX) [COUNT <count>]
         (BZPOPMIN|BZPOPMAX) <k> [<k>]* <timeout>
@@ -146,12 +148,13 @@ GRAMMAR = {
         (GEOHASH|GEOPOS) <k> [<m>]*
         GEORADIUS <k> <lon> <lat> <radius> <unit> [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT <count>] [(ASC|DESC)]
         GEORADIUS_RO <k> <lon> <lat> <radius> <unit> [WITHCOORD] [WITHDIST] [WITHHASH] [(ASC|DESC)]
-        GEORADIUS <k> <lon> <lat> <radius> <unit> [WITHDIST] [COUNT <count>] (STORE|STOREDIST) <k>
+        GEORADIUS <k> <lon> <lat> <radius> <unit> [WITHDIST] [COUNT <count>] (STORE <k>|STOREDIST zd)
         GEORADIUSBYMEMBER <k> <m> <radius> <unit> [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT <count>] [(ASC|DESC)]
         GEORADIUSBYMEMBER_RO <k> <m> <radius> <unit> [(ASC|DESC)]
         GEOSEARCH <k> <from> <by> [(ASC|DESC)] [COUNT <count>] [WITHCOORD] [WITHDIST] [WITHHASH]
         GEOSEARCH <k> <from> <by> COUNT 1000 ANY
-        GEOSEARCHSTORE <k> <k> <from> <by> [(ASC|DESC)] [COUNT <count>] [STOREDIST]
+        GEOSEARCHSTORE <k> <k> <from> <by> [(ASC|DESC)] [COUNT <count>]
+        GEOSEARCHSTORE zd <k> <from> <by> [(ASC|DESC)] [COUNT <count>] STOREDIST
         ZRANGE <k> 0 -1 WITHSCORES
         ZREM <k> <m>
     """,
@@ -242,7 +245,8 @@ FIXED = {
     "goodfloat": ["0", "1", "-1", "0.1", "3.14159", "1e3", "1e-5", "1e17", "-1.5e20", "1e300", "5e-324", "0.30000000000000004",
                   "100000000000000000000", "inf", "-inf", "+inf", "Infinity", "-0", "-0.0", "0.5", "17179869184.125", ".5", "5.",
                   "1234567890123456789", "3.0e3", "+5"],
-    "m": ["a", "b", "c", "d", "e", "", "1", "2", "10", "-5", "foo", "bar", "x" * 70, "\xff\x00\n", "Zz", "aa", "ab"],
+    "lexk": ["y1", "y2"],  # all scores are the same: without that, ranges by members aren't defined
+    "m": ["a", "b", "c", "d", "e", "", "1", "2", "10", "-5", "foo", "bar", "x" * 70, "\xfe\x00\n", "Zz", "aa", "ab"],
     "f": ["f1", "f2", "f3", "f4", "1", "2", "", "name", "g" * 65, "\x01\xfe"],
     "lex": ["-", "+", "[a", "(a", "[c", "(c", "[", "(", "[foo", "[\xff", "a", "", "-x", "[x"],
     "pat": ["*", "?", "a*", "k*", "[a-c]*", "[^a]", "*1*", "\\*", "", "f?", "[", "[a", "\\", "s1", "*[z-a]*"],
@@ -354,7 +358,7 @@ class Generator:
             return prefix + self.random.choice("1123")
         if chance < 0.97:
             return self.random.choice(self.prefixes) + self.random.choice("12")
-        return self.random.choice(("nokey", "", "k\xff\x00"))
+        return self.random.choice(("nokey", "", "k\xff\x01"))
 
     def _v(self) -> str:
         return self.random.choice(
@@ -438,7 +442,7 @@ class Generator:
         return self.random.choice(("0", "38.115556", "1.1", "5", "85.05112878", "86", "-86", "", "3"))
 
     def _radius(self) -> str:
-        return self.random.choice(("0", "1", "200", "5000", "100000", "1e7", "-1", "abc", "inf"))
+        return self.random.choice(("0", "1", "200", "5000", "100000", "1e7", "-1", "abc"))
 
     def _from(self) -> list[str]:
         if self.random.random() < 0.5:
@@ -505,10 +509,19 @@ class Generator:
         if head in ("SORT", "SORT_RO") and "BY" in upper:
             # Equal weights, and no order at all, have an order that is not defined.
             return not ("ALPHA" in upper or "NOSORT" in upper) or not ("LIMIT" in upper or "STORE" in upper)
+        if head in ("ZADD", "ZINCRBY") and upper[1:2] in (["Y1"], ["Y2"]):
+            pairs = upper[2:]
+            while pairs and pairs[0] in ("NX", "XX", "CH"):
+                pairs.pop(0)
+            return head == "ZADD" and set(pairs[::2]) <= {"0"}
+        if "LEX" in head or "BYLEX" in upper:
+            return "Y1" in upper or "Y2" in upper
         if head == "SPOP":
-            return len(words) > 2
+            return len(words) > 2 and not "1" <= words[2] < "1000"
         if "ANY" in upper and head.startswith("GEO"):
             return "1000" in upper
+        if "STOREDIST" in upper:
+            return "ZD" in upper  # its scores are no places
         if head in ("SETBIT", "SETRANGE", "BITFIELD", "GETBIT"):
             return not any(word in ("536870911", "4294967295", "536870912") for word in words[2:])
         if head in ("SRANDMEMBER", "HRANDFIELD", "ZRANDMEMBER"):

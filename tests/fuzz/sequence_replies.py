@@ -16,7 +16,7 @@ class Known:
     holdfast: str
     redis: str
     reason: str
-    beside: str = ""  # only in a sequence in which a command's name matches
+    beside: str = ""  # only in a sequence in which a command matches
     ends: bool = False  # what comes behind it isn't compared: the states differ
 
 
@@ -24,10 +24,21 @@ KNOWN = (
     Known(r"^B[LRZ]", "-ERR timeout is out of range", "-ERR timeout is negative",
           "Redis converts a number that is too large for its type, which C++ doesn't define"),
     Known("^OBJECT REFCOUNT", ":1", ":2147483647", "small integers aren't shared objects here"),
+    Known("^OBJECT IDLETIME", ":", ":", "small integers, which are shared, are all used at once in Redis"),
     Known("^OBJECT ENCODING", "listpack", "skiplist",
-          "SORT changes how Redis keeps a sorted set that it only reads", beside="SORT"),
-    Known("^OBJECT ENCODING", "int", "(embstr|raw)",
-          "the encoding of a string is told by its value here", beside="(INCRBYFLOAT|APPEND|SETRANGE|GETSET)"),
+          "SORT changes how Redis keeps a sorted set that it only reads", beside="^SORT"),
+    Known("^OBJECT ENCODING", "(int|embstr)", "(embstr|raw)",
+          "the encoding of a string is told by its value here", beside="^(INCRBYFLOAT|APPEND|SET(RANGE|BIT)|BITFIELD)"),
+    Known("^LPOS .* RANK -9223372036854775808", "-ERR value is out of range, must be greater", "",
+          "Redis takes the absolute value of it, which C++ doesn't define"),
+    Known("^EXEC", r"\(nil", r"^\[", "all changes of a stream are seen by WATCH here", beside="^X(GROUP|READG|ACK|CLAIM|AUTOC)", ends=True),
+    Known("^EXEC", r"^\[", r"\(nil", "what is written with a time that has passed isn't written at all here",
+          beside=r"(EXAT|PXAT) \+?\d{1,10}( |$)", ends=True),
+    Known("^OBJECT ENCODING", "(listpack|intset)", "(hashtable|skiplist)",
+          "what is copied, or read again from the disk, is kept as its elements are now",
+          beside="^(@|COPY|RESTORE)"),
+    Known("^Z", "", r"(^|[\[ ,':])-0(?![.\d])", "whether -0 is kept, is told by how Redis keeps the set"),
+    Known("", "INVALIDOBJ", "^[^-]", "damage is found where Redis doesn't look", beside="^(APPEND|SET|BITFIELD)", ends=True),
     Known("^SORT", "^[^-]", "-ERR One or more scores", "Redis takes errno from an earlier command", ends=True),
     Known("^SCAN [^0]", "-ERR invalid cursor", "^\\[", "a cursor that no SCAN gave, in a slot that doesn't exist"),
     Known("^RESTORE", "-ERR invalid expire time", "OK", "Redis adds without looking at the overflow", ends=True),
@@ -108,9 +119,9 @@ def show(reply) -> str:
     return kind + value.decode("latin-1")
 
 
-def same(words: list[str], ours, theirs, heads: set[str]) -> bool:
-    """Whether these replies of Holdfast and of Redis to a command mean the same. `heads`: the
-    commands of the sequence."""
+def same(words: list[str], ours, theirs, commands: list[str]) -> bool:
+    """Whether these replies of Holdfast and of Redis to a command mean the same. `commands`: those
+    of the sequence."""
     if ours == theirs:
         return True
     if words[0].upper() in ("EVAL", "EVAL_RO") and len(words) > 3:
@@ -131,15 +142,15 @@ def same(words: list[str], ours, theirs, heads: set[str]) -> bool:
         return not isinstance(our, list) or len(our) == len(their)
     if our_kind == their_kind == "-" and re.sub(b"\0[^']*", b"", our) == their:
         return True  # Redis's errors quote an argument up to a NUL
-    return is_known(" ".join(words), show(ours), show(theirs), heads)
+    return is_known(" ".join(words), show(ours), show(theirs), commands)
 
 
-def is_known(command: str, ours: str, theirs: str, heads: set[str]) -> bool:
+def is_known(command: str, ours: str, theirs: str, commands: list[str]) -> bool:
     for known in KNOWN:
-        matches = re.search(known.command, command, re.I) and re.search(known.holdfast, ours)
+        matches = re.search(known.command, command, re.I | re.S) and re.search(known.holdfast, ours)
         if not matches or not re.search(known.redis, theirs):
             continue
-        if known.beside and not any(re.match(known.beside, head) for head in heads):
+        if known.beside and not any(re.search(known.beside, command, re.I) for command in commands):
             continue
         if known.ends:
             raise Undefined
