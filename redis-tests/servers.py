@@ -174,7 +174,9 @@ class Cluster:
         self._module = _load_cluster()
         self.log = directory / "server.log"
         words = shlex.split(template)
-        options = []  # the template's own but for those that every node has for itself
+        # Scripts that the suite runs, on a busy machine, must not make another node lead.
+        options = ["--cluster-election-timeout", "2000"]
+        # And the template's own, but for those that every node has for itself.
         for word, value in zip(words[1::2], words[2::2]):
             if word not in ("--port", "--dir", "--bind"):
                 options += [word, value]

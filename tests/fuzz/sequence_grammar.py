@@ -499,7 +499,7 @@ class Generator:
         if NOT_SENT.match(head) or len(words) > 40:
             return False
         if head.startswith("@"):
-            return words[0] == head and len(words) >= 4
+            return words[0] == head and len(words) >= 4 and not (words[3].isdigit() and 0 < int(words[3]) < 1000)
         if head in BLOCKING or "BLOCK" in upper:
             return self._ends_soon(head, upper)
         if head == "XADD" and "*" in upper:
@@ -524,9 +524,20 @@ class Generator:
             return "ZD" in upper  # its scores are no places
         if head in ("SETBIT", "SETRANGE", "BITFIELD", "GETBIT"):
             return not any(word in ("536870911", "4294967295", "536870912") for word in words[2:])
+        if any(word.isdigit() and 0 < int(word) < 1000 for word in self._lifetimes(head, words, upper)):
+            return False  # it would end at a time between two replies
         if head in ("SRANDMEMBER", "HRANDFIELD", "ZRANDMEMBER"):
             return all(len(word) < 5 for word in words[2:3])  # or a reply of gigabytes
         return True
+
+    @staticmethod
+    def _lifetimes(head: str, words: list[str], upper: list[str]) -> list[str]:
+        """The arguments that are a time to live."""
+        if head in ("EXPIRE", "PEXPIRE", "SETEX", "PSETEX", "RESTORE"):
+            return words[2:3]
+        if head in ("SET", "GETEX"):
+            return [words[i + 1] for i, word in enumerate(upper[:-1]) if word in ("EX", "PX")]
+        return []
 
     @staticmethod
     def _ends_soon(head: str, upper: list[str]) -> bool:
