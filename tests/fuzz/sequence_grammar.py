@@ -504,6 +504,8 @@ class Generator:
             return self._ends_soon(head, upper)
         if head == "XADD" and "*" in upper:
             return False  # the ids would be of the clock
+        if head == "XREADGROUP" and any(word.count("18446744073709551615") == 2 for word in words):
+            return False  # which Redis takes for >
         if head == "XTRIM" or head == "XADD":
             return "~" not in upper
         if head in ("SORT", "SORT_RO") and "BY" in upper:

@@ -132,8 +132,6 @@ def same(words: list[str], ours, theirs, commands: list[str]) -> bool:
     if our_kind == their_kind and our is not None and their is not None and our_kind != "-":
         if head in TIMES and our_kind == ":":
             return min(int(our), int(their)) > 0 and abs(int(our) - int(their)) <= TIMES[head]
-        if upper[:2] == ["OBJECT", "IDLETIME"] and our_kind == ":":
-            return abs(int(our) - int(their)) <= 60
         if isinstance(our, list) and same_lists(head, upper, our, their):
             return True
     if head == "DBSIZE" and our_kind == their_kind == ":":
