@@ -241,10 +241,7 @@ void Hincrbyfloat(ExecContext& ctx) {
 
 void Hscan(ExecContext& ctx) {
   uint64_t cursor;
-  if (!ParseUint64(ctx.args[2], &cursor)) {
-    ctx.Error("ERR invalid cursor");
-    return;
-  }
+  if (!ParseCursor(ctx, 2, &cursor)) return;
   const HashObject* hash;
   if (!FindHash(ctx, &hash)) return;
   ScanOptions options;

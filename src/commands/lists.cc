@@ -9,6 +9,7 @@
 #include "commands/blocking.h"
 #include "commands/handlers.h"
 #include "commands/lists.h"
+#include "commands/options.h"
 #include "data/list_object.h"
 #include "engine/partition.h"
 
@@ -272,17 +273,7 @@ bool ParsePopMany(ExecContext& ctx, size_t at, PopManyOptions* options) {
   options->first = at + 1;
   options->end_at = options->first + static_cast<size_t>(keys);
   if (!ParseEnd(ctx, options->end_at, &options->end)) return false;
-  const size_t count_at = options->end_at + 1;
-  if (count_at == ctx.args.size()) return true;
-  if (count_at + 2 != ctx.args.size() || !EqualsIgnoreCase(ctx.args[count_at], "COUNT")) {
-    ctx.Error(engine::kSyntaxError);
-    return false;
-  }
-  if (!ParseInt64(ctx.args[count_at + 1], &options->count) || options->count <= 0) {
-    ctx.Error("ERR count should be greater than 0");
-    return false;
-  }
-  return true;
+  return ParsePopCount(ctx, options->end_at + 1, &options->count);
 }
 
 // REQUIRES: first.found is kYes.
@@ -581,7 +572,7 @@ void Brpoplpush(ExecContext& ctx) {
 void Blmpop(ExecContext& ctx) {
   int64_t timeout_ms;
   PopManyOptions options;
-  if (!ParseTimeoutSeconds(ctx, 1, &timeout_ms) || !ParsePopMany(ctx, 2, &options)) return;
+  if (!ParsePopMany(ctx, 2, &options) || !ParseTimeoutSeconds(ctx, 1, &timeout_ms)) return;
   FirstKey first = FindFirst(ctx, options.first, options.end_at, ObjectType::kList);
   if (first.found == FirstKey::Found::kYes) PopMany(ctx, &first, options);
   if (first.found == FirstKey::Found::kNo) {

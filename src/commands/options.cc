@@ -229,6 +229,36 @@ bool MayBeReplaced(ExecContext& ctx, const Key& key) {
                                               : ctx.IsOrMissing(key, data::ObjectType::kString);
 }
 
+bool ParsePopCount(ExecContext& ctx, size_t i, int64_t* count) {
+  if (i == ctx.args.size()) return true;
+  if (i + 1 == ctx.args.size() || !EqualsIgnoreCase(ctx.args[i], "COUNT")) {
+    ctx.Error(engine::kSyntaxError);
+    return false;
+  }
+  if (!ParseInt64(ctx.args[i + 1], count) || *count <= 0) {
+    ctx.Error("ERR count should be greater than 0");
+    return false;
+  }
+  if (i + 2 == ctx.args.size()) return true;
+  ctx.Error(engine::kSyntaxError);
+  return false;
+}
+
+bool ParseCursor(ExecContext& ctx, size_t i, uint64_t* cursor) {
+  std::string_view text = ctx.args[i];
+  const bool negative = text.starts_with('-');
+  if (negative || text.starts_with('+')) text.remove_prefix(1);
+  *cursor = 0;
+  bool valid = !text.empty() || ctx.args[i].empty();
+  for (const char c : text) {
+    valid = valid && c >= '0' && c <= '9' && !__builtin_mul_overflow(*cursor, 10, cursor) &&
+            !__builtin_add_overflow(*cursor, static_cast<uint64_t>(c - '0'), cursor);
+  }
+  if (negative) *cursor = -*cursor;
+  if (!valid) ctx.Error("ERR invalid cursor");
+  return valid;
+}
+
 bool ParseScanOptions(ExecContext& ctx, size_t first, bool has_type, ScanOptions* options) {
   for (size_t i = first; i < ctx.args.size(); i += 2) {
     const bool has_value = i + 1 < ctx.args.size();

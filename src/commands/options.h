@@ -81,9 +81,16 @@ std::string FormatDigest(uint64_t digest);
 struct ScanOptions {
   int64_t count = 10;
   std::string_view pattern = "*";
-  std::string_view type;  // empty: any
+  std::optional<std::string_view> type;
 };
 
+// "[COUNT n]" of LMPOP and its like, which ends the request; leaves `count` alone without it.
+// False, with the error replied, when it is wrong.
+[[nodiscard]] bool ParsePopCount(engine::ExecContext& ctx, size_t i, int64_t* count);
+
+// The cursor at args[i], as strtoul reads one: with a sign, and nothing for 0. False, with the
+// error replied, when it is none.
+[[nodiscard]] bool ParseCursor(engine::ExecContext& ctx, size_t i, uint64_t* cursor);
 // Reads args[first] on; TYPE only with `has_type`. False, with the error replied, when they are
 // wrong.
 [[nodiscard]] bool ParseScanOptions(engine::ExecContext& ctx, size_t first, bool has_type,

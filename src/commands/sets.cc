@@ -218,10 +218,7 @@ void Smembers(ExecContext& ctx) {
 
 void Sscan(ExecContext& ctx) {
   uint64_t cursor;
-  if (!ParseUint64(ctx.args[2], &cursor)) {
-    ctx.Error("ERR invalid cursor");
-    return;
-  }
+  if (!ParseCursor(ctx, 2, &cursor)) return;
   const SetObject* set;
   if (!FindSet(ctx, ctx.args[1], &set)) return;
   ScanOptions options;

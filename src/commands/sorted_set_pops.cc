@@ -4,6 +4,7 @@
 #include "base/numbers.h"
 #include "commands/blocking.h"
 #include "commands/handlers.h"
+#include "commands/options.h"
 #include "commands/sorted_sets.h"
 
 namespace holdfast::commands {
@@ -90,18 +91,7 @@ bool ParsePopOptions(ExecContext& ctx, size_t at, PopOptions* options) {
     ctx.Error(engine::kSyntaxError);
     return false;
   }
-  if (ctx.args.size() == end_at + 1) return true;
-  if (!EqualsIgnoreCase(ctx.args[end_at + 1], "COUNT") || ctx.args.size() == end_at + 2) {
-    ctx.Error(engine::kSyntaxError);
-    return false;
-  }
-  if (!ParseInt64(ctx.args[end_at + 2], &options->count) || options->count <= 0) {
-    ctx.Error("ERR count should be greater than 0");
-    return false;
-  }
-  if (ctx.args.size() == end_at + 3) return true;
-  ctx.Error(engine::kSyntaxError);
-  return false;
+  return ParsePopCount(ctx, end_at + 1, &options->count);
 }
 
 // Pops from the key that was found, and replies its name with the members. REQUIRES: first->found

@@ -290,10 +290,7 @@ void Zrevrank(ExecContext& ctx) { ReplyRank(ctx, true); }
 
 void Zscan(ExecContext& ctx) {
   uint64_t cursor;
-  if (!ParseUint64(ctx.args[2], &cursor)) {
-    ctx.Error("ERR invalid cursor");
-    return;
-  }
+  if (!ParseCursor(ctx, 2, &cursor)) return;
   const SortedSetObject* set;
   if (!FindSortedSet(ctx, ctx.args[1], &set)) return;
   ScanOptions options;
@@ -311,7 +308,11 @@ void Zscan(ExecContext& ctx) {
   ctx.reply.Array(found.size() * 2);
   for (const SortedSetObject::Member& member : found) {
     ctx.reply.Bulk(member.name);
-    ctx.reply.Bulk(FormatDouble(member.score));
+    // Of a small one Redis shows all digits of an integer, which it is kept as.
+    const double score = member.score;
+    const bool as_integer =
+        set->encoding() == "listpack" && std::trunc(score) == score && std::fabs(score) < 9.2e18;
+    ctx.reply.Bulk(as_integer ? std::to_string(static_cast<int64_t>(score)) : FormatDouble(score));
   }
 }
 
