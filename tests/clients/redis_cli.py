@@ -3,28 +3,17 @@ tests/clients/run."""
 
 import json
 import subprocess
-import sys
-import time
 
-port, with_locks = sys.argv[1], sys.argv[2:] != ["no-locks"]
-checks = 0
+from common import equal, finish, holds, port, restart, wait_for, with_locks
+
+PORT = str(port)
 
 
 def cli(*args, data=b"", code=0) -> bytes:
     """What redis-cli prints."""
-    done = subprocess.run(["redis-cli", "-p", port, *args], input=data, capture_output=True, timeout=60, check=False)
+    done = subprocess.run(["redis-cli", "-p", PORT, *args], input=data, capture_output=True, timeout=60, check=False)
     assert done.returncode == code, f"{args}: exit code {done.returncode}, {done.stdout!r} {done.stderr!r}"
     return done.stdout
-
-
-def equal(actual, expected):
-    global checks
-    assert actual == expected, f"expected {expected!r}, got {actual!r}"
-    checks += 1
-
-
-def holds(condition, what):
-    equal(bool(condition), True) if condition else equal(what, "")
 
 
 def single_commands():
@@ -90,10 +79,8 @@ def mass_insertion():
 
 def locks():
     token = int(cli("LOCK", "lock", "me", "60000"))
-    waiter = subprocess.Popen(["redis-cli", "-p", port, "LOCK", "lock", "you", "60000", "WAIT", "30000"], stdout=subprocess.PIPE)
-    deadline = time.monotonic() + 30
-    while b"blocked_clients:1\r" not in cli("INFO", "clients"):
-        assert time.monotonic() < deadline, "the other one doesn't wait"
+    waiter = subprocess.Popen(["redis-cli", "-p", PORT, "LOCK", "lock", "you", "60000", "WAIT", "30000"], stdout=subprocess.PIPE)
+    wait_for("the other one waits", lambda: b"blocked_clients:1\r" in cli("INFO", "clients"))
     equal(cli("UNLOCK", "lock", "me"), b"1\n")
     output, _ = waiter.communicate(timeout=30)
     holds(int(output) > token, "tokens rise")
@@ -102,7 +89,7 @@ def locks():
 
 def reconnect():
     """A redis-cli that stays while the server is started again."""
-    process = subprocess.Popen(["redis-cli", "-p", port], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(["redis-cli", "-p", PORT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
 
     def ask(line: bytes) -> bytes:
         process.stdin.write(line + b"\n")
@@ -110,8 +97,7 @@ def reconnect():
         return process.stdout.readline()
 
     equal(ask(b"SET kept stays"), b"OK\n")
-    print("RESTART", flush=True)
-    sys.stdin.readline()
+    restart()
     # The first request finds the connection closed, which is an error on the other output; with the
     # next one redis-cli connects again.
     process.stdin.write(b"PING\n")
@@ -129,4 +115,4 @@ mass_insertion()
 if with_locks:
     locks()
 reconnect()
-print(f"{checks} checks")
+finish()
