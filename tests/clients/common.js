@@ -9,6 +9,7 @@
 'use strict';
 
 const assert = require('assert');
+const { fork } = require('child_process');
 const readline = require('readline');
 
 const [port, ...words] = process.argv.slice(3);
@@ -58,6 +59,27 @@ async function order(what) {
 const restart = () => order('RESTART');
 const killLeader = () => order('KILL LEADER');
 
+// Another process of this program, for which `run` is called with other arguments.
+function another(...args) {
+  return fork(process.argv[1], [process.argv[2], String(port), ...args.map(String)]);
+}
+
+// Its exit code, or the signal that ended it.
+function ended(child) {
+  return new Promise((resolve) => child.once('exit', (code, signal) => resolve(code === null ? signal : code)));
+}
+
+// Whatever a leader's end makes uncertain is asked again, which has to be harmless.
+async function again(request) {
+  for (;;) {
+    try {
+      return await request();
+    } catch (error) {
+      if (!/^(INDOUBT|TRYAGAIN|CLUSTERDOWN)/.test(error.message)) throw error;
+    }
+  }
+}
+
 function run(main) {
   process.on('unhandledRejection', (error) => {
     console.error(error);
@@ -65,7 +87,7 @@ function run(main) {
   });
   main().then(
     () => {
-      console.log(`${checks} checks`);
+      if (!process.send) console.log(`${checks} checks`);
       process.exit(0);
     },
     (error) => {
@@ -78,4 +100,20 @@ function run(main) {
 // Every byte there is, twice.
 const binary = Buffer.from(Array.from({ length: 512 }, (_, i) => i % 256));
 
-module.exports = { binary, equal, fails, isTrue, killLeader, otherPort, port: Number(port), restart, run, waitFor, withLocks };
+module.exports = {
+  again,
+  another,
+  binary,
+  ended,
+  equal,
+  fails,
+  isTrue,
+  killLeader,
+  otherPort,
+  port: Number(port),
+  restart,
+  run,
+  waitFor,
+  withLocks,
+  words,
+};

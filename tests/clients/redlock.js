@@ -2,11 +2,10 @@
 // makes a file that must not exist yet, so that two holders are seen whatever the server says.
 'use strict';
 
-const { fork } = require('child_process');
 const fs = require('fs');
 const os = require('os');
 const path = require('path');
-const { equal, fails, isTrue, killLeader, otherPort, port, restart, run, waitFor } = require('./common');
+const { again, another, ended, equal, fails, isTrue, killLeader, otherPort, port, restart, run, waitFor, words } = require('./common');
 
 const Redis = require('ioredis');
 const module_ = require(process.argv[2]);
@@ -108,17 +107,6 @@ async function using(redis, other) {
 
 // --- Contention ----------------------------------------------------------------------------------
 
-// Whatever a leader's end makes uncertain is asked again: the lock is held meanwhile.
-async function again(request) {
-  for (;;) {
-    try {
-      return await request();
-    } catch (error) {
-      if (!/^(INDOUBT|TRYAGAIN|CLUSTERDOWN)/.test(error.message)) throw error;
-    }
-  }
-}
-
 async function hold(redlock, redis, directory, resource) {
   let lock = null;
   while (lock === null) {
@@ -140,7 +128,7 @@ async function hold(redlock, redis, directory, resource) {
   });
 }
 
-async function contender([directory, to]) {
+async function contender(directory, to) {
   const redis = connect(Number(to));
   const redlock = locker([redis], patient);
   const holder = async (name) => {
@@ -156,12 +144,10 @@ async function contender([directory, to]) {
 async function contention(redis, inTheMiddle) {
   const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'holdfast-redlock-'));
   let held = 0;
-  const children = Array.from({ length: PROCESSES }, (_, i) =>
-    fork(__filename, [process.argv[2], String(port), 'contender', directory, String((i % 2 && otherPort) || port)]),
-  );
+  const children = Array.from({ length: PROCESSES }, (_, i) => another('contender', directory, (i % 2 && otherPort) || port));
   try {
     children.forEach((child) => child.on('message', () => held++));
-    const ends = children.map((child) => new Promise((resolve) => child.on('exit', resolve)));
+    const ends = children.map(ended);
     if (inTheMiddle) {
       await waitFor('a third is done', () => held >= (PROCESSES * HOLDERS * ROUNDS) / 3 || children.some((c) => c.exitCode !== null));
       await inTheMiddle();
@@ -187,25 +173,17 @@ async function overRestart(redis, other) {
   await release(await locker([other]).acquire(['kept'], LEASE_MS));
 }
 
-if (process.argv[4] === 'contender') {
-  contender(process.argv.slice(5)).then(
-    () => process.exit(0),
-    (error) => {
-      console.error(error);
-      process.exit(1);
-    },
-  );
-} else {
-  run(async () => {
-    const redis = connect();
-    const other = connect(otherPort || port);
-    await redis.flushall();
-    await single(redis, other);
-    await quorum();
-    if (is5) await using(redis, other);
-    await contention(redis, otherPort ? killLeader : null);
-    if (!otherPort) await overRestart(redis, other);
-    redis.disconnect();
-    other.disconnect();
-  });
+async function main() {
+  const redis = connect();
+  const other = connect(otherPort || port);
+  await redis.flushall();
+  await single(redis, other);
+  await quorum();
+  if (is5) await using(redis, other);
+  await contention(redis, otherPort ? killLeader : null);
+  if (!otherPort) await overRestart(redis, other);
+  redis.disconnect();
+  other.disconnect();
 }
+
+run(words[0] === 'contender' ? () => contender(words[1], words[2]) : main);
