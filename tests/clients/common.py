@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 port = int(sys.argv[1])
 with_locks = "no-locks" not in sys.argv
+other_port = next((int(word[8:]) for word in sys.argv if word.startswith("cluster=")), None)
 DEADLINE_S = 30
 _checks = 0
 
@@ -40,6 +41,11 @@ def wait_for(what: str, condition: Callable, seconds: float = DEADLINE_S):
 
 def restart() -> None:
     print("RESTART", flush=True)
+    sys.stdin.readline()
+
+
+def kill_leader() -> None:
+    print("KILL LEADER", flush=True)
     sys.stdin.readline()
 
 
