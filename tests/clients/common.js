@@ -81,6 +81,7 @@ async function again(request) {
 }
 
 function run(main) {
+  process.on('disconnect', () => process.exit(1)); // in another process: the first one is gone
   process.on('unhandledRejection', (error) => {
     console.error(error);
     process.exit(1);

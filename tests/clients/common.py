@@ -1,5 +1,6 @@
 """What the Python programs share; common.js says what a program is told and what it may ask for."""
 
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -9,6 +10,9 @@ with_locks = "no-locks" not in sys.argv
 other_port = next((int(word[8:]) for word in sys.argv if word.startswith("cluster=")), None)
 DEADLINE_S = 30
 _checks = 0
+
+# As by an exception: what was started is ended.
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
 
 def equal(actual, expected) -> None:
