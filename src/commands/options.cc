@@ -252,4 +252,13 @@ bool Matches(std::string_view pattern, std::string_view name) {
   return pattern == "*" || GlobMatch(pattern, name);
 }
 
+bool ParseRandomCount(ExecContext& ctx, int64_t* count) {
+  if (!ctx.ParseInt(2, count)) return false;
+  if (*count != INT64_MIN) return true;
+  ctx.Error(
+      "ERR value is out of range, value must between -9223372036854775807 and "
+      "9223372036854775807");
+  return false;
+}
+
 }  // namespace holdfast::commands

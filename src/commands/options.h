@@ -96,6 +96,9 @@ struct ScanOptions {
 uint64_t StoreString(engine::ExecContext& ctx, engine::Key* key, std::string_view value,
                      const engine::Expiry& expiry, uint64_t fence = 0);
 
+// The count of SRANDMEMBER, HRANDFIELD and ZRANDMEMBER, args[2]; negative: members may repeat.
+[[nodiscard]] bool ParseRandomCount(engine::ExecContext& ctx, int64_t* count);
+
 // Writes `bytes` into a string at `offset`; it is `new_size` bytes long then, zero where nothing
 // was written. A missing key is created. Only what is written goes into the log, however long the
 // string is. REQUIRES: offset + bytes.size() <= new_size, which is within the limit.
