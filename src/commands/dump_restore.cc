@@ -20,7 +20,7 @@ struct RestoreOptions {
   bool replace = false;
   bool absolute = false;
   int64_t idle_s = -1;
-  int64_t frequency = -1;  // checked and dropped: there is no LFU here
+  int64_t frequency = -1;
 };
 
 bool ParseRestoreOptions(ExecContext& ctx, RestoreOptions* options) {
@@ -116,6 +116,7 @@ void Restore(ExecContext& ctx) {
     ctx.Put(&key, dumped.type, dumped.value, at_ms == 0 ? Expiry::Clear() : Expiry::At(at_ms));
   }
   if (options.idle_s >= 0) SetIdleSeconds(ctx, key, options.idle_s);
+  if (options.frequency >= 0) SetFrequency(ctx, key, static_cast<uint8_t>(options.frequency));
   ctx.reply.Ok();
 }
 

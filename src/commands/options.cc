@@ -229,21 +229,6 @@ bool MayBeReplaced(ExecContext& ctx, const Key& key) {
                                               : ctx.IsOrMissing(key, data::ObjectType::kString);
 }
 
-bool ParsePopCount(ExecContext& ctx, size_t i, int64_t* count) {
-  if (i == ctx.args.size()) return true;
-  if (i + 1 == ctx.args.size() || !EqualsIgnoreCase(ctx.args[i], "COUNT")) {
-    ctx.Error(engine::kSyntaxError);
-    return false;
-  }
-  if (!ParseInt64(ctx.args[i + 1], count) || *count <= 0) {
-    ctx.Error("ERR count should be greater than 0");
-    return false;
-  }
-  if (i + 2 == ctx.args.size()) return true;
-  ctx.Error(engine::kSyntaxError);
-  return false;
-}
-
 bool ParseCursor(ExecContext& ctx, size_t i, uint64_t* cursor) {
   std::string_view text = ctx.args[i];
   const bool negative = text.starts_with('-');
@@ -280,6 +265,15 @@ bool ParseScanOptions(ExecContext& ctx, size_t first, bool has_type, ScanOptions
 
 bool Matches(std::string_view pattern, std::string_view name) {
   return pattern == "*" || GlobMatch(pattern, name);
+}
+
+bool ParseRandomCount(ExecContext& ctx, int64_t* count) {
+  if (!ctx.ParseInt(2, count)) return false;
+  if (*count != INT64_MIN) return true;
+  ctx.Error(
+      "ERR value is out of range, value must between -9223372036854775807 and "
+      "9223372036854775807");
+  return false;
 }
 
 }  // namespace holdfast::commands

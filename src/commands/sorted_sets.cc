@@ -220,7 +220,7 @@ void ReplyRandomMembers(ExecContext& ctx, const SortedSetObject& set, int64_t co
     return;
   }
   ReplyScoredHeader(ctx, static_cast<uint64_t>(-count), with_scores);
-  for (; count < 0; ++count) {
+  for (; count < 0 && !ctx.ReplyTooLong(); ++count) {
     const SortedSetObject::Member member = set.Random(rng);
     ReplyScored(ctx, member.name, member.score, with_scores);
   }
@@ -328,13 +328,7 @@ void Zrandmember(ExecContext& ctx) {
     return;
   }
   int64_t count;
-  if (!ctx.ParseInt(2, &count)) return;
-  if (count == INT64_MIN) {
-    ctx.Error(
-        "ERR value is out of range, value must between -9223372036854775807 and "
-        "9223372036854775807");
-    return;
-  }
+  if (!ParseRandomCount(ctx, &count)) return;
   const bool with_scores = ctx.args.size() == 4 && EqualsIgnoreCase(ctx.args[3], "WITHSCORES");
   if (ctx.args.size() > 4 || (ctx.args.size() == 4 && !with_scores)) {
     ctx.Error(engine::kSyntaxError);

@@ -70,9 +70,10 @@ void Partition::Run(const Request& request, const Caller& caller, const ReplyAdd
   Caller effective = caller;
   effective.db = request.db;
   ExecContext context(this, *request.command, request.args, effective, &writer, begin_ns);
-  request.command->data(context);
+  context.RunHandler();
   outcome->index = std::max(outcome->index, context.gate_index());
   outcome->wrote |= context.emitted();
+  outcome->too_long |= context.too_long();
   for (auto& task : context.committed_) outcome->committed.push_back(std::move(task));
   if (context.blocked()) {
     CHECK(out->size() == begin);
@@ -124,6 +125,7 @@ ExecResult Partition::Finish(Outcome& outcome, bool unconfirmed) {
   ExecResult result;
   result.is_write = outcome.wrote;
   result.blocked = outcome.blocked;
+  result.too_long = outcome.too_long;
   result.gate.index = outcome.index > commit_index_ ? outcome.index : 0;
   if (!outcome.wrote && !unconfirmed) {
     // A read: leadership has to be confirmed by a round that starts after now.
@@ -433,11 +435,13 @@ void Partition::ServeReadyKey(uint32_t db, const std::string& key) {
     caller.retry = true;
     const int64_t begin_ns = host_->clock().MonotonicNs();
     ExecContext context(this, *request.command, request.args.args(), caller, &writer, begin_ns);
-    request.command->data(context);
+    context.RunHandler();
     if (context.blocked()) {
       return context.wait_.in_line == InLine::kInTurn ? Served::kInTurn : Served::kTogether;
     }
-    Outcome outcome{context.gate_index(), context.emitted(), false, {}};
+    Outcome outcome;
+    outcome.index = context.gate_index();
+    outcome.wrote = context.emitted();
     host_->CommandDone({request.command, request.args.args(), caller.db}, caller,
                        host_->clock().MonotonicNs() - begin_ns, reply);
     const ExecResult result = Finish(outcome);
@@ -455,7 +459,7 @@ bool Partition::AnswerNow(BlockedRequest* request) {
   resp::Writer writer(&reply, request->caller.protocol);
   ExecContext context(this, *request->command, request->args.args(), request->caller, &writer,
                       begin_ns);
-  request->command->data(context);
+  context.RunHandler();
   CHECK(!context.blocked() && !context.emitted());
   if (context.needs_leader()) return false;
   host_->CommandDone({request->command, request->args.args(), request->caller.db}, request->caller,
