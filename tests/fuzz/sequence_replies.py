@@ -25,6 +25,7 @@ KNOWN = (
           "Redis converts a number that is too large for its type, which C++ doesn't define"),
     Known("^OBJECT REFCOUNT", ":1", ":2147483647", "small integers aren't shared objects here"),
     Known("^OBJECT IDLETIME", ":", ":", "small integers, which are shared, are all used at once in Redis"),
+    Known("^(OBJECT|XGROUP|XINFO) HELP", "(not allowed from script|string|table)", "", "scripts get no help here"),
     Known("^OBJECT ENCODING", "listpack", "skiplist",
           "SORT changes how Redis keeps a sorted set that it only reads", beside="^SORT"),
     Known("^OBJECT ENCODING", "(int|embstr)", "(embstr|raw)",
