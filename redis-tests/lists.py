@@ -14,8 +14,9 @@ class ListError(Exception):
 
 @dataclass(frozen=True)
 class Skip:
-    """One line of skip.txt: a test (unit, name) or, for unit `*`, a tag."""
+    """One line of a list: a test (unit, name) or, for unit `*`, a tag."""
 
+    file: str
     line: int
     unit: str
     name: str
@@ -27,7 +28,7 @@ class Skip:
         return self.name == test
 
     def __str__(self) -> str:
-        return f"skip.txt:{self.line}: {self.unit} | {self.name}"
+        return f"{self.file}:{self.line}: {self.unit} | {self.name}"
 
 
 def read_units(path: Path, suite_units: list[str]) -> dict[str, str]:
@@ -52,7 +53,7 @@ def read_skips(path: Path, units: dict[str, str]) -> list[Skip]:
             raise ListError(f"{path.name}:{number}: {unit} is no unit of the suite")
         if name.startswith("/") and name.endswith("/") and len(name) > 1:
             name = name[:-1]  # the suite wants an opening slash only
-        skips.append(Skip(number, unit, name))
+        skips.append(Skip(path.name, number, unit, name))
     return skips
 
 

@@ -9,7 +9,11 @@ import socket
 import subprocess
 import threading
 import time
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
 
 START_DEADLINE_S = 30
 STOP_DEADLINE_S = 15
@@ -93,6 +97,7 @@ class Server:
 
     def __init__(self, processes: Processes, template: str, port: int, directory: Path):
         self._processes = processes
+        self.port = port
         self.log = directory / "server.log"
         data = directory / "data"
         data.mkdir()
@@ -133,6 +138,129 @@ class Server:
     def log_tail(self) -> str:
         lines = self.log.read_text(errors="replace").splitlines()[-20:]
         return "\n".join(f"server: {line}" for line in lines)
+
+
+def _load_cluster():
+    """utils/cluster is a program without a suffix."""
+    loader = SourceFileLoader("cluster", str(ROOT / "utils/cluster"))
+    module = module_from_spec(spec_from_loader("cluster", loader))
+    loader.exec_module(module)
+    return module
+
+
+class ClusterPorts:
+    """Hands out ports of nodes; their cluster ports are free, too. Any thread."""
+
+    def __init__(self):
+        self._lock = threading.Lock()
+        self._given = set()
+
+    def take(self, count: int) -> int:
+        """The first of so many in a row."""
+        with self._lock:
+            for _ in range(1000):
+                first = random.randrange(10_100, 19_900)
+                wanted = {port + i for i in range(count) for port in (first, first + 10_000)}
+                if not wanted & self._given and all(map(Ports._is_free, wanted)):
+                    self._given |= wanted
+                    return first
+        raise ServerError("no free ports for a cluster")
+
+
+class Cluster:
+    """Nodes started for one unit by utils/cluster; as a Server, whose port is one of a follower."""
+
+    def __init__(self, nodes: int, template: str, port: int, directory: Path):
+        self._module = _load_cluster()
+        self.log = directory / "server.log"
+        words = shlex.split(template)
+        # Scripts that the suite runs, on a busy machine, must not make another node lead.
+        options = ["--cluster-election-timeout", "2000"]
+        # And the template's own, but for those that every node has for itself.
+        for word, value in zip(words[1::2], words[2::2]):
+            if word not in ("--port", "--dir", "--bind"):
+                options += [word, value]
+        binary = os.path.abspath(shutil.which(words[0]) or words[0])
+        self._cluster = self._module.Cluster.create(directory / "data", nodes, port, binary, options)
+        for node in self._cluster.nodes:
+            node.outlives_us = False
+        try:
+            self._cluster.start()
+            self._wait_for_voters(nodes)
+            self.port = self._follower()
+        except (OSError, self._module.ClusterError, ServerError) as error:
+            self.kill()
+            raise ServerError(f"{error}\n{self.log_tail()}") from error
+        self._ask(self.port, "FLUSHALL")  # what utils/cluster has written
+
+    def _ask(self, port: int, *args: str) -> str:
+        return self._module.ask("127.0.0.1", port, *args, timeout=10)
+
+    def _raft(self, port: int) -> dict[str, str]:
+        """What a node says of partition 0, and of the group that knows the members."""
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+            connection.sendall(b"INFO raft\r\nQUIT\r\n")
+            text = b"".join(iter(lambda: connection.recv(65536), b"")).decode()
+        lines = dict(line.split(":", 1) for line in text.split("\r\n") if ":" in line)
+        return {name: lines.get(name, "") for name in ("partition_0", "meta")}
+
+    def _wait(self, what: str, condition):
+        deadline = time.monotonic() + START_DEADLINE_S
+        while not (value := condition()):
+            if time.monotonic() > deadline:
+                raise ServerError(f"waited {START_DEADLINE_S} s in vain for: {what}")
+            time.sleep(0.02)
+        return value
+
+    def _wait_for_voters(self, nodes: int) -> None:
+        wanted = f"voters={nodes},learners=0"
+        for node in self._cluster.nodes:
+            self._wait(
+                f"all votes at {node}",
+                lambda node=node: all(wanted in line for line in self._raft(node.port).values()),
+            )
+
+    def _follower(self) -> int:
+        """The port of the last node, which leads nothing."""
+        first, last = self._cluster.nodes[0], self._cluster.nodes[-1]
+        name = self._node_id(first.port)
+
+        def follows():
+            roles = self._raft(last.port)
+            if not any("role=leader" in line for line in roles.values()):
+                return True
+            self._ask(last.port, "CLUSTER", "TRANSFER", "0", name)
+            return False
+
+        self._wait(f"{last} doesn't lead", follows)
+        return last.port
+
+    @staticmethod
+    def _node_id(port: int) -> str:
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+            connection.sendall(b"CLUSTER MYID\r\nQUIT\r\n")
+            return b"".join(iter(lambda: connection.recv(65536), b"")).decode().split("\r\n")[1]
+
+    def problem(self) -> str | None:
+        ended = [str(node) for node in self._cluster.nodes if not node.is_running()]
+        return f"ended by itself: {', '.join(ended)}" if ended else None
+
+    def stop(self) -> str | None:
+        try:
+            self._cluster.stop()
+        except self._module.ClusterError as error:
+            return str(error)
+        bad = [node for node in self._cluster.nodes if node.exit_code() != 0]
+        return "\n".join(f"after SIGTERM {node} ended with {node.exit_code()}" for node in bad) or None
+
+    def kill(self) -> None:
+        for node in self._cluster.nodes:
+            node.kill()
+        with open(self.log, "w") as out:
+            print(self.log_tail(), file=out)
+
+    def log_tail(self) -> str:
+        return "\n".join(node.log_tail() for node in self._cluster.nodes if not node.is_running())
 
 
 def answers_ping(host: str, port: int) -> bool:

@@ -88,6 +88,33 @@ PATCHES = [
         "counts the subscribers of a server that nobody else uses, and ours is one",
     ),
     Patch(
+        "tests/unit/limits.tcl",
+        '{"limits network external:skip"}',
+        '{"limits network"}',
+        "an external server may be anybody's, ours may be given a limit of clients",
+    ),
+    Patch(
+        "tests/unit/obuf-limits.tcl",
+        '{"obuf-limits external:skip"}',
+        '{"obuf-limits"}',
+        "looks at the clients of a server that nobody else uses, and ours is one",
+    ),
+    Patch(
+        "tests/unit/maxmemory.tcl",
+        'start_server {tags {"maxmemory" "external:skip"}} {\n    r config set maxmemory 11mb',
+        'start_server {tags {"maxmemory"}} {\n    r config set maxmemory 11mb',
+        "needs a server that nobody else uses, and ours is one",
+    ),
+    Patch(
+        "tests/unit/maxmemory.tcl",
+        'start_server {tags {"maxmemory external:skip"}} {\n'
+        '    test "Without maxmemory small integers are shared"',
+        "catch {r config set maxmemory 0; r config set maxmemory-policy noeviction}\n"
+        'start_server {tags {"maxmemory"}} {\n'
+        '    test "Without maxmemory small integers are shared"',
+        "as above; and the limits of the block before are lifted, as a server of its own would have none",
+    ),
+    Patch(
         "tests/unit/keyspace.tcl",
         "    test {MOVE basic usage} {\n",
         "    r flushdb\n    test {MOVE basic usage} {\n",

@@ -64,4 +64,39 @@ void WaitForKeys(ExecContext& ctx, size_t first, size_t end, int64_t timeout_ms,
   ctx.Block(ctx.args.subspan(first, end - first), std::move(wait));
 }
 
+bool ParsePopFromKeys(ExecContext& ctx, size_t at, std::string_view front, std::string_view back,
+                      PopFromKeys* options) {
+  int64_t keys;
+  if (!ParseInt64(ctx.args[at], &keys) || keys <= 0) {
+    ctx.Error("ERR numkeys should be greater than 0");
+    return false;
+  }
+  if (static_cast<uint64_t>(keys) > ctx.args.size() - at - 2) {
+    ctx.Error(engine::kSyntaxError);
+    return false;
+  }
+  options->first = at + 1;
+  options->end_at = options->first + static_cast<size_t>(keys);
+  const std::string_view end = ctx.args[options->end_at];
+  options->from_back = EqualsIgnoreCase(end, back);
+  const size_t count_at = options->end_at + 1;
+  const bool has_count =
+      count_at + 1 < ctx.args.size() && EqualsIgnoreCase(ctx.args[count_at], "COUNT");
+  if ((!options->from_back && !EqualsIgnoreCase(end, front)) ||
+      (!has_count && count_at != ctx.args.size())) {
+    ctx.Error(engine::kSyntaxError);
+    return false;
+  }
+  if (!has_count) return true;
+  int64_t count;
+  if (!ParseInt64(ctx.args[count_at + 1], &count) || count <= 0) {
+    ctx.Error("ERR count should be greater than 0");
+    return false;
+  }
+  options->count = static_cast<uint64_t>(count);
+  if (count_at + 2 == ctx.args.size()) return true;
+  ctx.Error(engine::kSyntaxError);
+  return false;
+}
+
 }  // namespace holdfast::commands

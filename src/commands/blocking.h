@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string_view>
 
 #include "engine/context.h"
 
@@ -29,5 +30,17 @@ FirstKey FindFirst(engine::ExecContext& ctx, size_t first, size_t end, data::Obj
 // REQUIRES: FindFirst gave kNo for them.
 void WaitForKeys(engine::ExecContext& ctx, size_t first, size_t end, int64_t timeout_ms,
                  const FirstKey& none);
+
+// "numkeys key [key ...] <end> [COUNT count]" of LMPOP, ZMPOP and those that wait.
+struct PopFromKeys {
+  size_t first = 0;  // keys are args[first], … args[end_at - 1]
+  size_t end_at = 0;
+  bool from_back = false;
+  uint64_t count = 1;
+};
+
+// Reads args[at] on; the names of the ends are `front` and `back`. False with the error replied.
+[[nodiscard]] bool ParsePopFromKeys(engine::ExecContext& ctx, size_t at, std::string_view front,
+                                    std::string_view back, PopFromKeys* options);
 
 }  // namespace holdfast::commands

@@ -23,7 +23,7 @@ std::string Flags(const engine::Client& client) {
   if (client.monitor) flags += 'O';
   if (client.subscribed()) flags += 'P';
   if (client.in_multi) flags += 'x';
-  if (client.blocked) flags += 'b';
+  if (client.blocked || client.pause_ticket != 0) flags += 'b';
   if (client.close_after_reply) flags += 'c';
   if (client.closing) flags += 'A';
   if (client.no_evict) flags += 'e';
@@ -52,7 +52,7 @@ void AppendClientLine(const engine::Client& client, size_t request_bytes, int64_
   const size_t unsent = total_output > queued_output ? total_output - queued_output : 0;
   out->append(fmt::format(
       "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} ssub={} "
-      "multi={} qbuf={} qbuf-free=0 argv-mem={} multi-mem={} rbs={} rbp={} obl={} oll={} omem={} "
+      "multi={} qbuf={} qbuf-free={} argv-mem={} multi-mem={} rbs={} rbp={} obl={} oll={} omem={} "
       "tot-mem={} events={} cmd={} user=default redir=-1 resp={} lib-name={} lib-ver={}\n",
       client.id, client.address, client.local_address, client.fd, client.name,
       (now_ms - client.created_ms) / 1000, (now_ms - client.last_interaction_ms) / 1000,
@@ -60,9 +60,9 @@ void AppendClientLine(const engine::Client& client, size_t request_bytes, int64_
       client.subscription_count(SubscriptionKind::kPattern),
       client.subscription_count(SubscriptionKind::kShardChannel),
       client.in_multi ? static_cast<int64_t>(client.queued.size()) : -1,
-      std::max(request_bytes, client.input_bytes()), request_bytes, client.queued_bytes,
-      queued_output, queued_output, queued_output, unsent > 0 ? 1 : 0, unsent, ClientMemory(client),
-      unsent > 0 ? "rw" : "r",
+      std::max(request_bytes, client.input_bytes()), client.input_free_bytes(), request_bytes,
+      client.queued_bytes, queued_output, queued_output, queued_output, unsent > 0 ? 1 : 0, unsent,
+      ClientMemory(client), unsent > 0 ? "rw" : "r",
       client.last_command == nullptr ? "NULL" : engine::FullName(*client.last_command),
       client.protocol, client.lib_name, client.lib_version));
 }

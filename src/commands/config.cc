@@ -93,6 +93,7 @@ void ConfigSet(SessionContext& ctx) {
 void ConfigResetstat(SessionContext& ctx) {
   OnAllCores(ctx, [](Core& core) {
     core.stats()->Reset();
+    core.persister().ResetKeysFreed();
     (void)core.loop().TakeMaxTurnNs();
   });
 }

@@ -151,6 +151,10 @@ void Auth(SessionContext& ctx) {
 void Select(SessionContext& ctx) {
   int64_t db;
   if (!ctx.ParseInt(1, &db)) return;
+  if (db < INT32_MIN || db > INT32_MAX) {
+    ctx.Error("ERR value is out of range, value must between -2147483648 and 2147483647");
+    return;
+  }
   if (db < 0 || db >= static_cast<int64_t>(data::kLogicalDatabases)) {
     ctx.Error("ERR DB index is out of range");
     return;

@@ -101,7 +101,8 @@ void Flush(ExecContext& ctx, uint32_t first, uint32_t last) {
 
 void Scan(ExecContext& ctx) {
   uint64_t cursor;
-  if (!ParseUint64(ctx.args[1], &cursor) || Table::CursorSlot(cursor) >= kSlots) {
+  if (!ParseCursor(ctx, 1, &cursor)) return;
+  if (Table::CursorSlot(cursor) >= kSlots) {
     ctx.Error("ERR invalid cursor");
     return;
   }
@@ -112,7 +113,7 @@ void Scan(ExecContext& ctx) {
   std::vector<std::string_view> names;
   cursor = walk.table().Scan(cursor, static_cast<size_t>(options.count), [&](Object* object) {
     if (!walk.IsAlive(object) || !Matches(options.pattern, object->key())) return;
-    if (options.type.empty() || EqualsIgnoreCase(options.type, data::TypeName(object->type()))) {
+    if (!options.type || EqualsIgnoreCase(*options.type, data::TypeName(object->type()))) {
       names.push_back(object->key());
     }
   });

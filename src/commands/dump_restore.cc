@@ -20,7 +20,7 @@ struct RestoreOptions {
   bool replace = false;
   bool absolute = false;
   int64_t idle_s = -1;
-  int64_t frequency = -1;  // checked and dropped: there is no LFU here
+  int64_t frequency = -1;
 };
 
 bool ParseRestoreOptions(ExecContext& ctx, RestoreOptions* options) {
@@ -48,13 +48,16 @@ bool ParseRestoreOptions(ExecContext& ctx, RestoreOptions* options) {
   return true;
 }
 
-// The expiry time that RESTORE asks for; 0 = none.
-bool ParseRestoreTime(ExecContext& ctx, bool absolute, int64_t* at_ms) {
-  if (!ctx.ParseInt(2, at_ms)) return false;
-  if (*at_ms < 0) {
-    ctx.Error("ERR Invalid TTL value, must be >= 0");
-    return false;
-  }
+// The time to live, or unix time, that RESTORE asks for; 0 = none.
+bool ParseRestoreTime(ExecContext& ctx, int64_t* time_ms) {
+  if (!ctx.ParseInt(2, time_ms)) return false;
+  if (*time_ms >= 0) return true;
+  ctx.Error("ERR Invalid TTL value, must be >= 0");
+  return false;
+}
+
+// Makes a time to live a unix time.
+bool ResolveRestoreTime(ExecContext& ctx, bool absolute, int64_t* at_ms) {
   if (*at_ms == 0 || absolute || !__builtin_add_overflow(*at_ms, ctx.now_ms(), at_ms)) return true;
   ErrorExpireTime(ctx);
   return false;
@@ -82,7 +85,7 @@ void Restore(ExecContext& ctx) {
   }
   if (!IsNotLock(ctx, key)) return;
   int64_t at_ms;
-  if (!ParseRestoreTime(ctx, options.absolute, &at_ms)) return;
+  if (!ParseRestoreTime(ctx, &at_ms)) return;
   data::DumpedValue dumped;
   const Status status = data::DecodeDump(ctx.args[3], &dumped);
   if (!status.ok()) {
@@ -99,6 +102,7 @@ void Restore(ExecContext& ctx) {
     ctx.Error("ERR Bad data format");
     return;
   }
+  if (!ResolveRestoreTime(ctx, options.absolute, &at_ms)) return;
   if (at_ms != 0 && at_ms <= ctx.now_ms()) {
     if (key) ctx.Delete(&key);
     ctx.reply.Ok();
@@ -112,6 +116,7 @@ void Restore(ExecContext& ctx) {
     ctx.Put(&key, dumped.type, dumped.value, at_ms == 0 ? Expiry::Clear() : Expiry::At(at_ms));
   }
   if (options.idle_s >= 0) SetIdleSeconds(ctx, key, options.idle_s);
+  if (options.frequency >= 0) SetFrequency(ctx, key, static_cast<uint8_t>(options.frequency));
   ctx.reply.Ok();
 }
 

@@ -98,13 +98,21 @@ std::vector<Field> PickDifferent(ExecContext& ctx, const HashObject& hash, uint6
   return picked;
 }
 
-void ReplyFields(ExecContext& ctx, const std::vector<Field>& fields, bool with_values) {
-  const bool pairs = with_values && ctx.caller.protocol == 3;
-  ctx.reply.Array(with_values && !pairs ? fields.size() * 2 : fields.size());
-  for (const auto& [field, value] : fields) {
-    if (pairs) ctx.reply.Array(2);
-    ctx.reply.Bulk(field);
-    if (with_values) ctx.reply.Bulk(value);
+void ReplyFieldsHeader(ExecContext& ctx, uint64_t count, bool with_values) {
+  ctx.reply.Array(with_values && ctx.caller.protocol == 2 ? count * 2 : count);
+}
+
+void ReplyField(ExecContext& ctx, const Field& field, bool with_values) {
+  if (with_values && ctx.caller.protocol == 3) ctx.reply.Array(2);
+  ctx.reply.Bulk(field.first);
+  if (with_values) ctx.reply.Bulk(field.second);
+}
+
+// Of a negative count: fields may come several times.
+void ReplyAnyFields(ExecContext& ctx, const HashObject& hash, uint64_t count, bool with_values) {
+  ReplyFieldsHeader(ctx, count, with_values);
+  for (; count > 0 && !ctx.ReplyTooLong(); --count) {
+    ReplyField(ctx, hash.Random(ctx.partition().rng()), with_values);
   }
 }
 
@@ -241,10 +249,7 @@ void Hincrbyfloat(ExecContext& ctx) {
 
 void Hscan(ExecContext& ctx) {
   uint64_t cursor;
-  if (!ParseUint64(ctx.args[2], &cursor)) {
-    ctx.Error("ERR invalid cursor");
-    return;
-  }
+  if (!ParseCursor(ctx, 2, &cursor)) return;
   const HashObject* hash;
   if (!FindHash(ctx, &hash)) return;
   ScanOptions options;
@@ -277,7 +282,7 @@ void Hrandfield(ExecContext& ctx) {
     return;
   }
   int64_t count;
-  if (!ctx.ParseInt(2, &count, "ERR value is out of range")) return;
+  if (!ParseRandomCount(ctx, &count)) return;
   const bool with_values = ctx.args.size() == 4 && EqualsIgnoreCase(ctx.args[3], "WITHVALUES");
   if (ctx.args.size() > 4 || (ctx.args.size() == 4 && !with_values)) {
     ctx.Error(engine::kSyntaxError);
@@ -290,13 +295,16 @@ void Hrandfield(ExecContext& ctx) {
   }
   const HashObject* hash;
   if (!FindHash(ctx, &hash)) return;
-  std::vector<Field> fields;
-  if (hash != nullptr && count >= 0) {
-    fields = PickDifferent(ctx, *hash, static_cast<uint64_t>(count));
-  } else if (hash != nullptr) {
-    for (; count < 0; ++count) fields.push_back(hash->Random(ctx.partition().rng()));
+  if (hash == nullptr) {
+    ctx.reply.Array(0);
+  } else if (count < 0) {
+    ReplyAnyFields(ctx, *hash, static_cast<uint64_t>(-count), with_values);
+  } else {
+    const auto fields =
+        PickDifferent(ctx, *hash, std::min<uint64_t>(static_cast<uint64_t>(count), hash->size()));
+    ReplyFieldsHeader(ctx, fields.size(), with_values);
+    for (const Field& field : fields) ReplyField(ctx, field, with_values);
   }
-  ReplyFields(ctx, fields, with_values);
 }
 
 }  // namespace holdfast::commands

@@ -41,7 +41,15 @@ size_t SparseMaxBytes(const ExecContext& ctx) {
   return static_cast<size_t>(ctx.config().hll_sparse_max_bytes);
 }
 
-void PutHll(ExecContext& ctx, Key* key, std::string_view value) {
+// The count is marked as old by the last of its bytes.
+constexpr size_t kHllMarkAt = data::kHllCountAt + 7;
+
+// REQUIRES: `value` is to be counted, and the key is missing or a HyperLogLog.
+void PutHll(ExecContext& ctx, Key* key, std::string value) {
+  if (*key) {
+    // What the count was before stays readable, as in Redis.
+    value.replace(data::kHllCountAt, 7, key->object->value(), data::kHllCountAt, 7);
+  }
   ctx.Put(key, ObjectType::kString, value, Expiry::Keep(), /*raw=*/true);
 }
 
@@ -55,15 +63,15 @@ bool AddToDense(ExecContext& ctx, Key* key, const std::vector<HllUpdate>& update
     value.replace(patches.back().offset, patches.back().bytes.size(), patches.back().bytes);
   }
   if (patches.empty()) return false;
-  const std::string count = data::EncodeHllCount(std::nullopt);
+  const std::string mark = data::EncodeHllCount(std::nullopt).substr(7);
   if (patches.size() > kMaxPatches) {
-    value.replace(data::kHllCountAt, count.size(), count);
+    value.replace(kHllMarkAt, 1, mark);
     PutHll(ctx, key, value);
     return true;
   }
   for (const HllPatch& patch : patches) ctx.Patch(key, patch.offset, patch.bytes, value.size());
   if (data::HllCachedCount(value).has_value()) {
-    ctx.Patch(key, data::kHllCountAt, count, value.size());
+    ctx.Patch(key, kHllMarkAt, mark, value.size());
   }
   return true;
 }
@@ -115,9 +123,9 @@ void Pfadd(ExecContext& ctx) {
     ctx.reply.Integer(AddToDense(ctx, &key, updates) ? 1 : 0);
     return;
   }
-  std::string value =
-      key ? std::string(key.object->value())
-          : data::EncodeHll(HllRegisters{}, /*may_be_sparse=*/true, SparseMaxBytes(ctx), 0);
+  std::string value = key ? std::string(key.object->value())
+                          : data::EncodeHll(HllRegisters{}, /*may_be_sparse=*/true,
+                                            SparseMaxBytes(ctx), std::nullopt);
   bool changed = false;
   if (!data::AddToSparseHll(updates, SparseMaxBytes(ctx), &value, &changed)) {
     ctx.Error(kCorruptHll);

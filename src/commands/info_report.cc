@@ -138,6 +138,8 @@ CoreReport ReadCore(Core& core, bool with_commands) {
   report.log_frames = core.log().frames();
   report.free_disk_bytes = core.log().free_bytes();
   report.persister_pending_bytes = core.persister().pending_bytes();
+  report.keys_to_free = core.persister().keys_to_free();
+  report.keys_freed = core.persister().keys_freed();
   AddPersisted(core.persister().stats(), &report.persisted);
   report.max_turn_ns.push_back(report.stats.max_turn_ns);
   return report;
@@ -179,6 +181,8 @@ void CoreReport::Merge(CoreReport&& other) {
   log_frames += other.log_frames;
   free_disk_bytes = std::min(free_disk_bytes, other.free_disk_bytes);
   persister_pending_bytes += other.persister_pending_bytes;
+  keys_to_free += other.keys_to_free;
+  keys_freed += other.keys_freed;
   AddPersisted(other.persisted, &persisted);
   max_turn_ns.insert(max_turn_ns.end(), other.max_turn_ns.begin(), other.max_turn_ns.end());
 }

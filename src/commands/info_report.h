@@ -73,6 +73,8 @@ struct CoreReport {
   uint64_t log_frames = 0;
   uint64_t free_disk_bytes = UINT64_MAX;
   uint64_t persister_pending_bytes = 0;
+  uint64_t keys_to_free = 0;  // on the persister thread
+  uint64_t keys_freed = 0;    // there, since CONFIG RESETSTAT
   data::PersistStats persisted;
   // By core: the longest turn since CONFIG RESETSTAT, in nanoseconds.
   std::vector<uint64_t> max_turn_ns;

@@ -184,8 +184,8 @@ void WriteMemory(const InfoContext& info, std::string* out) {
   Add(out, "mem_aof_buffer:{}", info.report.log_pending_bytes);
   Add(out, "mem_allocator:{}", AllocatorName());
   Add(out, "active_defrag_running:0");
-  Add(out, "lazyfree_pending_objects:0");
-  Add(out, "lazyfreed_objects:0");
+  Add(out, "lazyfree_pending_objects:{}", info.report.keys_to_free);
+  Add(out, "lazyfreed_objects:{}", info.report.keys_freed);
 }
 
 void WriteCpu(const InfoContext&, std::string* out) {

@@ -110,6 +110,19 @@ std::string DiagnoseLatency(const LatencyEvents& events, int64_t threshold_ms) {
         "- Commands that should be quick were slow. The machine may be short of CPU, swap, or run "
         "in a virtual machine that is not given its time.\n";
   }
+  if (events.contains("expire-cycle")) {
+    report +=
+        "- Many keys expired at the same time. Spread their times, or lower active-expire-effort, "
+        "so that fewer are deleted at once.\n";
+  }
+  if (events.contains("expire-del") || events.contains("eviction-del")) {
+    report += "- Deleting a single key took long: a collection of many long elements.\n";
+  }
+  if (events.contains("eviction-cycle")) {
+    report +=
+        "- Writes had to wait until keys were evicted. A larger maxmemory, or shorter lives of "
+        "keys, makes room before it is needed.\n";
+  }
   report +=
       "- LATENCY HISTOGRAM shows how the times of each command are spread, INFO holdfast how long "
       "the turns of each core took.\n";

@@ -9,6 +9,7 @@
 #include "commands/blocking.h"
 #include "commands/handlers.h"
 #include "commands/lists.h"
+#include "commands/options.h"
 #include "data/list_object.h"
 #include "engine/partition.h"
 
@@ -44,8 +45,8 @@ class ListChange {
     const ListObject* list = ListAt(*key);
     if (list == nullptr) return;
     size_ = list->size();
-    front_ = list->At(0).position;
-    back_ = list->At(size_ - 1).position;
+    front_ = list->FirstPosition();
+    back_ = list->LastPosition();
   }
 
   uint64_t size() const { return size_; }
@@ -250,45 +251,10 @@ void PopOrWait(ExecContext& ctx, End end) {
   ctx.reply.Bulk(items[0]);
 }
 
-// numkeys key [key ...] LEFT | RIGHT [COUNT count]
-struct PopManyOptions {
-  size_t first = 0;  // keys are args[first], … args[end_at - 1]
-  size_t end_at = 0;
-  End end = End::kFront;
-  int64_t count = 1;
-};
-
-// Reads args[at] on.
-bool ParsePopMany(ExecContext& ctx, size_t at, PopManyOptions* options) {
-  int64_t keys;
-  if (!ParseInt64(ctx.args[at], &keys) || keys <= 0) {
-    ctx.Error("ERR numkeys should be greater than 0");
-    return false;
-  }
-  if (static_cast<uint64_t>(keys) > ctx.args.size() - at - 2) {
-    ctx.Error(engine::kSyntaxError);
-    return false;
-  }
-  options->first = at + 1;
-  options->end_at = options->first + static_cast<size_t>(keys);
-  if (!ParseEnd(ctx, options->end_at, &options->end)) return false;
-  const size_t count_at = options->end_at + 1;
-  if (count_at == ctx.args.size()) return true;
-  if (count_at + 2 != ctx.args.size() || !EqualsIgnoreCase(ctx.args[count_at], "COUNT")) {
-    ctx.Error(engine::kSyntaxError);
-    return false;
-  }
-  if (!ParseInt64(ctx.args[count_at + 1], &options->count) || options->count <= 0) {
-    ctx.Error("ERR count should be greater than 0");
-    return false;
-  }
-  return true;
-}
-
 // REQUIRES: first.found is kYes.
-void PopMany(ExecContext& ctx, FirstKey* first, const PopManyOptions& options) {
-  const std::vector<std::string> items =
-      Pop(ctx, &first->key, options.end, static_cast<uint64_t>(options.count));
+void PopMany(ExecContext& ctx, FirstKey* first, const PopFromKeys& options) {
+  const End end = options.from_back ? End::kBack : End::kFront;
+  const std::vector<std::string> items = Pop(ctx, &first->key, end, options.count);
   ctx.reply.Array(2);
   ctx.reply.Bulk(ctx.args[first->at]);
   ReplyItems(ctx, items);
@@ -553,8 +519,8 @@ void Lmove(ExecContext& ctx) {
 void Rpoplpush(ExecContext& ctx) { MoveOrNull(ctx, End::kBack, End::kFront); }
 
 void Lmpop(ExecContext& ctx) {
-  PopManyOptions options;
-  if (!ParsePopMany(ctx, 1, &options)) return;
+  PopFromKeys options;
+  if (!ParsePopFromKeys(ctx, 1, "LEFT", "RIGHT", &options)) return;
   FirstKey first = FindFirst(ctx, options.first, options.end_at, ObjectType::kList);
   if (first.found == FirstKey::Found::kYes) PopMany(ctx, &first, options);
   if (first.found == FirstKey::Found::kNo) ctx.reply.NullArray();
@@ -580,8 +546,11 @@ void Brpoplpush(ExecContext& ctx) {
 
 void Blmpop(ExecContext& ctx) {
   int64_t timeout_ms;
-  PopManyOptions options;
-  if (!ParseTimeoutSeconds(ctx, 1, &timeout_ms) || !ParsePopMany(ctx, 2, &options)) return;
+  PopFromKeys options;
+  if (!ParsePopFromKeys(ctx, 2, "LEFT", "RIGHT", &options) ||
+      !ParseTimeoutSeconds(ctx, 1, &timeout_ms)) {
+    return;
+  }
   FirstKey first = FindFirst(ctx, options.first, options.end_at, ObjectType::kList);
   if (first.found == FirstKey::Found::kYes) PopMany(ctx, &first, options);
   if (first.found == FirstKey::Found::kNo) {

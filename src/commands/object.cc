@@ -6,6 +6,7 @@
 
 #include "base/numbers.h"
 #include "commands/handlers.h"
+#include "engine/access.h"
 #include "engine/partition.h"
 
 namespace holdfast::commands {
@@ -16,17 +17,16 @@ using data::ObjectType;
 using engine::ExecContext;
 using engine::Key;
 
-// Object::accessed counts these.
+// Of engine::LruClockAt.
 constexpr int64_t kTicksPerSecond = 10;
-constexpr int64_t kNsPerTick = 100'000'000;
 // The longest string that Redis keeps in one allocation with its header.
 constexpr size_t kMaxEmbedded = 44;
 // What a key takes of the table: its word in a segment, and the segment's free room.
 constexpr size_t kTableBytesPerKey = 16;
 
-uint32_t AccessClock(ExecContext& ctx) {
-  return static_cast<uint32_t>(ctx.partition().host()->clock().MonotonicNs() / kNsPerTick);
-}
+int64_t NowNs(ExecContext& ctx) { return ctx.partition().host()->clock().MonotonicNs(); }
+
+bool TracksFrequency(ExecContext& ctx) { return engine::IsLfu(ctx.config().maxmemory_policy); }
 
 // The key that OBJECT is about, or null replied.
 Key FindOrNull(ExecContext& ctx) {
@@ -47,14 +47,18 @@ std::string_view EncodingOf(const Object& object) {
 }
 
 int64_t IdleSeconds(ExecContext& ctx, const Key& key) {
-  // The clock wraps after 13 years; the distance doesn't care.
-  return (AccessClock(ctx) - key.object->accessed) / kTicksPerSecond;
+  return (engine::LruClockAt(NowNs(ctx)) - key.object->accessed) / kTicksPerSecond;
 }
 
 void SetIdleSeconds(ExecContext& ctx, const Key& key, int64_t seconds) {
-  const uint32_t now = AccessClock(ctx);
+  if (TracksFrequency(ctx)) return;
+  const uint32_t now = engine::LruClockAt(NowNs(ctx));
   const int64_t ticks = std::min<int64_t>(seconds, now / kTicksPerSecond) * kTicksPerSecond;
   key.object->accessed = now - static_cast<uint32_t>(ticks);
+}
+
+void SetFrequency(ExecContext& ctx, const Key& key, uint8_t frequency) {
+  if (TracksFrequency(ctx)) key.object->accessed = engine::LfuAccess(frequency, NowNs(ctx));
 }
 
 void ObjectEncoding(ExecContext& ctx) {
@@ -62,14 +66,27 @@ void ObjectEncoding(ExecContext& ctx) {
 }
 
 void ObjectFreq(ExecContext& ctx) {
-  if (!FindOrNull(ctx)) return;
+  const Key key = FindOrNull(ctx);
+  if (!key) return;
+  if (TracksFrequency(ctx)) {
+    ctx.reply.Integer(engine::LfuCounter(key.object->accessed, NowNs(ctx), ctx.config()));
+    return;
+  }
   ctx.Error(
       "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that "
       "when switching between policies at runtime LRU and LFU data will take some time to adjust.");
 }
 
 void ObjectIdletime(ExecContext& ctx) {
-  if (const Key key = FindOrNull(ctx)) ctx.reply.Integer(IdleSeconds(ctx, key));
+  const Key key = FindOrNull(ctx);
+  if (!key) return;
+  if (!TracksFrequency(ctx)) {
+    ctx.reply.Integer(IdleSeconds(ctx, key));
+    return;
+  }
+  ctx.Error(
+      "ERR An LFU maxmemory policy is selected, idle time not tracked. Please note that when "
+      "switching between policies at runtime LRU and LFU data will take some time to adjust.");
 }
 
 void ObjectRefcount(ExecContext& ctx) {

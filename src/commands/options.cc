@@ -229,6 +229,21 @@ bool MayBeReplaced(ExecContext& ctx, const Key& key) {
                                               : ctx.IsOrMissing(key, data::ObjectType::kString);
 }
 
+bool ParseCursor(ExecContext& ctx, size_t i, uint64_t* cursor) {
+  std::string_view text = ctx.args[i];
+  const bool negative = text.starts_with('-');
+  if (negative || text.starts_with('+')) text.remove_prefix(1);
+  *cursor = 0;
+  bool valid = !text.empty() || ctx.args[i].empty();
+  for (const char c : text) {
+    valid = valid && c >= '0' && c <= '9' && !__builtin_mul_overflow(*cursor, 10, cursor) &&
+            !__builtin_add_overflow(*cursor, static_cast<uint64_t>(c - '0'), cursor);
+  }
+  if (negative) *cursor = -*cursor;
+  if (!valid) ctx.Error("ERR invalid cursor");
+  return valid;
+}
+
 bool ParseScanOptions(ExecContext& ctx, size_t first, bool has_type, ScanOptions* options) {
   for (size_t i = first; i < ctx.args.size(); i += 2) {
     const bool has_value = i + 1 < ctx.args.size();
@@ -250,6 +265,15 @@ bool ParseScanOptions(ExecContext& ctx, size_t first, bool has_type, ScanOptions
 
 bool Matches(std::string_view pattern, std::string_view name) {
   return pattern == "*" || GlobMatch(pattern, name);
+}
+
+bool ParseRandomCount(ExecContext& ctx, int64_t* count) {
+  if (!ctx.ParseInt(2, count)) return false;
+  if (*count != INT64_MIN) return true;
+  ctx.Error(
+      "ERR value is out of range, value must between -9223372036854775807 and "
+      "9223372036854775807");
+  return false;
 }
 
 }  // namespace holdfast::commands

@@ -81,9 +81,12 @@ std::string FormatDigest(uint64_t digest);
 struct ScanOptions {
   int64_t count = 10;
   std::string_view pattern = "*";
-  std::string_view type;  // empty: any
+  std::optional<std::string_view> type;
 };
 
+// The cursor at args[i], as strtoul reads one: with a sign, and nothing for 0. False, with the
+// error replied, when it is none.
+[[nodiscard]] bool ParseCursor(engine::ExecContext& ctx, size_t i, uint64_t* cursor);
 // Reads args[first] on; TYPE only with `has_type`. False, with the error replied, when they are
 // wrong.
 [[nodiscard]] bool ParseScanOptions(engine::ExecContext& ctx, size_t first, bool has_type,
@@ -95,6 +98,9 @@ struct ScanOptions {
 // written and expires at once. Returns the revision of the change, 0 when there was nothing to do.
 uint64_t StoreString(engine::ExecContext& ctx, engine::Key* key, std::string_view value,
                      const engine::Expiry& expiry, uint64_t fence = 0);
+
+// The count of SRANDMEMBER, HRANDFIELD and ZRANDMEMBER, args[2]; negative: members may repeat.
+[[nodiscard]] bool ParseRandomCount(engine::ExecContext& ctx, int64_t* count);
 
 // Writes `bytes` into a string at `offset`; it is `new_size` bytes long then, zero where nothing
 // was written. A missing key is created. Only what is written goes into the log, however long the

@@ -43,6 +43,19 @@ std::string_view ForwardEvalsha(engine::Core& core, const engine::Command** comm
   return ScriptingOf(core).ForwardSha(core, name, command, args);
 }
 
+bool EvalWrites(engine::Core&, engine::Args args) { return script::MayWrite(args[1]); }
+
+bool EvalshaWrites(engine::Core& core, engine::Args args) {
+  return ScriptingOf(core).ShaMayWrite(args[1]);
+}
+
+bool FcallWrites(engine::Core& core, engine::Args args) {
+  const auto libraries = ScriptingOf(core).libraries().Present();
+  const script::LibrarySet::Found* found = libraries->Find(args[1]);
+  return found == nullptr ||
+         (found->library->functions[found->function].flags & script::kNoWrites) == 0;
+}
+
 void Fcall(ExecContext& ctx) {
   ScriptingOf(*ctx.partition().host()->core()).RunFunction(ctx, /*read_only=*/false);
 }

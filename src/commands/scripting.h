@@ -13,4 +13,9 @@ std::string_view ForwardEval(engine::Core& core, const engine::Command** command
 std::string_view ForwardEvalsha(engine::Core& core, const engine::Command** command,
                                 engine::OwnedArgs* args);
 
+// See engine::WritesHandler. What isn't known here may do anything.
+bool EvalWrites(engine::Core& core, engine::Args args);
+bool EvalshaWrites(engine::Core& core, engine::Args args);
+bool FcallWrites(engine::Core& core, engine::Args args);
+
 }  // namespace holdfast::commands

@@ -218,10 +218,7 @@ void Smembers(ExecContext& ctx) {
 
 void Sscan(ExecContext& ctx) {
   uint64_t cursor;
-  if (!ParseUint64(ctx.args[2], &cursor)) {
-    ctx.Error("ERR invalid cursor");
-    return;
-  }
+  if (!ParseCursor(ctx, 2, &cursor)) return;
   const SetObject* set;
   if (!FindSet(ctx, ctx.args[1], &set)) return;
   ScanOptions options;
@@ -282,21 +279,21 @@ void Srandmember(ExecContext& ctx) {
     ctx.Error(engine::kSyntaxError);
     return;
   }
-  if (!ctx.ParseInt(2, &count, "ERR value is out of range")) return;
-  if (count == INT64_MIN) {
-    ctx.Error("ERR value is out of range");
-    return;
-  }
+  if (!ParseRandomCount(ctx, &count)) return;
   if (!FindSet(ctx, ctx.args[1], &set)) return;
-  std::vector<std::string> members;
-  if (set != nullptr && count >= 0) {
-    members = PickMembers(ctx.partition().rng(), *set,
-                          std::min<uint64_t>(static_cast<uint64_t>(count), set->size()));
-  } else if (set != nullptr) {
-    for (; count < 0; ++count) members.push_back(set->Random(ctx.partition().rng()));
+  Rng* rng = ctx.partition().rng();
+  if (set == nullptr) {
+    ctx.reply.Array(0);
+  } else if (count < 0) {
+    // Members may come several times.
+    ctx.reply.Array(static_cast<uint64_t>(-count));
+    for (; count < 0 && !ctx.ReplyTooLong(); ++count) ctx.reply.Bulk(set->Random(rng));
+  } else {
+    const std::vector<std::string> members =
+        PickMembers(rng, *set, std::min<uint64_t>(static_cast<uint64_t>(count), set->size()));
+    ctx.reply.Array(members.size());
+    for (const std::string& member : members) ctx.reply.Bulk(member);
   }
-  ctx.reply.Array(members.size());
-  for (const std::string& member : members) ctx.reply.Bulk(member);
 }
 
 void Sinter(ExecContext& ctx) { ReplyCombined(ctx, SetOperation::kIntersection); }

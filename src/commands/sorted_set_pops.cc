@@ -4,6 +4,7 @@
 #include "base/numbers.h"
 #include "commands/blocking.h"
 #include "commands/handlers.h"
+#include "commands/options.h"
 #include "commands/sorted_sets.h"
 
 namespace holdfast::commands {
@@ -64,51 +65,11 @@ void PopMembers(ExecContext& ctx, ZEnd end) {
   }
 }
 
-struct PopOptions {
-  size_t first = 0;  // keys are args[first], … args[end_at - 1]
-  size_t end_at = 0;
-  ZEnd end = ZEnd::kMin;
-  int64_t count = 1;
-};
-
-// Reads "numkeys key … MIN|MAX [COUNT count]" from args[at] on; false with the error replied.
-bool ParsePopOptions(ExecContext& ctx, size_t at, PopOptions* options) {
-  int64_t keys;
-  if (!ParseInt64(ctx.args[at], &keys) || keys <= 0) {
-    ctx.Error("ERR numkeys should be greater than 0");
-    return false;
-  }
-  if (static_cast<uint64_t>(keys) >= ctx.args.size() - at - 1) {
-    ctx.Error(engine::kSyntaxError);
-    return false;
-  }
-  options->first = at + 1;
-  const size_t end_at = options->end_at = options->first + static_cast<size_t>(keys);
-  if (EqualsIgnoreCase(ctx.args[end_at], "MAX")) {
-    options->end = ZEnd::kMax;
-  } else if (!EqualsIgnoreCase(ctx.args[end_at], "MIN")) {
-    ctx.Error(engine::kSyntaxError);
-    return false;
-  }
-  if (ctx.args.size() == end_at + 1) return true;
-  if (!EqualsIgnoreCase(ctx.args[end_at + 1], "COUNT") || ctx.args.size() == end_at + 2) {
-    ctx.Error(engine::kSyntaxError);
-    return false;
-  }
-  if (!ParseInt64(ctx.args[end_at + 2], &options->count) || options->count <= 0) {
-    ctx.Error("ERR count should be greater than 0");
-    return false;
-  }
-  if (ctx.args.size() == end_at + 3) return true;
-  ctx.Error(engine::kSyntaxError);
-  return false;
-}
-
 // Pops from the key that was found, and replies its name with the members. REQUIRES: first->found
 // is kYes.
-void PopFound(ExecContext& ctx, const PopOptions& options, FirstKey* first) {
-  const auto members =
-      PopScored(ctx, &first->key, options.end, static_cast<uint64_t>(options.count));
+void PopFound(ExecContext& ctx, const PopFromKeys& options, FirstKey* first) {
+  const ZEnd end = options.from_back ? ZEnd::kMax : ZEnd::kMin;
+  const auto members = PopScored(ctx, &first->key, end, options.count);
   ctx.reply.Array(2);
   ctx.reply.Bulk(ctx.args[first->at]);
   ctx.reply.Array(members.size());
@@ -143,17 +104,20 @@ void Bzpopmin(ExecContext& ctx) { PopMemberOrWait(ctx, ZEnd::kMin); }
 void Bzpopmax(ExecContext& ctx) { PopMemberOrWait(ctx, ZEnd::kMax); }
 
 void Zmpop(ExecContext& ctx) {
-  PopOptions options;
-  if (!ParsePopOptions(ctx, 1, &options)) return;
+  PopFromKeys options;
+  if (!ParsePopFromKeys(ctx, 1, "MIN", "MAX", &options)) return;
   FirstKey first = FindFirst(ctx, options.first, options.end_at, ObjectType::kSortedSet);
   if (first.found == FirstKey::Found::kYes) PopFound(ctx, options, &first);
   if (first.found == FirstKey::Found::kNo) ctx.reply.NullArray();
 }
 
 void Bzmpop(ExecContext& ctx) {
-  PopOptions options;
+  PopFromKeys options;
   int64_t timeout_ms;
-  if (!ParsePopOptions(ctx, 2, &options) || !ParseTimeoutSeconds(ctx, 1, &timeout_ms)) return;
+  if (!ParsePopFromKeys(ctx, 2, "MIN", "MAX", &options) ||
+      !ParseTimeoutSeconds(ctx, 1, &timeout_ms)) {
+    return;
+  }
   FirstKey first = FindFirst(ctx, options.first, options.end_at, ObjectType::kSortedSet);
   if (first.found == FirstKey::Found::kYes) PopFound(ctx, options, &first);
   if (first.found == FirstKey::Found::kNo) {

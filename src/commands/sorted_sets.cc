@@ -220,7 +220,7 @@ void ReplyRandomMembers(ExecContext& ctx, const SortedSetObject& set, int64_t co
     return;
   }
   ReplyScoredHeader(ctx, static_cast<uint64_t>(-count), with_scores);
-  for (; count < 0; ++count) {
+  for (; count < 0 && !ctx.ReplyTooLong(); ++count) {
     const SortedSetObject::Member member = set.Random(rng);
     ReplyScored(ctx, member.name, member.score, with_scores);
   }
@@ -290,10 +290,7 @@ void Zrevrank(ExecContext& ctx) { ReplyRank(ctx, true); }
 
 void Zscan(ExecContext& ctx) {
   uint64_t cursor;
-  if (!ParseUint64(ctx.args[2], &cursor)) {
-    ctx.Error("ERR invalid cursor");
-    return;
-  }
+  if (!ParseCursor(ctx, 2, &cursor)) return;
   const SortedSetObject* set;
   if (!FindSortedSet(ctx, ctx.args[1], &set)) return;
   ScanOptions options;
@@ -311,7 +308,11 @@ void Zscan(ExecContext& ctx) {
   ctx.reply.Array(found.size() * 2);
   for (const SortedSetObject::Member& member : found) {
     ctx.reply.Bulk(member.name);
-    ctx.reply.Bulk(FormatDouble(member.score));
+    // Of a small one Redis shows all digits of an integer, which it is kept as.
+    const double score = member.score;
+    const bool as_integer =
+        set->encoding() == "listpack" && std::trunc(score) == score && std::fabs(score) < 9.2e18;
+    ctx.reply.Bulk(as_integer ? std::to_string(static_cast<int64_t>(score)) : FormatDouble(score));
   }
 }
 
@@ -327,13 +328,7 @@ void Zrandmember(ExecContext& ctx) {
     return;
   }
   int64_t count;
-  if (!ctx.ParseInt(2, &count)) return;
-  if (count == INT64_MIN) {
-    ctx.Error(
-        "ERR value is out of range, value must between -9223372036854775807 and "
-        "9223372036854775807");
-    return;
-  }
+  if (!ParseRandomCount(ctx, &count)) return;
   const bool with_scores = ctx.args.size() == 4 && EqualsIgnoreCase(ctx.args[3], "WITHSCORES");
   if (ctx.args.size() > 4 || (ctx.args.size() == 4 && !with_scores)) {
     ctx.Error(engine::kSyntaxError);

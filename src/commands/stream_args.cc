@@ -12,8 +12,11 @@ constexpr std::string_view kBadStreamId =
     "ERR Invalid stream ID specified as stream command argument";
 constexpr size_t kLongestStreamId = 127;
 
-// As strtoull takes it: a plus sign and zeros may come first.
+// As strtoull takes it: blanks, a plus sign and zeros may come first.
 bool ParseIdNumber(std::string_view text, uint64_t* number) {
+  while (!text.empty() && std::string_view(" \t\n\v\f\r").find(text[0]) != text.npos) {
+    text.remove_prefix(1);
+  }
   if (text.starts_with('+')) text.remove_prefix(1);
   while (text.size() > 1 && text[0] == '0') text.remove_prefix(1);
   return ParseUint64(text, number);

@@ -298,6 +298,11 @@ void XgroupCreate(ExecContext& ctx) {
   } else if (!FindStreamOfGroup(ctx, &key)) {
     return;
   }
+  // Each option once, as Redis counts them.
+  if (ctx.args.size() > 8) {
+    ErrorSubcommandSyntax(ctx);
+    return;
+  }
   const StreamObject* stream = StreamAt(key);
   StreamGroupValue value;
   value.entries_read = options.entries_read;
@@ -321,6 +326,10 @@ void XgroupSetid(ExecContext& ctx) {
   if (!ParseGroupOptions(ctx, /*is_create=*/false, &options)) return;
   Key key;
   if (!FindStreamOfGroup(ctx, &key) || FindGroupOfStream(ctx, key) == nullptr) return;
+  if (ctx.args.size() > 7) {
+    ErrorSubcommandSyntax(ctx);
+    return;
+  }
   StreamGroupValue value;
   value.entries_read = options.entries_read;
   if (ctx.args[4] == "$") {

@@ -3,6 +3,7 @@
 #include "commands/handlers.h"
 #include "commands/key_specs.h"
 #include "commands/rows.h"
+#include "commands/scripting.h"
 #include "commands/server_handlers.h"
 
 namespace holdfast::commands {
@@ -177,6 +178,7 @@ constexpr Command kFunctionRows[] = {
      .keys = CountedKeys(2, 1, engine::kKeyRw | engine::kKeyAccess | engine::kKeyUpdate),
      .route = Route::kKeys,
      .data = Fcall,
+     .writes = FcallWrites,
      .acl = kAclScripting,
      .since = "7.0.0",
      .group = "scripting",

@@ -2,6 +2,7 @@
 
 #include "base/bytes.h"
 #include "base/check.h"
+#include "data/tight.h"
 
 namespace holdfast::data {
 HashObject::HashObject(const CollectionOptions& options) : options_(options) {}
@@ -72,9 +73,9 @@ void HashObject::PutSmall(std::string_view field, std::string_view value) {
   AppendLengthPrefixed(&entry, field);
   AppendLengthPrefixed(&entry, value);
   if (found) {
-    small_.replace(place.begin, place.end - place.begin, entry);
+    ReplaceTight(&small_, place.begin, place.end - place.begin, entry);
   } else {
-    small_.append(entry);
+    ReplaceTight(&small_, small_.size(), 0, entry);
     ++count_;
   }
 }
@@ -94,7 +95,7 @@ bool HashObject::Delete(std::string_view field) {
   if (table_ != nullptr) return table_->Delete(field);
   Place place;
   if (!FindSmall(field, &place)) return false;
-  small_.erase(place.begin, place.end - place.begin);
+  ReplaceTight(&small_, place.begin, place.end - place.begin, "");
   --count_;
   return true;
 }

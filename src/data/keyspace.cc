@@ -157,7 +157,9 @@ Object* Keyspace::ApplyInPlace(Database* database, const Effect& effect, Object*
     database->object_bytes += existing->MemoryBytes();
     Swap(database, {effect.key, effect.hash, effect.slot}, existing, object);
   } else if (!existing->CanHoldMeta(effect.meta) || (patch && !existing->CanHoldValue(size))) {
-    const size_t capacity = patch && size > existing->value_size() ? GrowthCapacity(size) : size;
+    // What grows is likely to grow again, but not what was made for this patch.
+    const bool grows = patch && existing->value_size() > 0 && size > existing->value_size();
+    const size_t capacity = grows ? GrowthCapacity(size) : size;
     object = Object::Create(existing->key(), effect.meta,
                             existing->value().substr(0, std::min(size, existing->value_size())),
                             std::max(capacity, size));

@@ -8,6 +8,7 @@
 
 #include "base/bytes.h"
 #include "base/check.h"
+#include "data/tight.h"
 
 namespace holdfast::data {
 namespace {
@@ -17,6 +18,12 @@ constexpr uint64_t kSignBit = uint64_t{1} << 63;
 // How far a position is behind another, which may be more than an int64_t holds.
 uint64_t Distance(int64_t from, int64_t to) {
   return static_cast<uint64_t>(to) - static_cast<uint64_t>(from);
+}
+
+// How far an item that isn't a run's first is behind the one before it.
+void AppendDistance(std::string* out, int64_t from, int64_t to) {
+  const uint64_t distance = Distance(from, to);
+  AppendVarint(out, distance == ListObject::kGap ? 0 : distance);
 }
 
 }  // namespace
@@ -47,6 +54,7 @@ ListObject::Packed ListObject::Read(const Run& run, size_t begin, int64_t before
   packed.before = before;
   uint64_t distance;
   CHECK(in.ReadVarint(&distance));
+  if (distance == 0 && begin > 0) distance = kGap;
   packed.length_at = run.bytes.size() - in.rest().size();
   CHECK(in.ReadLengthPrefixed(&packed.item.value));
   packed.end = run.bytes.size() - in.rest().size();
@@ -54,10 +62,23 @@ ListObject::Packed ListObject::Read(const Run& run, size_t begin, int64_t before
   return packed;
 }
 
+ListObject::Packed ListObject::ReadLast(const Run& run) {
+  Packed packed = Read(run, run.last_begin, 0);
+  if (packed.begin == 0) {
+    packed.before = run.first;
+  } else {
+    const auto distance = static_cast<uint64_t>(packed.item.position);
+    packed.before = static_cast<int64_t>(static_cast<uint64_t>(run.last) - distance);
+  }
+  packed.item.position = run.last;
+  return packed;
+}
+
 ListObject::Packed ListObject::Seek(const Run& run, int64_t position) {
+  if (position == run.last) return ReadLast(run);
   Packed packed;
   packed.before = run.first;
-  if (position <= run.last) {
+  if (position < run.last) {
     do {
       packed = Read(run, packed.end, packed.before);
       if (packed.item.position >= position) return packed;
@@ -73,14 +94,24 @@ void ListObject::Splice(Run* run, const Packed& next, const Item& item) {
   std::string bytes;
   const bool is_first = next.begin == 0;
   const bool is_last = next.begin == run->bytes.size();
-  AppendVarint(&bytes, is_first ? 0 : Distance(next.before, item.position));
+  if (is_first) {
+    AppendVarint(&bytes, 0);
+  } else {
+    AppendDistance(&bytes, next.before, item.position);
+  }
   AppendLengthPrefixed(&bytes, item.value);
   size_t replaced = 0;
-  if (!is_last) {
-    AppendVarint(&bytes, Distance(item.position, next.item.position));
+  if (is_last) {
+    run->last_begin = static_cast<uint32_t>(next.begin);
+  } else {
+    const size_t item_bytes = bytes.size();
+    AppendDistance(&bytes, item.position, next.item.position);
     replaced = next.length_at - next.begin;
+    // The last item begins behind what is put in front of it.
+    run->last_begin +=
+        static_cast<uint32_t>(next.begin == run->last_begin ? item_bytes : bytes.size() - replaced);
   }
-  run->bytes.replace(next.begin, replaced, bytes);
+  ReplaceTight(&run->bytes, next.begin, replaced, bytes);
   if (is_first) run->first = item.position;
   if (is_last) run->last = item.position;
   ++run->count;
@@ -96,7 +127,10 @@ void ListObject::Append(Run* run, const Item& item) {
 void ListObject::Overwrite(Run* run, const Packed& old, std::string_view value) {
   std::string bytes;
   AppendLengthPrefixed(&bytes, value);
-  run->bytes.replace(old.length_at, old.end - old.length_at, bytes);
+  if (old.begin != run->last_begin) {
+    run->last_begin += static_cast<uint32_t>(bytes.size() - (old.end - old.length_at));
+  }
+  ReplaceTight(&run->bytes, old.length_at, old.end - old.length_at, bytes);
 }
 
 void ListObject::Erase(Run* run, const Packed& old) {
@@ -104,16 +138,27 @@ void ListObject::Erase(Run* run, const Packed& old) {
   size_t end = old.end;
   if (old.end < run->bytes.size()) {
     const Packed next = Read(*run, old.end, old.item.position);
-    const bool is_first = old.begin == 0;
-    AppendVarint(&bytes, is_first ? 0 : Distance(old.before, next.item.position));
+    if (old.begin == 0) {
+      AppendVarint(&bytes, 0);
+      run->first = next.item.position;
+    } else {
+      AppendDistance(&bytes, old.before, next.item.position);
+    }
     end = next.length_at;
-    if (is_first) run->first = next.item.position;
-  } else {
+    if (next.begin == run->last_begin) {
+      run->last_begin = static_cast<uint32_t>(old.begin);
+    } else {
+      run->last_begin -= static_cast<uint32_t>(end - old.begin - bytes.size());
+    }
+  } else if (run->count > 1) {
+    // Items can only be read forwards: the one before is found from the front.
+    Packed before = Read(*run, 0, run->first);
+    while (before.end < old.begin) before = Read(*run, before.end, before.item.position);
     run->last = old.before;
+    run->last_begin = static_cast<uint32_t>(before.begin);
   }
-  run->bytes.replace(old.begin, end - old.begin, bytes);
+  ReplaceTight(&run->bytes, old.begin, end - old.begin, bytes);
   --run->count;
-  if (run->bytes.size() < run->bytes.capacity() / 4) run->bytes.shrink_to_fit();
 }
 
 bool ListObject::HasRoom(const Run& run, size_t value_bytes) {
@@ -196,10 +241,15 @@ void ListObject::Split(size_t index) {
   second->last = run->last;
   second->count = run->count - kept;
   AppendVarint(&second->bytes, 0);
+  if (run->last_begin > next.begin) {
+    const size_t moved_by = next.length_at - second->bytes.size();
+    second->last_begin = static_cast<uint32_t>(run->last_begin - moved_by);
+  }
   second->bytes.append(run->bytes, next.length_at);
   run->bytes.resize(cut);
   run->bytes.shrink_to_fit();
   run->last = last;
+  run->last_begin = static_cast<uint32_t>(at.begin);
   run->count = kept;
   run_bytes_ += run->MemoryBytes() + second->MemoryBytes();
   runs_.insert(runs_.begin() + static_cast<ptrdiff_t>(index) + 1, std::move(second));
@@ -233,7 +283,10 @@ bool ListObject::TryJoin(size_t index) {
   if (run->bytes.size() + next.bytes.size() > kRunBytes / 2) return false;
   run_bytes_ -= run->MemoryBytes() + next.MemoryBytes();
   const Packed first = Read(next, 0, next.first);
-  AppendVarint(&run->bytes, Distance(run->last, next.first));
+  const size_t seam = run->bytes.size();
+  AppendDistance(&run->bytes, run->last, next.first);
+  run->last_begin = static_cast<uint32_t>(
+      next.last_begin == 0 ? seam : run->bytes.size() + next.last_begin - first.length_at);
   run->bytes.append(next.bytes, first.length_at);
   run->last = next.last;
   run->count += next.count;
@@ -260,6 +313,7 @@ void ListObject::ForEach(
 
 ListObject::Item ListObject::At(uint64_t index) const {
   CHECK(index < size_);
+  if (index + 1 == size_) return ReadLast(*runs_.back()).item;
   Item found;
   Walk(index, false, [&found](const Item& item) {
     found = item;
@@ -287,8 +341,10 @@ void ListObject::Walk(uint64_t index, bool backwards,
     Packed packed;
     packed.before = run.first;
     behind.clear();
+    // Often only the last one is wanted.
+    if (backwards && index + 1 == run.count && !visit(ReadLast(run).item)) return;
     for (uint32_t i = 0; i < run.count; ++i) {
-      if (backwards && i > index) break;
+      if (backwards && (i > index || i + 1 == run.count)) break;
       packed = Read(run, packed.end, packed.before);
       packed.before = packed.item.position;
       if (backwards) {

@@ -9,7 +9,7 @@
 // over runs, as in Redis's quicklist. Of a run:
 //
 //   for each item: varint how far its position is behind that of the one before it (0 for the
-//   first) | varint length | value
+//   first, and for one that is just kGap behind) | varint length | value
 #pragma once
 
 #include <absl/functional/function_ref.h>
@@ -43,7 +43,10 @@ class ListObject final : public Collection {
   void ForEach(const std::function<void(std::string_view element, std::string_view value)>& visit)
       const override;
 
-  // The item at an index from the front. REQUIRES: index < size().
+  // The positions of its ends, in O(1). REQUIRES: size() > 0.
+  int64_t FirstPosition() const { return runs_.front()->first; }
+  int64_t LastPosition() const { return runs_.back()->last; }
+  // The item at an index from the front; those at the ends in O(1). REQUIRES: index < size().
   Item At(uint64_t index) const;
   // Visits items from `index` on, in order or backwards, until `visit` returns false.
   void Walk(uint64_t index, bool backwards, absl::FunctionRef<bool(const Item& item)> visit) const;
@@ -60,6 +63,7 @@ class ListObject final : public Collection {
     int64_t first = 0;  // positions of its ends
     int64_t last = 0;
     uint32_t count = 0;
+    uint32_t last_begin = 0;  // where the last item begins
     std::string bytes;
 
     size_t MemoryBytes() const { return sizeof *this + bytes.capacity(); }
@@ -75,6 +79,8 @@ class ListObject final : public Collection {
 
   // The item that begins at `begin`. REQUIRES: there is one.
   static Packed Read(const Run& run, size_t begin, int64_t before);
+  // REQUIRES: the run isn't empty.
+  static Packed ReadLast(const Run& run);
   // The first item at or behind the position; begin == bytes.size() when there is none.
   static Packed Seek(const Run& run, int64_t position);
   // Puts an item in front of `next`, which may be the end.

@@ -90,7 +90,7 @@ class Object {
   // Bytes of memory this object holds, as the allocator counts them.
   size_t MemoryBytes() const;
 
-  // When the object was last read or written, in units of 100 ms of the monotonic clock; for LRU.
+  // When the object was last read or written, or how often it is: see engine/access.h.
   uint32_t accessed = 0;
   // Position in the expiry heap (or, for locks, the lease heap); kNotInHeap without one.
   uint32_t heap_position = kNotInHeap;

@@ -150,8 +150,9 @@ class Coalescer {
   // `membership`: the encoded membership from this position on; nullptr when it didn't change.
   Status Write(const AppliedState& position, const std::string* membership, bool sync);
 
-  // Roughly the memory of values that were read or rebuilt.
-  size_t merged_bytes() const { return merged_bytes_; }
+  // Roughly the memory that the batch takes: records, their order, and values that were read or
+  // rebuilt.
+  size_t memory_bytes() const { return memory_bytes_; }
   const PersistStats& stats() const { return stats_; }
 
  private:
@@ -170,6 +171,8 @@ class Coalescer {
     uint64_t next;
     const Pending* pending;
   };
+  // Of a record, besides its key and value: what is kept of it here, and its place.
+  static constexpr size_t kRecordBytes = sizeof(Pending) + sizeof(Ordered) + 24;
 
   void Settle();
   void Add(std::string_view record_key, std::string_view record, uint32_t database, bool deleted);
@@ -192,7 +195,7 @@ class Coalescer {
   std::deque<std::string> kept_;
   std::string_view databases_;  // the last "databases" effect's map; empty without one
   uint64_t revision_ = 0;       // the largest of any effect
-  size_t merged_bytes_ = 0;
+  size_t memory_bytes_ = 0;
   PersistStats stats_;
 };
 
@@ -204,6 +207,7 @@ Pending* Coalescer::Touch(uint32_t hash, std::string_view record_key, uint32_t d
     records_.emplace_back();
     records_.back().record_key = record_key;
     records_.back().database = database;
+    memory_bytes_ += kRecordBytes + record_key.size();
   }
   return &records_[place];
 }
@@ -226,6 +230,7 @@ void Coalescer::Settle() {
     Pending* pending = Touch(change.hash, change.record_key, change.database, &fresh);
     // The key that stands beside the value: both are read when the batch is built.
     pending->record_key = change.record_key;
+    if (fresh) memory_bytes_ += change.record.size();
     pending->record = change.record;
     pending->merged.reset();
     pending->deleted = change.deleted;
@@ -272,7 +277,7 @@ void Coalescer::Add(std::string_view record_key, std::string_view record, uint32
 
 std::string_view Coalescer::Keep(std::string bytes) {
   kept_.push_back(std::move(bytes));
-  merged_bytes_ += kept_.back().size();
+  memory_bytes_ += kept_.back().size();
   return kept_.back();
 }
 
@@ -310,7 +315,7 @@ Status Coalescer::ReadBase(Pending* pending, Merged* merged) {
   RETURN_IF_ERROR(ParseMeta(merged->value, &merged->meta, &value));
   merged->value.erase(0, merged->value.size() - value.size());
   merged->owned = true;
-  merged_bytes_ += merged->value.size();
+  memory_bytes_ += merged->value.size();
   return Status::Ok();
 }
 
@@ -336,10 +341,10 @@ Status Coalescer::Merge(const Effect& effect, Pending* pending, bool fresh) {
   if (!merged->owned) {
     merged->value = merged->kept;
     merged->owned = true;
-    merged_bytes_ += merged->value.size();
+    memory_bytes_ += merged->value.size();
   }
   if (effect.new_size > merged->value.size()) {
-    merged_bytes_ += effect.new_size - merged->value.size();
+    memory_bytes_ += effect.new_size - merged->value.size();
   }
   merged->value.resize(effect.new_size);
   // An empty view may have a null pointer, which replace() must not see.
@@ -366,7 +371,7 @@ Status Coalescer::Write(const AppliedState& position, const std::string* members
   places_.Clear();
   kept_.clear();
   databases_ = {};
-  merged_bytes_ = 0;
+  memory_bytes_ = 0;
   ++stats_.batches;
   return store_->Write(batch, sync);
 }
@@ -453,7 +458,7 @@ Status PersistEntries(storage::Store* store, const PersistJob& job, bool sync,
         *job.payloads[i], [&coalescer](const Effect& effect) { return coalescer.Add(effect); }));
     // The last batch carries the job's own position, and the sync that covers the earlier ones.
     if (!job.positions.empty() && i + 1 < job.payloads.size() &&
-        coalescer.merged_bytes() > kMaxMergedBytes) {
+        coalescer.memory_bytes() > kMaxBatchBytes) {
       RETURN_IF_ERROR(coalescer.Write(job.positions[i], job.membership.get(), /*sync=*/false));
     }
   }

@@ -43,14 +43,16 @@ struct PersistJob {
   // stored with every applied index of the job (P30): with an earlier one it is ahead of its time,
   // but committed all the same.
   std::shared_ptr<const std::string> membership;
-  // Which entry each payload belongs to. May be left empty; with it, a job that needs much more
-  // memory than its payloads is written in several batches.
+  // Which entry each payload belongs to. May be left empty; with it, a job that needs more than
+  // kMaxBatchBytes of memory is written in several batches.
   std::vector<AppliedState> positions;
 };
 
-// How many bytes of partly changed values PersistEntries collects before it writes them, when the
-// job says which entries they belong to. A small EXPIRE may rewrite a large value.
-inline constexpr size_t kMaxMergedBytes = size_t{64} << 20;
+// How much memory PersistEntries takes, roughly, before it writes what it has collected, when the
+// job says which entries that belongs to. A small EXPIRE may rewrite a large value, an element's
+// record is several times its effect, and the store takes a batch as a whole, however small its
+// buffer is.
+inline constexpr size_t kMaxBatchBytes = size_t{16} << 20;
 
 // Added to by each PersistEntries that succeeds.
 struct PersistStats {

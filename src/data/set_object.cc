@@ -1,7 +1,5 @@
 #include "data/set_object.h"
 
-#include <algorithm>
-
 #include "base/check.h"
 #include "base/numbers.h"
 
@@ -21,7 +19,7 @@ class IntegerText {
 }  // namespace
 
 size_t SetObject::MemoryBytes() const {
-  size_t bytes = sizeof *this + integers_.capacity() * sizeof(int64_t);
+  size_t bytes = sizeof *this + integers_.MemoryBytes();
   if (table_ != nullptr) bytes += sizeof *table_ + table_->MemoryBytes();
   return bytes;
 }
@@ -30,10 +28,9 @@ void SetObject::Put(std::string_view member, std::string_view value) {
   CHECK(value.empty());
   int64_t integer = 0;
   if (table_ == nullptr && ParseInt64(member, &integer)) {
-    const auto at = std::lower_bound(integers_.begin(), integers_.end(), integer);
-    if (at != integers_.end() && *at == integer) return;
+    if (integers_.Contains(integer)) return;
     if (integers_.size() < options_.Limits().set_integers.load(std::memory_order_relaxed)) {
-      integers_.insert(at, integer);
+      integers_.Insert(integer);
       return;
     }
   }
@@ -43,27 +40,22 @@ void SetObject::Put(std::string_view member, std::string_view value) {
 
 void SetObject::BecomeTable() {
   table_ = std::make_unique<ElementTable>(options_.hash_seed);
-  for (const int64_t integer : integers_) table_->Put(IntegerText(integer).view(), {});
-  integers_ = std::vector<int64_t>();
+  for (size_t i = 0; i < integers_.size(); ++i) {
+    table_->Put(IntegerText(integers_[i]).view(), {});
+  }
+  integers_.Clear();
 }
 
 bool SetObject::Delete(std::string_view member) {
   if (table_ != nullptr) return table_->Delete(member);
   int64_t integer;
-  if (!ParseInt64(member, &integer)) return false;
-  const auto at = std::lower_bound(integers_.begin(), integers_.end(), integer);
-  if (at == integers_.end() || *at != integer) return false;
-  integers_.erase(at);
-  // As with the table, what is not needed any more is given back.
-  if (integers_.size() * 4 < integers_.capacity()) integers_.shrink_to_fit();
-  return true;
+  return ParseInt64(member, &integer) && integers_.Erase(integer);
 }
 
 bool SetObject::Contains(std::string_view member) const {
   if (table_ != nullptr) return table_->Find(member) != nullptr;
   int64_t integer;
-  return ParseInt64(member, &integer) &&
-         std::binary_search(integers_.begin(), integers_.end(), integer);
+  return ParseInt64(member, &integer) && integers_.Contains(integer);
 }
 
 void SetObject::ForEach(
@@ -77,7 +69,7 @@ uint64_t SetObject::Scan(uint64_t cursor, size_t count,
   if (table_ != nullptr) {
     return table_->Scan(cursor, count, [visit](const Element& element) { visit(element.key()); });
   }
-  for (const int64_t integer : integers_) visit(IntegerText(integer).view());
+  for (size_t i = 0; i < integers_.size(); ++i) visit(IntegerText(integers_[i]).view());
   return 0;
 }
 

@@ -9,11 +9,11 @@
 
 #include <memory>
 #include <string>
-#include <vector>
 
 #include "base/rng.h"
 #include "data/collection.h"
 #include "data/element_table.h"
+#include "data/integer_array.h"
 
 namespace holdfast::data {
 
@@ -43,7 +43,7 @@ class SetObject final : public Collection {
   void BecomeTable();
 
   const CollectionOptions options_;
-  std::vector<int64_t> integers_;        // ascending; the small form
+  IntegerArray integers_;                // the small form
   std::unique_ptr<ElementTable> table_;  // the other one
 };
 

@@ -6,6 +6,7 @@
 
 #include "base/bytes.h"
 #include "base/check.h"
+#include "data/tight.h"
 
 namespace holdfast::data {
 namespace {
@@ -163,7 +164,7 @@ void SortedSetObject::PutSmall(std::string_view member, double score) {
   } else {
     ++count_;
   }
-  small_.insert(at, entry);
+  ReplaceTight(&small_, at, 0, entry);
 }
 
 void SortedSetObject::PutLarge(std::string_view member, double score) {
@@ -193,7 +194,7 @@ bool SortedSetObject::Delete(std::string_view member) {
   }
   Place place;
   if (!FindSmall(member, &place)) return false;
-  small_.erase(place.begin, place.end - place.begin);
+  ReplaceTight(&small_, place.begin, place.end - place.begin, "");
   --count_;
   return true;
 }

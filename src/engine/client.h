@@ -66,6 +66,7 @@ class Client {
   bool multi_failed = false;  // a command was refused while queueing: EXEC aborts
   std::vector<QueuedCommand> queued;
   size_t queued_bytes = 0;
+  bool queued_may_write = false;
   std::vector<WatchedKey> watched;
   int64_t multi_partition = -1;  // the partition of the keys queued so far; -1 = none
 
@@ -77,6 +78,8 @@ class Client {
   bool blocked = false;
   uint64_t blocked_slot = 0;
   uint32_t blocked_partition = 0;
+  // Its place among those that CLIENT PAUSE holds; 0 = it isn't held. Changed by Core only.
+  uint64_t pause_ticket = 0;
   bool close_after_reply = false;
   bool closing = false;
   ReplyQueue replies;
@@ -114,10 +117,12 @@ class Client {
   // Bytes of unread input, and bytes of output that the peer has not taken.
   virtual size_t input_bytes() const = 0;
   virtual size_t output_bytes() const = 0;
+  // Bytes that the input buffer has room for beyond input_bytes().
+  virtual size_t input_free_bytes() const { return 0; }
   // What the client holds in buffers, queues and names.
   size_t memory_bytes() const {
-    return sizeof(Client) + input_bytes() + output_bytes() + queued_bytes + name.size() +
-           subscription_bytes();
+    return sizeof(Client) + input_bytes() + input_free_bytes() + output_bytes() + queued_bytes +
+           name.size() + subscription_bytes();
   }
 
   // ---- Publish and subscribe.

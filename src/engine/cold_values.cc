@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "engine/access.h"
 #include "engine/partition.h"
 #include "engine/script_run.h"
 
@@ -172,11 +173,18 @@ size_t Partition::DropSome() {
   drop_cursor_ = database->table.Scan(drop_cursor_, kDropWindow, [&](data::Object* object) {
     if (MayBeDropped(*database, *object)) candidates.push_back(object);
   });
-  const uint32_t now = AccessClockAt(host_->clock().MonotonicNs());
+  const Config& config = host_->config();
+  const int64_t now_ns = host_->clock().MonotonicNs();
+  // The smaller, the sooner it goes.
+  const auto worth = [&config, now_ns, lfu = IsLfu(config.maxmemory_policy)](
+                         const data::Object* object) -> int64_t {
+    if (lfu) return LfuCounter(object->accessed, now_ns, config);
+    return -static_cast<int64_t>(LruClockAt(now_ns) - object->accessed);
+  };
   const auto half = static_cast<std::ptrdiff_t>((candidates.size() + 1) / 2);
   std::nth_element(candidates.begin(), candidates.begin() + half, candidates.end(),
-                   [now](const data::Object* a, const data::Object* b) {
-                     return now - a->accessed > now - b->accessed;
+                   [&worth](const data::Object* a, const data::Object* b) {
+                     return worth(a) < worth(b);
                    });
   for (auto it = candidates.begin(); it != candidates.begin() + half; ++it) {
     keyspace_->Drop(database, *it);

@@ -26,6 +26,10 @@ using SessionHandler = void (*)(SessionContext&);
 // (EVALSHA takes the script along). Not empty: this error is its reply, and it goes nowhere.
 using ForwardHandler = std::string_view (*)(Core& core, const Command** command, OwnedArgs* args);
 
+// Whether this request may write or publish, of a command whose flags say only that it might (EVAL:
+// the script may declare that it doesn't).
+using WritesHandler = bool (*)(Core& core, Args args);
+
 // The flags that COMMAND reports, under Redis's names.
 enum CommandFlag : uint32_t {
   kWrite = 1u << 0,
@@ -154,6 +158,7 @@ struct Command {
   DataHandler data = nullptr;
   SessionHandler session = nullptr;
   ForwardHandler forward = nullptr;
+  WritesHandler writes = nullptr;
   uint32_t acl = 0;
   std::string_view since = {};
   std::string_view group = {};

@@ -35,12 +35,14 @@ enum class Reads {
 
 // What `maxmemory` does when it is reached.
 enum class MaxmemoryPolicy {
-  kNoEviction,
-  kAllkeysLru,
   kVolatileLru,
-  kVolatileTtl,
-  kAllkeysRandom,
+  kVolatileLfu,
   kVolatileRandom,
+  kVolatileTtl,
+  kAllkeysLru,
+  kAllkeysLfu,
+  kAllkeysRandom,
+  kNoEviction,
 };
 
 // Connections by what their output buffer holds; the index into Config::output_limits.
@@ -104,6 +106,8 @@ struct Config {
   MaxmemoryPolicy maxmemory_policy = MaxmemoryPolicy::kNoEviction;
   int64_t maxmemory_samples = 0;
   uint64_t resident_memory_bytes = 0;  // 0: every value stays in memory
+  int64_t lfu_log_factor = 0;
+  int64_t lfu_decay_time_min = 0;  // 0: counters don't sink
   int64_t hash_max_listpack_entries = 0;
   int64_t hash_max_listpack_value = 0;
   int64_t set_max_intset_entries = 0;

@@ -19,8 +19,9 @@ constexpr size_t kMaxSavePoints = 64;
 
 constexpr std::string_view kDurabilities[] = {"fsync", "os"};
 constexpr std::string_view kReads[] = {"quorum", "lease", "local"};
-constexpr std::string_view kPolicies[] = {"noeviction",   "allkeys-lru",    "volatile-lru",
-                                          "volatile-ttl", "allkeys-random", "volatile-random"};
+constexpr std::string_view kPolicies[] = {"volatile-lru",   "volatile-lfu", "volatile-random",
+                                          "volatile-ttl",   "allkeys-lru",  "allkeys-lfu",
+                                          "allkeys-random", "noeviction"};
 constexpr std::string_view kLogLevels[] = {"debug", "verbose", "notice", "warning", "nothing"};
 
 // --- bind ---------------------------------------------------------------------------------------
@@ -375,13 +376,15 @@ constexpr Option kOptions[] = {
 
     {.section = kMemory, .name = "maxmemory", .type = OptionType::kMemory, .default_value = "0",
      .unit = "bytes",
-     .meaning = "When the keys of the node take more, maxmemory-policy decides; 0: no limit.",
+     .meaning = "When the keys of the node and the buffers of its clients take more, maxmemory-policy "
+                "decides; 0: no limit.",
      .flags = kRuntime, .field = &Config::maxmemory_bytes},
     {.section = kMemory, .name = "maxmemory-policy", .type = OptionType::kEnum,
      .default_value = "noeviction",
      .meaning = "At maxmemory: noeviction refuses commands that need memory, the others delete "
-                "keys: the least recently used, those that expire soonest, or random ones; of all "
-                "keys or only of those with an expiry (volatile).",
+                "keys: the least recently used (lru), the least often used (lfu), those that expire "
+                "soonest (ttl), or random ones; of all keys or only of those with an expiry "
+                "(volatile).",
      .flags = kRuntime, .choices = kPolicies, .field = &Config::maxmemory_policy},
     {.section = kMemory, .name = "maxmemory-samples", .type = OptionType::kInteger,
      .default_value = "5", .unit = "keys",
@@ -394,6 +397,15 @@ constexpr Option kOptions[] = {
                 "names, expiry times and revisions stay. 0: everything stays. Unlike maxmemory it "
                 "deletes nothing; it is to be the smaller one when both are set.",
      .flags = kRuntime, .field = &Config::resident_memory_bytes},
+    {.section = kMemory, .name = "lfu-log-factor", .type = OptionType::kInteger,
+     .default_value = "10",
+     .meaning = "With an lfu policy a key's uses are counted up to 255, each with a chance of 1 in "
+                "(counter - 5) times this, plus 1.",
+     .flags = kRuntime, .min = 0, .max = kIntMax, .field = &Config::lfu_log_factor},
+    {.section = kMemory, .name = "lfu-decay-time", .type = OptionType::kInteger,
+     .default_value = "1", .unit = "minutes",
+     .meaning = "And the counter loses one each time that this has passed; 0: never.",
+     .flags = kRuntime, .min = 0, .max = kIntMax, .field = &Config::lfu_decay_time_min},
     {.section = kMemory, .name = "hash-max-listpack-entries", .alias = "hash-max-ziplist-entries",
      .type = OptionType::kInteger, .default_value = "512", .unit = "fields",
      .meaning = "A hash of more fields becomes a hash table: more memory, and as quick at any size.",

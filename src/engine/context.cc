@@ -7,9 +7,18 @@
 #include "base/check.h"
 #include "base/hash.h"
 #include "base/numbers.h"
+#include "engine/access.h"
+#include "engine/latency_timer.h"
 #include "engine/partition.h"
 
 namespace holdfast::engine {
+namespace {
+
+// The longest reply whose length only an argument bounds, whatever the buffers of clients may hold:
+// more would hold up everybody else for seconds.
+constexpr uint64_t kMaxRepeatedBytes = 128 << 20;
+
+}  // namespace
 
 ExecContext::ExecContext(Partition* partition, const Command& the_command, Args the_args,
                          const Caller& the_caller, resp::Writer* writer, int64_t begin_ns)
@@ -19,7 +28,24 @@ ExecContext::ExecContext(Partition* partition, const Command& the_command, Args 
       reply(*writer),
       partition_(partition),
       now_ms_(the_caller.now_ms != 0 ? the_caller.now_ms : partition->host_->NowMs()),
-      access_clock_(Partition::AccessClockAt(begin_ns)) {}
+      begin_ns_(begin_ns),
+      reply_begin_(writer->out()->size()) {}
+
+void ExecContext::RunHandler() {
+  command.data(*this);
+  if (!too_long_) return;
+  reply.out()->resize(reply_begin_);
+  reply.out()->shrink_to_fit();
+  Error(kReplyTooLong);
+}
+
+bool ExecContext::ReplyTooLong() {
+  const auto normal = static_cast<size_t>(ClientClass::kNormal);
+  const uint64_t limit =
+      std::min<uint64_t>(kMaxRepeatedBytes, config().output_limits[normal].HardBytes());
+  too_long_ = reply.out()->size() - reply_begin_ > limit;
+  return too_long_;
+}
 
 const Config& ExecContext::config() const { return partition_->host_->config(); }
 
@@ -51,9 +77,19 @@ Key ExecContext::Find(std::string_view name, uint32_t db, bool count, bool touch
     ++(key.object != nullptr ? stats->keyspace_hits : stats->keyspace_misses);
   }
   if (touch && key.object != nullptr && !caller.no_touch) {
-    key.object->accessed = access_clock_;
+    NoteUse(key.object, false);
   }
   return key;
+}
+
+void ExecContext::NoteUse(data::Object* object, bool is_new) {
+  if (!IsLfu(config().maxmemory_policy)) {
+    object->accessed = LruClockAt(begin_ns_);
+  } else if (is_new) {
+    object->accessed = LfuAccess(kLfuInitial, begin_ns_);
+  } else {
+    object->accessed = LfuTouched(object->accessed, begin_ns_, config(), partition_->rng());
+  }
 }
 
 bool ExecContext::StillThere(const Key& key, uint32_t db) {
@@ -65,6 +101,7 @@ bool ExecContext::StillThere(const Key& key, uint32_t db) {
   }
   if (!partition_->IsExpired(*key.database, key.object, now_ms_)) return true;
   // Whoever sees that a key is gone waits for the deletion to be committed (P34).
+  const LatencyTimer timer(partition_->host_, "expire-del");
   partition_->EmitDelete(db, key.database, key.object, now_ms_);
   ++partition_->host_->stats()->expired_keys;
   return false;
@@ -109,7 +146,7 @@ void ExecContext::Emit(data::Effect* effect, Key* key, uint32_t logical) {
   const bool is_new = key->object == nullptr;
   partition_->Emit(effect, key, logical, now_ms_);
   // A lookup marks the access of a key that is there; one that comes now was never looked up.
-  if (is_new && key->object != nullptr) key->object->accessed = access_clock_;
+  if (is_new && key->object != nullptr) NoteUse(key->object, true);
   emitted_ = true;
   gate_index_ = partition_->open_index_;
 }

@@ -199,6 +199,9 @@ class ExecContext {
   // ---- Replies.
   void Error(std::string_view text) { reply.Error(text); }
   void ErrorArity();
+  // The reply is longer than a client may have waiting: the handler returns, and what it has
+  // written is replaced by an error. For those whose reply is as long as an argument says.
+  [[nodiscard]] bool ReplyTooLong();
   // False, with WRONGTYPE replied, when the key exists and is not of this type.
   [[nodiscard]] bool IsOrMissing(const Key& key, data::ObjectType type);
   [[nodiscard]] bool IsStringOrMissing(const Key& key) {
@@ -210,6 +213,7 @@ class ExecContext {
   // ---- For the partition: what the reply waits for.
   uint64_t gate_index() const { return gate_index_; }
   bool blocked() const { return blocked_; }
+  bool too_long() const { return too_long_; }
   bool emitted() const { return emitted_; }
   // On a follower: only the leader can say what became of a key.
   bool needs_leader() const { return needs_leader_; }
@@ -227,16 +231,20 @@ class ExecContext {
   // The key's value is in the store only: for this run it is missing.
   void WantValue(Key* key);
   void Prefetch(size_t i, size_t step) const;
+  void RunHandler();
+  void NoteUse(data::Object* object, bool is_new);
   void Emit(data::Effect* effect, Key* key, uint32_t logical);
 
   Partition* partition_;
   int64_t now_ms_;
-  uint32_t access_clock_;
+  const int64_t begin_ns_;
+  const size_t reply_begin_;  // in the bytes that `reply` writes to
   uint64_t gate_index_ = 0;
   bool emitted_ = false;
   bool needs_leader_ = false;
   std::vector<ColdValue> wanted_;
   bool blocked_ = false;
+  bool too_long_ = false;
   bool error_counted_ = false;
   std::vector<absl::AnyInvocable<void()>> committed_;
   std::vector<std::string> blocked_keys_;

@@ -54,6 +54,14 @@ void Partition::AnswerCopyWait(CopyWait* wait) {
   CHECK(AnswerNow(&wait->request));
 }
 
+void Partition::EndOverdueRequests() {
+  const int64_t now_ms = host_->clock().MonotonicMs();
+  if (!copy_waits_.empty()) ServeCopyWaits(now_ms);
+  while (std::optional<BlockedRequest> request = blocked_.PopExpired(now_ms)) {
+    AnswerInVain(*request);
+  }
+}
+
 void Partition::CancelBlockedOf(uint64_t client) {
   blocked_.RemoveClient(client);
   loads_.CancelAllOf(client);

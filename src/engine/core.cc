@@ -156,6 +156,7 @@ void Core::Tick() {
   }
   const int64_t forwarding_wish = forwarding_->Tick();
   if (forwarding_wish != 0) next = std::min(next, std::max(forwarding_wish, now_ms + 1));
+  if (evictor_.Tick()) next = std::min(next, now_ms + 1);
   persister_->Pump(false);
   stats_.max_turn_ns = std::max(stats_.max_turn_ns, static_cast<uint64_t>(loop_.TakeMaxTurnNs()));
   rates_.Sample(now_ms, {stats_.commands_processed, stats_.input_bytes, stats_.output_bytes});
@@ -195,17 +196,19 @@ void Core::CommandDone(const Request& request, const Caller& caller, int64_t ns,
     if (!caller.error_counted) stats_.CountError(reply.substr(1, reply.find('\r') - 1));
   }
   const int64_t us = ns / 1000;
-  if (config_.latency_monitor_threshold_ms > 0 &&
-      us >= config_.latency_monitor_threshold_ms * 1000) {
-    latency_.Add(request.command->has(kFast) ? "fast-command" : "command", clock().WallMs() / 1000,
-                 us / 1000);
-  }
+  NoteLatency(request.command->has(kFast) ? "fast-command" : "command", ns);
   if (config_.slowlog_slower_than_us < 0 || us < config_.slowlog_slower_than_us ||
       request.command->has(kSkipSlowlog)) {
     return;
   }
   slowlog_.Add(engine_->NextSlowId(), clock().WallMs() / 1000, us, *request.command, request.args,
                caller.address, caller.name, static_cast<size_t>(config_.slowlog_max_len));
+}
+
+void Core::NoteLatency(std::string_view event, int64_t ns) {
+  const int64_t threshold_ms = config_.latency_monitor_threshold_ms;
+  if (threshold_ms == 0 || ns / 1'000'000 < threshold_ms) return;
+  latency_.Add(event, clock().WallMs() / 1000, ns / 1'000'000);
 }
 
 void Core::CommandRejected(const Command& command, std::string_view error) {
@@ -354,6 +357,7 @@ void Core::AddClient(Client* client) {
 void Core::AddInternalClient(Client* client) { internal_clients_.emplace(client->id, client); }
 
 void Core::RemoveClient(Client* client) {
+  LeavePause(client);
   clients_.erase(client->id);
   internal_clients_.erase(client->id);
 }
@@ -417,26 +421,6 @@ void Core::ResumeLater(Client* client) {
   loop_.RequestTurn();
 }
 
-void Core::SetPause(const Pause& pause) {
-  pause_ = pause;
-  const int64_t left_ms = pause.until_ms - clock().MonotonicMs();
-  if (pause.until_ms != 0 && left_ms > 0) {
-    pause_timer_.Start(static_cast<uint64_t>(left_ms), 0, [this] { SetPause({}); });
-    return;
-  }
-  pause_ = {};
-  pause_timer_.Stop();
-  ResumeAll(&waiting_for_pause_);
-}
-
-bool Core::IsPaused(const Command& command) const {
-  if (pause_.until_ms == 0) return false;
-  if (command.name == "client" || command.parent == "client") return false;
-  return !pause_.only_writes || command.has(kWrite) || command.has(kMayReplicate);
-}
-
-void Core::WaitForPause(Client* client) { waiting_for_pause_.push_back(client->id); }
-
 // ---- Partitions
 
 Partition* Core::FindPartition(uint32_t number) const { return by_number_[number]; }
@@ -483,7 +467,8 @@ void Core::SendSnapshot(Partition* partition, raft::NodeId peer) {
 void Core::Retire(uint32_t number, std::unique_ptr<data::Database> database) {
   // While loading there is nothing to collect that loading doesn't find by itself.
   if (Partition* partition = by_number_[number]) persister_->CollectDead(partition);
-  persister_->FreeLater(std::move(database));
+  const size_t keys = database->table.size();
+  persister_->FreeLater(std::move(database), keys);
 }
 
 void Core::SetConfig(const Config& config) {

@@ -14,6 +14,7 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -39,7 +40,11 @@
 
 namespace holdfast::engine {
 
+class Core;
 class Engine;
+
+// Whether the request may write or publish, as far as can be told before it runs.
+[[nodiscard]] bool RequestMayWrite(Core* core, const Command& command, Args args);
 
 class Core final : public PartitionHost, public replica::MessageSink, public replica::PeerHandler {
  public:
@@ -105,7 +110,9 @@ class Core final : public PartitionHost, public replica::MessageSink, public rep
   };
   void SetPause(const Pause& pause);
   const Pause& pause() const { return pause_; }
-  bool IsPaused(const Command& command) const;
+  // Whether the client's request has to wait.
+  bool IsPaused(const Client& client, const Command& command, Args args);
+  // It is resumed when the pause ends; until then it counts as blocked.
   void WaitForPause(Client* client);
 
   // ---- Partitions.
@@ -135,12 +142,14 @@ class Core final : public PartitionHost, public replica::MessageSink, public rep
   void CommandDone(const Request& request, const Caller& caller, int64_t ns,
                    std::string_view reply) override;
   void CommandRejected(const Command& command, std::string_view error) override;
+  void NoteLatency(std::string_view event, int64_t ns) override;
   uint64_t UsedMemory() const override;
   bool DiskIsFull() const override;
   bool EvictElsewhere(const Partition* asking, size_t max_keys) override {
     return evictor_.EvictElsewhere(asking, max_keys);
   }
-  bool ActiveExpireEnabled() const override { return active_expire_; }
+  // As in Redis, keys don't go by themselves while clients are paused.
+  bool ActiveExpireEnabled() const override { return active_expire_ && pause_.until_ms == 0; }
   void Deliver(const ReplyAddress& address, std::string bytes) override;
   void WakeClient(uint64_t client) override;
   void GatesLost(Partition* partition) override;
@@ -170,7 +179,7 @@ class Core final : public PartitionHost, public replica::MessageSink, public rep
   uint64_t KeyspaceBytesNow() const;
   // Bytes of entries that are held for the log or the store. Any thread.
   uint64_t log_bytes() const { return log_bytes_.load(std::memory_order_relaxed); }
-  // Bytes of this core's clients' buffers, as of their last check. Any thread may read.
+  // Bytes that this core's clients hold; theirs to change. Any thread may read.
   std::atomic<uint64_t> client_bytes{0};
   // A flushed database of partition `number`: freed, and its records collected, elsewhere.
   void Retire(uint32_t number, std::unique_ptr<data::Database> database);
@@ -196,6 +205,7 @@ class Core final : public PartitionHost, public replica::MessageSink, public rep
   void ResumeWaiting();
   void ResumeAll(std::vector<uint64_t>* ids);
   void CheckDrained();
+  void LeavePause(Client* client);
   void CheckReady();
 
   Engine* const engine_;
@@ -222,10 +232,11 @@ class Core final : public PartitionHost, public replica::MessageSink, public rep
   std::vector<uint64_t> to_resume_;
   std::vector<uint64_t> waiting_for_calm_;
   std::vector<uint64_t> waiting_for_room_;
-  std::vector<uint64_t> waiting_for_pause_;
   Evictor evictor_{this};
   PubSub pubsub_{this};
   Pause pause_;
+  std::map<uint64_t, uint64_t> paused_clients_;  // ids by Client::pause_ticket
+  uint64_t last_pause_ticket_ = 0;
   net::Timer tick_;
   int64_t tick_at_ms_ = 0;
   net::Timer pause_timer_;

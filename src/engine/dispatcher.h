@@ -29,6 +29,8 @@ void RunTransaction(Client* client, const Command& exec);
 void ResetTransaction(Client* client);
 // WATCH for the keys args[1…]; replies.
 void WatchKeys(Client* client, Args args, const Command& watch);
+// Takes watches back. All keys are of one partition.
+void Unwatch(Client* client, std::vector<WatchedKey> watched);
 // Forgets all watched keys.
 void UnwatchAll(Client* client);
 // The client is gone: takes its blocked request out of the line.

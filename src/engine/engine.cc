@@ -230,7 +230,7 @@ Status Engine::LoadPartition(Core* core, uint32_t number, std::unique_ptr<storag
     core->Retire(number, std::move(database));
   };
   keyspace.retire_collection = [core](std::unique_ptr<data::Collection> collection) {
-    core->persister().FreeLater(std::move(collection));
+    core->persister().FreeLater(std::move(collection), 1);
   };
   keyspace.limits = &encoding_limits_;
   if (options.evictable) keyspace.resident_bytes = config_.resident_memory_bytes / partitions();

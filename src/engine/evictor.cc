@@ -12,6 +12,7 @@ namespace {
 // Keys that a core evicts at most for one request of another: as many as that one may have been
 // sent writes in a turn (net::Mailbox::kTasksPerTurn), and some more, so that it keeps up.
 constexpr size_t kMaxEvictedPerRequest = 5000;
+constexpr size_t kMaxEvictedPerTick = 500;
 
 bool OverMaxmemory(const Core& core) {
   const uint64_t limit = core.config().maxmemory_bytes;
@@ -31,6 +32,12 @@ bool Evictor::EvictElsewhere(const Partition* asking, size_t max_keys) {
   const size_t evicted = EvictHere(asking, max_keys);
   if (evicted == max_keys || !OverMaxmemory(*core_)) return true;
   return AskOthers();
+}
+
+bool Evictor::Tick() {
+  // As in Redis, not while clients are paused.
+  if (core_->pause().until_ms != 0) return false;
+  return EvictHere(nullptr, kMaxEvictedPerTick) == kMaxEvictedPerTick;
 }
 
 size_t Evictor::EvictHere(const Partition* except, size_t max_keys) {

@@ -46,6 +46,9 @@ class Evictor {
 
   // See PartitionHost::EvictElsewhere.
   bool EvictElsewhere(const Partition* asking, size_t max_keys);
+  // Without being asked by a write: clients' buffers have grown, or maxmemory is lower than it was.
+  // True when there is more to do.
+  bool Tick();
   // A write was let through because of room that other cores are still making.
   bool on_credit() const { return on_credit_; }
   // maxmemory or its policy may have changed.

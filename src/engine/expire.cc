@@ -2,6 +2,8 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "engine/access.h"
+#include "engine/latency_timer.h"
 #include "engine/partition.h"
 
 namespace holdfast::engine {
@@ -21,6 +23,7 @@ bool MayBeEvicted(const data::Object& object) {
 }  // namespace
 
 bool Partition::ExpireKeys() {
+  const LatencyTimer timer(host_, "expire-cycle");
   auto budget = kMaxExpiredPerTick * static_cast<size_t>(host_->config().active_expire_effort);
   const int64_t now_ms = host_->NowMs();
   for (uint32_t db = 0; db < data::kLogicalDatabases; ++db) {
@@ -80,9 +83,9 @@ data::Object* Partition::Candidate(uint32_t logical, int64_t* score) {
   const Config& config = host_->config();
   data::Database* database = keyspace_->Logical(logical);
   const MaxmemoryPolicy policy = config.maxmemory_policy;
-  const bool only_volatile = policy == MaxmemoryPolicy::kVolatileLru ||
-                             policy == MaxmemoryPolicy::kVolatileTtl ||
-                             policy == MaxmemoryPolicy::kVolatileRandom;
+  const bool only_volatile =
+      policy == MaxmemoryPolicy::kVolatileLru || policy == MaxmemoryPolicy::kVolatileLfu ||
+      policy == MaxmemoryPolicy::kVolatileTtl || policy == MaxmemoryPolicy::kVolatileRandom;
   const size_t keys = only_volatile ? database->expiries.size() : database->table.size();
   if (keys == 0) return nullptr;
   if (policy == MaxmemoryPolicy::kVolatileTtl) {
@@ -91,18 +94,22 @@ data::Object* Partition::Candidate(uint32_t logical, int64_t* score) {
   }
   const bool random =
       policy == MaxmemoryPolicy::kAllkeysRandom || policy == MaxmemoryPolicy::kVolatileRandom;
-  const uint32_t now = AccessClockAt(host_->clock().MonotonicNs());
+  const bool lfu = IsLfu(policy);
+  const int64_t now_ns = host_->clock().MonotonicNs();
   data::Object* best = nullptr;
   for (int64_t i = 0; i < config.maxmemory_samples; ++i) {
     data::Object* object = only_volatile ? database->expiries.at(rng_.Below(keys)).object
                                          : database->table.Random(&rng_);
     if (!MayBeEvicted(*object)) continue;
-    // The access clock wraps after 13 years; the distance to now does not care.
-    const int64_t idle = static_cast<int64_t>(now - object->accessed);
-    if (best != nullptr && -idle >= *score) continue;
+    if (random) {
+      *score = static_cast<int64_t>(rng_.Next() >> 1);
+      return object;
+    }
+    const int64_t kept = lfu ? LfuCounter(object->accessed, now_ns, config)
+                             : -static_cast<int64_t>(LruClockAt(now_ns) - object->accessed);
+    if (best != nullptr && kept >= *score) continue;
     best = object;
-    *score = random ? static_cast<int64_t>(rng_.Next() >> 1) : -idle;
-    if (random) break;
+    *score = kept;
   }
   return best;
 }
@@ -122,6 +129,7 @@ bool Partition::EvictOne() {
     }
   }
   if (victim == nullptr) return false;
+  const LatencyTimer timer(host_, "eviction-del");
   EmitDelete(victim_db, keyspace_->Logical(victim_db), victim, host_->NowMs());
   ++host_->stats()->evicted_keys;
   return true;
@@ -136,6 +144,7 @@ size_t Partition::Evict(size_t max_keys) {
   if (!ready() || script_suspended() || !evictable_ ||
       host_->config().maxmemory_policy == MaxmemoryPolicy::kNoEviction)
     return 0;
+  const LatencyTimer timer(host_, "eviction-cycle");
   size_t evicted = 0;
   while (evicted < max_keys && OverMaxmemory() && EvictOne()) ++evicted;
   return evicted;

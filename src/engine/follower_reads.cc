@@ -64,7 +64,7 @@ bool Partition::AnswerNow(BlockedRequest* request) {
   resp::Writer writer(&reply, request->caller.protocol);
   ExecContext context(this, *request->command, request->args.args(), request->caller, &writer,
                       begin_ns);
-  request->command->data(context);
+  context.RunHandler();
   CHECK(!context.blocked() && !context.emitted());
   if (context.needs_leader() || !context.wanted().empty()) return false;
   host_->CommandDone({request->command, request->args.args(), request->caller.db}, request->caller,

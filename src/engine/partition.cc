@@ -72,7 +72,7 @@ void Partition::Run(const Request& request, const Caller& caller, const ReplyAdd
   Caller effective = caller;
   effective.db = request.db;
   ExecContext context(this, *request.command, request.args, effective, &writer, begin_ns);
-  request.command->data(context);
+  context.RunHandler();
   if (!context.wanted().empty()) {
     CHECK(!context.emitted());
     out->resize(begin);
@@ -81,6 +81,7 @@ void Partition::Run(const Request& request, const Caller& caller, const ReplyAdd
   }
   outcome->index = std::max(outcome->index, context.gate_index());
   outcome->wrote |= context.emitted();
+  outcome->too_long |= context.too_long();
   for (auto& task : context.committed_) outcome->committed.push_back(std::move(task));
   if (context.blocked()) {
     CHECK(out->size() == begin);
@@ -132,6 +133,7 @@ ExecResult Partition::Finish(Outcome& outcome, bool unconfirmed) {
   ExecResult result;
   result.is_write = outcome.wrote;
   result.blocked = outcome.blocked;
+  result.too_long = outcome.too_long;
   result.gate.index = outcome.index > commit_index_ ? outcome.index : 0;
   if (!outcome.wrote && !unconfirmed) {
     // A read: leadership has to be confirmed by a round that starts after now.
@@ -442,7 +444,7 @@ void Partition::ServeReadyKey(uint32_t db, const std::string& key) {
     caller.retry = true;
     const int64_t begin_ns = host_->clock().MonotonicNs();
     ExecContext context(this, *request.command, request.args.args(), caller, &writer, begin_ns);
-    request.command->data(context);
+    context.RunHandler();
     if (!context.wanted().empty()) {
       const ValueLoads::WaitedKey again{db, key};
       WantForBlocked(context.wanted(), &again);
@@ -451,7 +453,9 @@ void Partition::ServeReadyKey(uint32_t db, const std::string& key) {
     if (context.blocked()) {
       return context.wait_.in_line == InLine::kInTurn ? Served::kInTurn : Served::kTogether;
     }
-    Outcome outcome{context.gate_index(), context.emitted(), false, {}};
+    Outcome outcome;
+    outcome.index = context.gate_index();
+    outcome.wrote = context.emitted();
     host_->CommandDone({request.command, request.args.args(), caller.db}, caller,
                        host_->clock().MonotonicNs() - begin_ns, reply);
     const ExecResult result = Finish(outcome);
@@ -460,14 +464,6 @@ void Partition::ServeReadyKey(uint32_t db, const std::string& key) {
   });
   for (Answer& answer : answers) {
     DeliverAt(answer.gate, answer.is_write, answer.address, std::move(answer.reply));
-  }
-}
-
-void Partition::EndOverdueRequests() {
-  const int64_t now_ms = host_->clock().MonotonicMs();
-  if (!copy_waits_.empty()) ServeCopyWaits(now_ms);
-  while (std::optional<BlockedRequest> request = blocked_.PopExpired(now_ms)) {
-    AnswerInVain(*request);
   }
 }
 

@@ -100,6 +100,8 @@ class PartitionHost {
                            std::string_view reply) = 0;
   // A command was refused before it ran, with `error`.
   virtual void CommandRejected(const Command& command, std::string_view error) = 0;
+  // Work that no client asked for has taken `ns` nanoseconds: for LATENCY.
+  virtual void NoteLatency(std::string_view, int64_t) {}
   // Bytes of memory that the process uses for data, all cores together.
   virtual uint64_t UsedMemory() const = 0;
   // Free disk space is below disk-reserve-bytes (P43).
@@ -143,6 +145,7 @@ struct ExecResult {
   std::string_view refusal;  // why the transaction was not even looked at; empty when it was
   bool blocked = false;      // the reply comes later, to the address
   bool suspended = false;    // a script takes long: the reply comes later; see WhenScriptEnds
+  bool too_long = false;     // of one command: its reply was given up (ExecContext::ReplyTooLong)
   bool announces = false;    // there are tasks of ExecContext::WhenCommitted
 
   // What those tasks wait for.
@@ -346,6 +349,7 @@ class Partition : public replica::StateMachine {
     uint64_t index = 0;  // the last entry that a reply depends on
     bool wrote = false;
     bool blocked = false;
+    bool too_long = false;
     std::vector<absl::AnyInvocable<void()>> committed;  // ExecContext::WhenCommitted
   };
   // Runs one command, without admission checks, and adds to `outcome`.
@@ -429,8 +433,6 @@ class Partition : public replica::StateMachine {
   bool DropValues();
   size_t DropSome();
   bool MayBeDropped(const data::Database& database, const data::Object& object) const;
-  // The unit of Object::accessed at a time of the monotonic clock.
-  static uint32_t AccessClockAt(int64_t ns) { return static_cast<uint32_t>(ns / 100'000'000); }
 
   const uint32_t number_;
   const uint16_t first_slot_;

@@ -405,8 +405,15 @@ void Persister::Return(Partition* partition, std::shared_ptr<storage::Store> sto
   CheckWaiters();
 }
 
-void Persister::FreeLater(std::shared_ptr<void> garbage) {
-  if (!thread_.TryPost([garbage]() mutable { garbage.reset(); })) {
+void Persister::FreeLater(std::shared_ptr<void> garbage, size_t keys) {
+  keys_to_free_.fetch_add(keys, std::memory_order_relaxed);
+  const bool posted = thread_.TryPost([this, garbage = std::move(garbage), keys]() mutable {
+    garbage.reset();
+    keys_freed_.fetch_add(keys, std::memory_order_relaxed);
+    keys_to_free_.fetch_sub(keys, std::memory_order_relaxed);
+  });
+  if (!posted) {
+    keys_to_free_.fetch_sub(keys, std::memory_order_relaxed);
     // Refused: the reference here is the last one, and frees it now.
     LogVerbose("persister is busy; freeing on the loop");
   }

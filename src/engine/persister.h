@@ -7,6 +7,7 @@
 
 #include <absl/functional/any_invocable.h>
 
+#include <atomic>
 #include <cstdint>
 #include <deque>
 #include <memory>
@@ -57,8 +58,13 @@ class Persister {
   const data::PersistStats& stats() const { return stats_; }
   // Ends the thread. REQUIRES: the loop does not run any more.
   void Stop();
-  // Frees something large on the persister thread, or right here when that is busy.
-  void FreeLater(std::shared_ptr<void> garbage);
+  // Frees something large on the persister thread, or right here when that is busy. `keys`: how
+  // many keys it was, for INFO.
+  void FreeLater(std::shared_ptr<void> garbage, size_t keys = 0);
+  // Keys that are to be freed on the thread, and that were since CONFIG RESETSTAT. Any thread.
+  uint64_t keys_to_free() const { return keys_to_free_.load(std::memory_order_relaxed); }
+  uint64_t keys_freed() const { return keys_freed_.load(std::memory_order_relaxed); }
+  void ResetKeysFreed() { keys_freed_.store(0, std::memory_order_relaxed); }
   // Dead records of this partition have to be collected (again).
   void CollectDead(Partition* partition);
 
@@ -77,6 +83,9 @@ class Persister {
               uint64_t term, uint64_t bytes);
 
  private:
+  std::atomic<uint64_t> keys_to_free_{0};
+  std::atomic<uint64_t> keys_freed_{0};
+
   struct Slot {
     Partition* partition = nullptr;
     std::shared_ptr<storage::Store> store;

@@ -148,6 +148,13 @@ void RunOn(Client* client, const Command& command, Args args, uint32_t number) {
       WaitForScript(client, partition);
       return;
     }
+    if (result.too_long) {
+      // As with any other reply that doesn't fit into the buffer. From elsewhere the error comes.
+      client->replies.Abandon();
+      ++core->stats()->output_buffer_limit_disconnections;
+      client->Close("output buffer limit reached");
+      return;
+    }
     FinishReply(client, partition, result);
     WaitForAnnouncement(client, partition, result);
     return;

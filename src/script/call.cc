@@ -177,7 +177,9 @@ std::string_view ScriptCalls::RunSession(const Command& command, Args args, int 
   if (command.name == "select") {
     int64_t db;
     if (!ParseInt64(args[1], &db)) {
-      writer.Error("ERR invalid DB index");
+      writer.Error("ERR value is not an integer or out of range");
+    } else if (db < INT32_MIN || db > INT32_MAX) {
+      writer.Error("ERR value is out of range, value must between -2147483648 and 2147483647");
     } else if (db < 0 || db >= engine::kDatabases) {
       writer.Error("ERR DB index is out of range");
     } else {

@@ -119,6 +119,19 @@ int Pairs(lua_State* lua) {
   return 3;
 }
 
+// Lua's own, which is the upvalue, but an error that is a table with a text `err`, as those of
+// redis.call are, is given as that text, as it was before Redis 7.
+int PcallWithText(lua_State* lua) {
+  lua_pushvalue(lua, lua_upvalueindex(1));
+  lua_insert(lua, 1);
+  lua_call(lua, lua_gettop(lua) - 1, LUA_MULTRET);
+  if (lua_toboolean(lua, 1) == 0 && lua_istable(lua, 2)) {
+    lua_getfield(lua, 2, "err");
+    lua_isstring(lua, -1) != 0 ? lua_replace(lua, 2) : lua_pop(lua, 1);
+  }
+  return lua_gettop(lua);
+}
+
 // Lua's own calls the handler before the stack is unwound, where no hook runs: a handler that loops
 // could never be ended.
 int SafeXpcall(lua_State* lua) {
@@ -295,9 +308,8 @@ void OpenLibrary(lua_State* lua, const char* name, lua_CFunction open) {
 // (a compiled script is kept, and so would its changed environment be) and newproxy (its
 // finalizers run where no hook does).
 constexpr const char* kGlobals[] = {
-    "assert",   "error",    "getmetatable", "ipairs", "pcall",    "rawequal",
-    "select",   "string",   "table",        "math",   "bit",      "coroutine",
-    "tonumber", "tostring", "type",         "unpack", "_VERSION",
+    "assert", "error", "getmetatable", "ipairs",   "rawequal", "select", "string", "table",
+    "math",   "bit",   "coroutine",    "tonumber", "tostring", "type",   "unpack", "_VERSION",
 };
 
 constexpr const char* kReadonlyLibraries[] = {"string", "table",    "math",   "bit",   "coroutine",
@@ -358,6 +370,9 @@ void FillGlobals(lua_State* lua) {
   lua_getfield(lua, -1, "next");
   lua_pushcclosure(lua, Pairs, 1);
   lua_setfield(lua, -2, "pairs");
+  lua_getglobal(lua, "pcall");
+  lua_pushcclosure(lua, PcallWithText, 1);
+  lua_setfield(lua, -2, "pcall");
   Set(lua, "xpcall", SafeXpcall);
   Set(lua, "loadstring", Loadstring);
   Set(lua, "load", Load);

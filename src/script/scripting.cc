@@ -344,4 +344,9 @@ std::string_view Scripting::ForwardSha(engine::Core& core, std::string_view name
 
 bool Scripting::Exists(std::string_view sha) const { return cache_.Find(LowerSha(sha)) != nullptr; }
 
+bool Scripting::ShaMayWrite(std::string_view sha) const {
+  const std::shared_ptr<Script> script = cache_.Find(LowerSha(sha));
+  return script == nullptr || (script->shebang.flags & kNoWrites) == 0;
+}
+
 }  // namespace holdfast::script

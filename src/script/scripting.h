@@ -75,6 +75,8 @@ class Scripting {
   // DEBUG SET-DISABLE-DENY-SCRIPTS: scripts may call DEBUG PROTOCOL and DEBUG SLEEP. For tests.
   std::atomic<bool> allow_debug{false};
   bool Exists(std::string_view sha) const;
+  // False when it is known and declares that it doesn't.
+  bool ShaMayWrite(std::string_view sha) const;
   void Flush() { cache_.Flush(); }
   const ScriptCache& cache() const { return cache_; }
   const Libraries& libraries() const { return libraries_; }

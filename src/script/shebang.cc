@@ -71,4 +71,9 @@ std::string ParseShebang(std::string_view body, Shebang* shebang) {
   return {};
 }
 
+bool MayWrite(std::string_view body) {
+  Shebang shebang;
+  return !ParseShebang(body, &shebang).empty() || (shebang.flags & kNoWrites) == 0;
+}
+
 }  // namespace holdfast::script

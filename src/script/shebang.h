@@ -38,4 +38,7 @@ struct Shebang {
 // empty when nothing is.
 std::string ParseShebang(std::string_view body, Shebang* shebang);
 
+// Whether the script may write, as far as that line says; one that is wrong fails anyhow.
+[[nodiscard]] bool MayWrite(std::string_view body);
+
 }  // namespace holdfast::script

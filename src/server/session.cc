@@ -38,9 +38,11 @@ Session::Session(engine::Core* the_core, uint64_t the_id, net::Socket socket, Se
   const Status status = connection_.SetKeepAlive(static_cast<int>(core->config().tcp_keepalive_s));
   if (!status.ok()) LogVerbose("client {}: keepalive: {}", address, status.message());
   core->AddClient(this);
+  NoteMemory();
 }
 
 Session::~Session() {
+  core->client_bytes.fetch_sub(noted_bytes_, std::memory_order_relaxed);
   engine::CancelBlocked(this);
   engine::UnwatchAll(this);
   core->pubsub().UnsubscribeAll(this);
@@ -61,16 +63,15 @@ void Session::OnData(std::string_view bytes) {
     input_.resize(offer_begin_ + bytes.size());
     offered_ = false;
     if (CheckQueryBuffer(input_.size() - consumed_)) ProcessBuffered();
-    return;
-  }
-  if (input_.size() == consumed_ && MayProcess()) {
+  } else if (input_.size() == consumed_ && MayProcess()) {
     const size_t used = Process(bytes);
     if (used < bytes.size() && !closing) Keep(bytes.substr(used));
     MarkDirty();
-    return;
+  } else {
+    Keep(bytes);
+    ProcessBuffered();
   }
-  Keep(bytes);
-  ProcessBuffered();
+  NoteMemory();
 }
 
 std::span<char> Session::OnReadBuffer() {
@@ -180,6 +181,8 @@ void Session::Flush() {
   out_.clear();
   replies.TakeReady(&out_);
   if (!out_.empty()) {
+    // As in Redis, a reply that is too large isn't begun.
+    if (!CheckOutputLimit(out_.size())) return;
     core->stats()->output_bytes += out_.size();
     ++core->stats()->writes;
     connection_.Write(out_);
@@ -189,8 +192,8 @@ void Session::Flush() {
     if (close_after_reply) {
       closing = true;
       connection_.CloseAfterWrite(kCloseDeadlineMs);
-    } else {
-      CheckOutputLimit();
+    } else if (CheckOutputLimit()) {
+      NoteMemory();
     }
     return;
   }
@@ -200,15 +203,25 @@ void Session::Flush() {
     wake_registered = true;
     partition->WakeAt(gate, id);
   }
-  CheckOutputLimit();
+  if (CheckOutputLimit()) NoteMemory();
 }
 
-bool Session::CheckOutputLimit() {
+void Session::NoteMemory() {
+  if (closing) return;  // Close has taken it off the account
+  const size_t bytes = held_bytes();
+  if (bytes == noted_bytes_) return;
+  const bool grows = bytes > noted_bytes_;
+  core->client_bytes.fetch_add(bytes - noted_bytes_, std::memory_order_relaxed);
+  noted_bytes_ = bytes;
+  if (grows && core->config().maxmemory_clients != 0) list_->EvictClients();
+}
+
+bool Session::CheckOutputLimit(size_t more) {
   const auto kind = monitor        ? engine::ClientClass::kReplica
                     : subscribed() ? engine::ClientClass::kPubsub
                                    : engine::ClientClass::kNormal;
   const engine::OutputLimit& limit = core->config().output_limits[static_cast<size_t>(kind)];
-  const size_t bytes = output_bytes();
+  const size_t bytes = output_bytes() + more;
   if (bytes > limit.HardBytes()) {
     ++core->stats()->output_buffer_limit_disconnections;
     LogNotice("client {}: closed, {} bytes of output wait for it", address, bytes);
@@ -235,6 +248,8 @@ void Session::Close(std::string_view why) {
   if (closing) return;
   LogVerbose("client {}: {}", address, why);
   closing = true;
+  core->client_bytes.fetch_sub(noted_bytes_, std::memory_order_relaxed);
+  noted_bytes_ = 0;
   connection_.Close();
 }
 
@@ -291,31 +306,29 @@ void SessionList::CloseAll() {
 
 void SessionList::CheckAll() {
   const int64_t now_ms = core_->clock().MonotonicMs();
-  uint64_t bytes = 0;
   // Closing ends in a callback later in the turn, so the list doesn't change under the loop.
-  for (auto& [id, session] : sessions_) {
-    session->Check(now_ms);
-    bytes += session->memory_bytes();
-  }
-  core_->client_bytes.store(bytes, std::memory_order_relaxed);
+  for (auto& [id, session] : sessions_) session->Check(now_ms);
+  none_to_evict_ = false;
   EvictClients();
 }
 
-// maxmemory-clients: this core's largest clients go until all cores' together are below the limit.
 void SessionList::EvictClients() {
   const uint64_t limit = core_->config().MaxmemoryClientsBytes();
-  if (limit == 0) return;
+  if (limit == 0 || none_to_evict_) return;
   uint64_t total = core_->engine().ClientBytes();
   while (total > limit) {
     Session* largest = nullptr;
     for (auto& [id, session] : sessions_) {
       if (session->closing || session->no_evict) continue;
-      if (largest == nullptr || session->memory_bytes() > largest->memory_bytes()) {
+      if (largest == nullptr || session->held_bytes() > largest->held_bytes()) {
         largest = session.get();
       }
     }
-    if (largest == nullptr) return;
-    total -= std::min<uint64_t>(total, largest->memory_bytes());
+    if (largest == nullptr) {
+      none_to_evict_ = true;
+      return;
+    }
+    total -= std::min<uint64_t>(total, largest->held_bytes());
     ++core_->stats()->evicted_clients;
     largest->Close("maxmemory-clients reached");
   }

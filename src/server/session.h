@@ -26,6 +26,10 @@ class Session final : public engine::Client, public net::ConnectionHandler {
   void Close(std::string_view why) override;
   void Resume() override;
   size_t input_bytes() const override { return input_.size() - consumed_; }
+  size_t input_free_bytes() const override {
+    // An unused string has some room of its own.
+    return input_.capacity() <= std::string().capacity() ? 0 : input_.capacity() - input_bytes();
+  }
   size_t output_bytes() const override { return replies.bytes() + connection_.pending_bytes(); }
 
   // ---- net::ConnectionHandler
@@ -34,6 +38,9 @@ class Session final : public engine::Client, public net::ConnectionHandler {
   void OnDrained() override;
   void OnClosed(net::CloseReason reason) override;
 
+  // What it holds, without room in buffers that nothing has touched: one header of a large bulk
+  // would make others pay for that.
+  size_t held_bytes() const { return memory_bytes() - input_free_bytes(); }
   // Once a second or so: idle timeout and soft output limit.
   void Check(int64_t now_ms);
   // Closes an idle client, or one that waits; others when their replies are out.
@@ -47,7 +54,10 @@ class Session final : public engine::Client, public net::ConnectionHandler {
   void Keep(std::string_view rest);
   // False when so many bytes are more than a client may have waiting; then it is closed.
   bool CheckQueryBuffer(size_t bytes);
-  bool CheckOutputLimit();
+  // `more`: bytes that are about to be added. False: it is closed.
+  bool CheckOutputLimit(size_t more = 0);
+  // Keeps the core's account of what its clients hold.
+  void NoteMemory();
   void ProtocolError();
   bool MayProcess() const { return waiting == 0 && !stalled_ && !closing && !close_after_reply; }
 
@@ -63,6 +73,7 @@ class Session final : public engine::Client, public net::ConnectionHandler {
   bool processing_ = false;
   std::string out_;
   int64_t soft_limit_since_ms_ = 0;
+  size_t noted_bytes_ = 0;  // in Core::client_bytes
 };
 
 // The sessions of one core.
@@ -76,13 +87,16 @@ class SessionList {
   void Remove(Session* session);
   // No session takes further requests.
   void CloseAll();
+  // maxmemory-clients: this core's largest clients go until all cores' together are below the
+  // limit.
+  void EvictClients();
 
  private:
   void CheckAll();
-  void EvictClients();
 
   engine::Core* const core_;
   absl::flat_hash_map<uint64_t, std::unique_ptr<Session>> sessions_;
+  bool none_to_evict_ = false;  // as of the last check
   net::Timer check_;
 };
 

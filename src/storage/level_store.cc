@@ -86,7 +86,7 @@ class LevelStore final : public Store {
   Status Scan(std::string_view start, std::string_view end,
               absl::FunctionRef<bool(std::string_view, std::string_view)> visitor) override {
     RETURN_IF_ERROR(status());
-    const std::unique_ptr<leveldb::Iterator> it(db_->NewIterator(Reading()));
+    const std::unique_ptr<leveldb::Iterator> it(db_->NewIterator(Scanning()));
     for (it->Seek(ToSlice(start)); it->Valid(); it->Next()) {
       if (!end.empty() && ToView(it->key()) >= end) break;
       if (!visitor(ToView(it->key()), ToView(it->value()))) break;
@@ -95,7 +95,7 @@ class LevelStore final : public Store {
   }
 
   std::unique_ptr<StoreIterator> NewIterator() override {
-    return std::make_unique<Iterator>(this, db_->NewIterator(Reading()));
+    return std::make_unique<Iterator>(this, db_->NewIterator(Scanning()));
   }
 
   uint64_t ApproximateBytes(std::string_view start, std::string_view end) override {
@@ -157,6 +157,13 @@ class LevelStore final : public Store {
   static leveldb::ReadOptions Reading() {
     leveldb::ReadOptions options;
     options.verify_checksums = true;  // of blocks that come from the disk
+    return options;
+  }
+
+  // Whoever goes through the records does so once: a start loads them all, a snapshot sends them.
+  static leveldb::ReadOptions Scanning() {
+    leveldb::ReadOptions options = Reading();
+    options.fill_cache = false;
     return options;
   }
 

@@ -1,14 +1,20 @@
 // What the Node.js programs share: checks, and the agreement with tests/clients/run.
 //
-// A program gets the port and says RESTART on a line of its own when it wants the server ended and
-// started again; it may go on when it reads a line. Exit code 0 and a last line `N checks` mean that
-// all went well.
+// A program gets the port, and words:
+//   no-locks       the server is Redis, without Holdfast's commands
+//   cluster=PORT   the port belongs to a follower of a cluster, and PORT to another one
+// It says RESTART on a line of its own when it wants the server ended and started again, and
+// KILL LEADER when it wants the leader ended by kill -9; it may go on when it reads a line. Exit code 0
+// and a last line `N checks` mean that all went well.
 'use strict';
 
 const assert = require('assert');
+const { fork } = require('child_process');
 const readline = require('readline');
 
-const [port, withLocks] = [Number(process.argv[3]), process.argv[4] !== 'no-locks'];
+const [port, ...words] = process.argv.slice(3);
+const withLocks = !words.includes('no-locks');
+const otherPort = Number((words.find((word) => word.startsWith('cluster=')) || '').slice(8)) || null;
 let checks = 0;
 
 function equal(actual, expected, what) {
@@ -42,22 +48,47 @@ async function waitFor(what, condition, timeoutMs = 30000) {
   }
 }
 
-async function restart() {
+async function order(what) {
   const lines = readline.createInterface({ input: process.stdin });
   const answer = new Promise((resolve) => lines.once('line', resolve));
-  console.log('RESTART');
+  console.log(what);
   await answer;
   lines.close();
 }
 
+const restart = () => order('RESTART');
+const killLeader = () => order('KILL LEADER');
+
+// Another process of this program, for which `run` is called with other arguments.
+function another(...args) {
+  return fork(process.argv[1], [process.argv[2], String(port), ...args.map(String)]);
+}
+
+// Its exit code, or the signal that ended it.
+function ended(child) {
+  return new Promise((resolve) => child.once('exit', (code, signal) => resolve(code === null ? signal : code)));
+}
+
+// Whatever a leader's end makes uncertain is asked again, which has to be harmless.
+async function again(request) {
+  for (;;) {
+    try {
+      return await request();
+    } catch (error) {
+      if (!/^(INDOUBT|TRYAGAIN|CLUSTERDOWN)/.test(error.message)) throw error;
+    }
+  }
+}
+
 function run(main) {
+  process.on('disconnect', () => process.exit(1)); // in another process: the first one is gone
   process.on('unhandledRejection', (error) => {
     console.error(error);
     process.exit(1);
   });
   main().then(
     () => {
-      console.log(`${checks} checks`);
+      if (!process.send) console.log(`${checks} checks`);
       process.exit(0);
     },
     (error) => {
@@ -70,4 +101,20 @@ function run(main) {
 // Every byte there is, twice.
 const binary = Buffer.from(Array.from({ length: 512 }, (_, i) => i % 256));
 
-module.exports = { binary, equal, fails, isTrue, port, restart, run, waitFor, withLocks };
+module.exports = {
+  again,
+  another,
+  binary,
+  ended,
+  equal,
+  fails,
+  isTrue,
+  killLeader,
+  otherPort,
+  port: Number(port),
+  restart,
+  run,
+  waitFor,
+  withLocks,
+  words,
+};

@@ -2,29 +2,20 @@
 tests/clients/run."""
 
 import json
+import re
 import subprocess
-import sys
 import time
 
-port, with_locks = sys.argv[1], sys.argv[2:] != ["no-locks"]
-checks = 0
+from common import equal, finish, holds, port, restart, wait_for, with_locks
+
+PORT = str(port)
 
 
 def cli(*args, data=b"", code=0) -> bytes:
     """What redis-cli prints."""
-    done = subprocess.run(["redis-cli", "-p", port, *args], input=data, capture_output=True, timeout=60, check=False)
+    done = subprocess.run(["redis-cli", "-p", PORT, *args], input=data, capture_output=True, timeout=60, check=False)
     assert done.returncode == code, f"{args}: exit code {done.returncode}, {done.stdout!r} {done.stderr!r}"
     return done.stdout
-
-
-def equal(actual, expected):
-    global checks
-    assert actual == expected, f"expected {expected!r}, got {actual!r}"
-    checks += 1
-
-
-def holds(condition, what):
-    equal(bool(condition), True) if condition else equal(what, "")
 
 
 def single_commands():
@@ -85,15 +76,81 @@ def mass_insertion():
     keys = cli("--scan", "--pattern", "mass:*").split()
     equal(len(set(keys)), count)
     equal(len(cli("--scan", "--pattern", "mass:1234?").split()), 10)
+    equal(len(set(cli("--scan").split())), 2 * count)
     holds(b"60000 keys in the keyspace" in cli("--bigkeys"), "--bigkeys")
+
+    # Any bytes, in one pipe with what is larger than all buffers on the way.
+    long = bytes(range(256)) * 40_000
+    pipe = b"*3\r\n$3\r\nSET\r\n$6\r\n\r\n\x00\xff\r\n\r\n$%d\r\n%b\r\n" % (len(long), long)
+    holds(b"errors: 0, replies: 3" in cli("--pipe", data=pipe * 3), "--pipe of ten megabytes a value")
+    equal(cli("-x", "STRLEN", data=b"\r\n\x00\xff\r\n"), b"%d\n" % len(long))
+
+
+def samples():
+    """What takes most, of each type."""
+    cli("FLUSHALL")
+    rows = [b"SET small 1", b"SET large " + b"x" * 5000, b"RPUSH list " + b" e" * 300, b"SADD set" + b" %d" * 60 % tuple(range(60))]
+    rows += [b"HSET hash" + b" f%d v" * 40 % tuple(range(40)), b"ZADD zset 1 a 2 b", b"XADD stream * f v", b"SADD one 1"]
+    holds(b"ERR" not in cli(data=b"\n".join(rows) + b"\n"), "rows of all types")
+    output = cli("--bigkeys")
+    for line in (
+        b'string found \'"large"\' has 5000 bytes',
+        b'list found \'"list"\' has 300 items',
+        b'set found \'"set"\' has 60 members',
+        b'hash found \'"hash"\' has 40 fields',
+        b'zset found \'"zset"\' has 2 members',
+        b'stream found \'"stream"\' has 1 entries',
+        b"2 strings with 5001 bytes",
+        b"Sampled 8 keys in the keyspace!",
+    ):
+        holds(line in output, f"--bigkeys: {line} in {output}")
+    output = cli("--memkeys")
+    for name, kind in (("large", "string"), ("list", "list"), ("set", "set"), ("hash", "hash"), ("stream", "stream")):
+        holds(re.search(rf"^Biggest +{kind} found '\"{name}\"' has \d+ bytes$".encode(), output, re.M), output)
+    usage = {name: int(cli("MEMORY", "USAGE", name)) for name in ("small", "large", "list", "one", "set")}
+    holds(usage["large"] > 5000 > usage["small"] > 0 and usage["list"] > 300 and usage["set"] > usage["one"], usage)
+    holds(b"2 strings with %d bytes" % (usage["small"] + usage["large"]) in output, "the sum of --memkeys")
+    equal(sorted(cli("--scan", "--pattern", "s*").split()), [b"set", b"small", b"stream"])
+
+
+def monitor():
+    process = subprocess.Popen(["redis-cli", "-p", PORT, "MONITOR"], stdout=subprocess.PIPE)
+    equal(process.stdout.readline(), b"OK\n")
+    cli(data=b'SET m "\\x01 \\"quoted\\""\nSELECT 3\nGET m\nNOSUCH\nGET\nAUTH a secret\nMULTI\nINCR n\nEXEC\n')
+    cli("EVAL", "return redis.call('INCR', KEYS[1])", "1", "n")
+    cli("ECHO", "over")
+    lines = []
+    while not lines or b"over" not in lines[-1]:
+        lines.append(process.stdout.readline())
+        assert lines[-1], "MONITOR ended"
+    process.terminate()
+    process.wait(30)
+    shape = re.compile(rb"(\d+\.\d{6}) \[(\d+) (127\.0\.0\.1:\d+|lua)\] (.*)\n")
+    parsed = [shape.fullmatch(line).groups() for line in lines]
+    seconds = [float(line[0]) for line in parsed]
+    equal(seconds, sorted(seconds))
+    holds(abs(seconds[0] - time.time()) < 3600, "seconds since 1970")
+    # Not what isn't a command, nor any password.
+    expected = [
+        (b"0", False, b'"COMMAND" "DOCS"'),  # redis-cli's own
+        (b"0", False, b'"SET" "m" "\\x01 \\"quoted\\""'),
+        (b"3", False, b'"SELECT" "3"'),
+        (b"3", False, b'"GET" "m"'),
+        (b"3", False, b'"AUTH" "(redacted)" "(redacted)"'),
+        (b"3", False, b'"MULTI"'),
+        (b"3", False, b'"INCR" "n"'),
+        (b"3", False, b'"EXEC"'),
+        (b"0", False, b'"EVAL" "return redis.call(\'INCR\', KEYS[1])" "1" "n"'),
+        (b"0", True, b'"INCR" "n"'),
+        (b"0", False, b'"ECHO" "over"'),
+    ]
+    equal([(db, who == b"lua", words) for _, db, who, words in parsed], expected)
 
 
 def locks():
     token = int(cli("LOCK", "lock", "me", "60000"))
-    waiter = subprocess.Popen(["redis-cli", "-p", port, "LOCK", "lock", "you", "60000", "WAIT", "30000"], stdout=subprocess.PIPE)
-    deadline = time.monotonic() + 30
-    while b"blocked_clients:1\r" not in cli("INFO", "clients"):
-        assert time.monotonic() < deadline, "the other one doesn't wait"
+    waiter = subprocess.Popen(["redis-cli", "-p", PORT, "LOCK", "lock", "you", "60000", "WAIT", "30000"], stdout=subprocess.PIPE)
+    wait_for("the other one waits", lambda: b"blocked_clients:1\r" in cli("INFO", "clients"))
     equal(cli("UNLOCK", "lock", "me"), b"1\n")
     output, _ = waiter.communicate(timeout=30)
     holds(int(output) > token, "tokens rise")
@@ -102,7 +159,7 @@ def locks():
 
 def reconnect():
     """A redis-cli that stays while the server is started again."""
-    process = subprocess.Popen(["redis-cli", "-p", port], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(["redis-cli", "-p", PORT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
 
     def ask(line: bytes) -> bytes:
         process.stdin.write(line + b"\n")
@@ -110,8 +167,7 @@ def reconnect():
         return process.stdout.readline()
 
     equal(ask(b"SET kept stays"), b"OK\n")
-    print("RESTART", flush=True)
-    sys.stdin.readline()
+    restart()
     # The first request finds the connection closed, which is an error on the other output; with the
     # next one redis-cli connects again.
     process.stdin.write(b"PING\n")
@@ -126,7 +182,9 @@ resp3()
 scripts()
 errors()
 mass_insertion()
+samples()
+monitor()
 if with_locks:
     locks()
 reconnect()
-print(f"{checks} checks")
+finish()

@@ -1,36 +1,10 @@
 """redis-py, as Debian 12 packages it: python3 redis_py.py <port> [no-locks]. See common.js for the
 agreement with tests/clients/run."""
 
-import sys
 import threading
-import time
 
 import redis
-
-port, with_locks = int(sys.argv[1]), sys.argv[2:] != ["no-locks"]
-checks = 0
-
-
-def equal(actual, expected):
-    global checks
-    assert actual == expected, f"expected {expected!r}, got {actual!r}"
-    checks += 1
-
-
-def fails(kind, text, function, *args):
-    try:
-        function(*args)
-    except kind as error:
-        equal(text in str(error), True)
-        return
-    raise AssertionError(f"{args} didn't fail")
-
-
-def wait_for(what, condition):
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline, f"waited in vain for: {what}"
-        time.sleep(0.005)
+from common import equal, fails, finish, port, restart, wait_for, with_locks
 
 
 def strings(r):
@@ -208,8 +182,7 @@ def locks(r, other):
 
 def reconnect(r):
     equal(r.set("kept", "over the restart"), True)
-    print("RESTART", flush=True)
-    sys.stdin.readline()
+    restart()
     # A connection that was cut is noticed by the next request, which redis-py repeats once.
     equal(r.get("kept"), b"over the restart")
 
@@ -229,4 +202,4 @@ scripts(r, other)
 if with_locks:
     locks(r, other)
 reconnect(r)
-print(f"{checks} checks")
+finish()

@@ -266,6 +266,68 @@ def output_buffer_limit_closes_who_never_reads():
 
 
 @test
+def a_reply_above_the_hard_limit_is_not_begun():
+    server = Server(client_output_buffer_limit="normal 100000 0 0")
+    with server.client() as c:
+        for i in range(150):
+            c("RPUSH", "list", f"{i:01000}")
+        large = server.client()
+        large.send("LRANGE", "list", 0, -1)
+        equal(large.wait_closed(), [])
+        # A transaction is executed all the same.
+        large = server.client()
+        equal(large("MULTI"), "OK")
+        for request in (("SET", "k", "v"), ("LRANGE", "list", 0, -1), ("INCR", "n")):
+            equal(large(*request), "QUEUED")
+        large.send("EXEC")
+        equal(large.wait_closed(), [])
+        equal([c("GET", "k"), c("GET", "n")], [b"v", b"1"])
+        equal(len(c("LRANGE", "list", 0, 50)), 51)
+        equal(c.info("stats")["client_output_buffer_limit_disconnections"], "2")
+
+
+RANDOM = (("SRANDMEMBER", "set", ()), ("HRANDFIELD", "hash", ("WITHVALUES",)), ("ZRANDMEMBER", "zset", ("WITHSCORES",)))
+
+
+@test
+def random_members_with_huge_counts():
+    """The reply is as long as the count says: no longer than a client's buffer, and than 128 MB."""
+    server = Server(client_output_buffer_limit="normal 1000000 0 0")
+    with server.client() as c:
+        c("SADD", "set", "a", "b")
+        c("HSET", "hash", "a", "1", "b", "2")
+        c("ZADD", "zset", 1, "a", 2, "b")
+        out = "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807"
+        for command, key, with_values in RANDOM:
+            equal(c.error(command, key, -(2**63)), out)
+            equal(c.error(command, key, "x"), "ERR value is not an integer or out of range")
+            if with_values:
+                equal(c.error(command, key, -(2**63) + 1, *with_values), "ERR value is out of range")
+                equal(c.error(command, key, 2**62, *with_values), "ERR value is out of range")
+                equal(len(c(command, key, 2**62 - 1, *with_values)), 4)
+                equal(len(c(command, key, -3, *with_values)), 6)
+            for count in (2**63 - 1, 6148914691236517206):
+                equal(sorted(c(command, key, count)), [b"a", b"b"])
+            equal(len(c(command, key, -10_000)), 10_000)
+            equal(c(command, "missing", -(2**63) + 1), [])
+            for suffix in ((), with_values):
+                for resp in (2, 3):
+                    large = server.client(resp=resp)
+                    large.send(command, key, -(2**61), *suffix)
+                    equal(large.wait_closed(), [])
+            if not IS_REDIS:
+                c("MULTI")
+                c("SET", "k", command)
+                c(command, key, -999_999_999)
+                c.send("EXEC")
+                done, refused = c.read()
+                equal(done, "OK")
+                assert "client-output-buffer-limit" in str(refused), refused
+                assert "client-output-buffer-limit" in c.error("EVAL", f"return redis.call('{command}', KEYS[1], -2^40)", 1, key)
+                equal(c("GET", "k"), command.encode())
+
+
+@test
 def output_buffer_soft_limit():
     server = Server(client_output_buffer_limit="normal 0 1048576 1")
     with server.client() as c:

@@ -6,6 +6,7 @@ import threading
 import time
 
 from harness import IS_REDIS, SANITIZER, SLOWNESS, Server, equal, main, test, wait_for
+from resp import Closed
 
 MIB = 1 << 20
 ROOM = 12 * MIB  # for keys
@@ -132,6 +133,16 @@ def volatile_random():
 
 
 @test
+def allkeys_lfu():
+    check_eviction("allkeys-lfu")
+
+
+@test
+def volatile_lfu():
+    check_eviction("volatile-lfu", "EX", 100_000)
+
+
+@test
 def volatile_ttl():
     check_eviction("volatile-ttl", "EX", 100_000)
 
@@ -160,6 +171,119 @@ def lru_keeps_what_is_used():
 
 
 @test
+def lfu_keeps_what_was_used_often():
+    """Although everything else was used later."""
+    server, _ = limited("allkeys-lfu", maxmemory_samples=10)
+    with server.client() as c:
+        hot = [f"hot{i}" for i in range(300)]
+        for key in hot:
+            c("SET", key, "v" * 1000)
+        for _ in range(100):
+            c.pipeline([("GET", key) for key in hot])
+        assert c("OBJECT", "FREQ", "hot0") > 5
+        fill(c, 30_000, 1000, "cold")
+        left = c("EXISTS", *hot)
+        assert evicted(c) > 15_000
+        assert left > 240, f"only {left} of 300 keys that were read often are left"
+
+
+@test
+def a_lower_limit_holds_without_writes():
+    server, limit = limited("allkeys-lru")
+    with server.client() as c:
+        equal(fill(c, 8000), 8000)
+        equal(evicted(c), 0)
+        # Not in a pause, as in Redis. The tick that ends the lease would evict as well.
+        assert c("LOCK", "l", "me", 300) > 0
+        c("CLIENT", "PAUSE", 600_000, "WRITE")
+        c("CONFIG", "SET", "maxmemory", limit - 6 * MIB)
+        wait_for("the lock is gone", lambda: c("DBSIZE") <= 8000)
+        equal(evicted(c), 0)
+        c("CLIENT", "UNPAUSE")
+        wait_for("keys are evicted", lambda: used(c) <= limit - 6 * MIB)
+        assert evicted(c) > 1000
+        equal(c("DBSIZE"), 8000 - evicted(c))
+
+
+@test
+def buffers_of_clients_count():
+    server, _ = limited("allkeys-lru")
+    with server.client() as c:
+        equal(fill(c, 8000), 8000)
+        equal(evicted(c), 0)
+        started = used(c)
+        begun = [server.client() for _ in range(8)]
+        for client in begun:
+            client.send_raw(b"*2\r\n$3\r\nGET\r\n$2000000\r\n" + b"x" * 1_000_000)
+        wait_for("they have sent it", lambda: evicted(c) > 1000)
+        for client in begun:
+            client.close()
+        wait_for("they are gone", lambda: used(c) < started)
+
+
+@test
+def clients_are_evicted_instead_of_keys():
+    server, _ = limited("allkeys-lru", maxmemory_clients="3mb", cores=2)
+    with server.client() as c:
+        equal(c("CLIENT", "NO-EVICT", "ON"), "OK")
+        equal(fill(c, 6000), 6000)
+        begun = [server.client() for _ in range(20)]
+        for client in begun:
+            try:
+                client.send_raw(b"*2\r\n$3\r\nGET\r\n$2000000\r\n" + b"x" * 500_000)
+            except Closed:
+                pass  # evicted meanwhile
+        wait_for("many are gone", lambda: int(c.info("stats")["evicted_clients"]) > 10)
+        equal(evicted(c), 0)
+        equal(c("DBSIZE"), 6000)
+        assert int(c.info("clients")["connected_clients"]) > 3, "those that fit into the limit are left"
+        for client in begun:
+            client.close()
+
+
+@test
+def what_is_freed_elsewhere_is_counted():
+    server = Server(cores=2, partitions=2)
+    with server.client() as c:
+        def freed():
+            memory = c.info("memory")
+            return memory["lazyfree_pending_objects"] == "0" and int(memory["lazyfreed_objects"])
+
+        c("SADD", "large", *range(2000))
+        c("SADD", "small", 1, 2, 3)
+        c("UNLINK", "large")
+        c("DEL", "small")
+        wait_for("the large one is freed", lambda: freed() == 1)
+        c("CONFIG", "RESETSTAT")
+        equal(freed(), 0)
+        fill(c, 1000)
+        c("FLUSHALL")
+        wait_for("all keys are", lambda: freed() == 1000)
+
+
+@test
+def deletions_that_take_long_show_in_latency():
+    server = Server(latency_monitor_threshold=1, active_expire_effort=10, hz=1)
+    with server.client() as c:
+        # 1000 sets of 400 members each, freed at once.
+        make = "for i = 1, ARGV[1] do redis.call('sadd', KEYS[1] .. i, unpack(ARGV, 2)) end"
+        c("EVAL", make, 1, "{k}", 1000, *[f"member-{i}" for i in range(400)])
+        c("LATENCY", "RESET")
+        c("EVAL", "for i = 1, 1000 do redis.call('pexpire', KEYS[1] .. i, 1) end", 1, "{k}")
+
+        def events():
+            return {event[0].decode() for event in c("LATENCY", "LATEST")}
+
+        wait_for("expiring them was slow", lambda: "expire-cycle" in events())
+        wait_for("all are gone", lambda: c("DBSIZE") == 0)
+        assert b"active-expire-effort" in c("LATENCY", "DOCTOR")
+        assert c("LATENCY", "HISTORY", "expire-cycle")[0][1] >= 1
+        c("EVAL", make, 1, "{k}", 1000, *[f"member-{i}" for i in range(400)])
+        c("CONFIG", "SET", "maxmemory-policy", "allkeys-random", "maxmemory", used(c) - 12 * MIB)
+        wait_for("so was evicting them", lambda: "eviction-cycle" in events())
+
+
+@test
 def ttl_takes_what_expires_first():
     server, _ = limited("volatile-ttl", maxmemory_samples=10)
     with server.client() as c:
@@ -174,7 +298,7 @@ def ttl_takes_what_expires_first():
 
 @test
 def volatile_leaves_keys_without_expiry():
-    for policy in ("volatile-lru", "volatile-random", "volatile-ttl"):
+    for policy in ("volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl"):
         server, _ = limited(policy)
         with server.client() as c:
             equal(fill(c, 1000, 1000, "stays"), 1000)

@@ -92,6 +92,71 @@ def client_pause_holds_every_core():
     assert time.monotonic() - started >= 0.19
 
 
+READING = "#!lua flags=no-writes\nreturn 'read'"
+
+
+@test
+def a_pause_of_writes_lets_reads_pass():
+    s = server(partitions=2)
+    admin, c, writer, leaver = clients(s, 4)
+    sha = c("SCRIPT", "LOAD", READING + " ")
+    library = "#!lua name=lib\nredis.register_function{function_name='f', callback=function() return 'f' end, flags="
+    equal(c("FUNCTION", "LOAD", library + "{'no-writes'}}"), b"lib")
+    c("SET", "k", "v")
+    ids = [client("CLIENT", "ID") for client in (writer, leaver)]
+    writer("MULTI")
+    writer("SET", "k", "w")
+    equal(admin("CLIENT", "PAUSE", 600_000, "WRITE"), "OK")
+    for reading in (
+        ("GET", "k"), ("EVAL", READING, 0), ("EVAL", READING, 1, "k"), ("EVALSHA", sha, 0), ("EVAL_RO", "return 1", 0),
+        ("FCALL", "f", 0), ("FCALL_RO", "f", 0), ("PING",), ("CONFIG", "GET", "save"),
+    ):  # fmt: skip
+        c(*reading)
+    c("MULTI")
+    equal([c("GET", "k"), c("EVAL", READING, 0)], ["QUEUED"] * 2)
+    equal(c("EXEC"), [b"v", b"read"])
+    assert "wrong number of arguments" in c.error("SET", "k")
+    equal(blocked(admin), 0)
+    held = [
+        ("SET", "k", "x"), ("EVAL", "return 1", 0), ("EVAL", "#!lua\nreturn 1", 0), ("EVALSHA", "f" * 40, 0),
+        ("FCALL", "nosuch", 0), ("PUBLISH", "c", "m"), ("PFCOUNT", "h"), ("FUNCTION", "FLUSH"),
+    ]  # fmt: skip
+    waiting = clients(s, len(held))
+    for client, request in zip(waiting, held):
+        client.send(*request)
+    writer.send("EXEC")
+    leaver.send("DEL", "k")
+    wait_for("all of them wait", lambda: blocked(admin) == len(held) + 2)
+    equal([line["flags"] for line in listed(admin, "ID", *ids)], ["xb", "b"])
+    equal([admin("CLIENT", "UNBLOCK", each) for each in ids], [0, 0])
+    leaver.close()
+    wait_for("who has left doesn't wait", lambda: blocked(admin) == len(held) + 1)
+    equal(c("GET", "k"), b"v")
+    equal(admin("CLIENT", "UNPAUSE"), "OK")
+    equal(blocked(admin), 0)
+    equal(writer.read(), ["OK"])
+    for client in waiting:
+        client.read()
+
+
+@test
+def keys_do_not_expire_by_themselves_in_a_pause():
+    if IS_REDIS:
+        return
+    c = server().client()
+    c("MULTI")
+    c("SET", "k", "v", "PX", 1)
+    for lock in ("l1", "l2"):
+        c("LOCK", lock, "me", 1)
+    c("CLIENT", "PAUSE", 600_000, "WRITE")
+    equal(c("EXEC")[0], "OK")
+    # Leases end, which the same tick looks at.
+    wait_for("the locks are gone", lambda: c("DBSIZE") <= 1)
+    equal(c("DBSIZE"), 1)
+    equal(c("CLIENT", "UNPAUSE"), "OK")
+    wait_for("it is expired", lambda: c("DBSIZE") == 0)
+
+
 @test
 def client_unblock_finds_the_client_and_its_partition():
     if IS_REDIS:
@@ -120,6 +185,67 @@ def client_unblock_finds_the_client_and_its_partition():
         equal(blocked(holder), 0)
     equal(holder("CLIENT", "UNBLOCK", waiters[0]("CLIENT", "ID")), 0, "it doesn't wait")
     equal(holder("CLIENT", "UNBLOCK", 999999), 0, "there is no such client")
+
+
+@test
+def handshakes_of_client_libraries():
+    """What they send before anything else; an error has to be one that they take as "not here"."""
+    if IS_REDIS:
+        return
+    s = server()
+
+    def unknown(c: Client, *request) -> None:
+        assert c.error(*request).startswith("ERR unknown "), request
+
+    c = s.client()
+    hello = c("HELLO", 3)
+    names = [b"server", b"version", b"proto", b"id", b"mode", b"role", b"modules"]
+    equal(list(hello), names)
+    equal([hello[name] for name in (b"server", b"proto", b"mode", b"role")], [b"redis", 3, b"standalone", b"master"])
+    equal(hello[b"id"], c("CLIENT", "ID"))
+    # redis-py 8, node-redis 6, go-redis 9.
+    for kind in ("internal-fqdn", "external-ip"):
+        unknown(c, "CLIENT", "MAINT_NOTIFICATIONS", "ON", "moving-endpoint-type", kind)
+    unknown(c, "CLIENT", "CAPA", "redirect")
+    equal(c("CLIENT", "SETINFO", "LIB-NAME", "redis-py"), "OK")
+    equal(c("CLIENT", "SETINFO", "lib-ver", "8.0.0"), "OK")
+    line = c("CLIENT", "INFO")
+    line = line.decode() if isinstance(line, bytes) else str(line)
+    assert "lib-name=redis-py lib-ver=8.0.0" in line and "resp=3" in line, line
+    equal(c("SELECT", 1), "OK")
+    # predis 3, Lettuce, Jedis.
+    c = s.client()
+    equal(c("HELLO", 2, "SETNAME", "predis")[4:6], [b"proto", 2])
+    equal(c("CLIENT", "GETNAME"), b"predis")
+    equal(c.error("HELLO", 4), "NOPROTO unsupported protocol version")
+    equal(c.error("HELLO", 3, "SETNAME", "a b"), "ERR Client names cannot contain spaces, newlines or special characters.")
+    equal(c("CLIENT", "GETNAME"), b"predis")
+    equal(c("PING"), "PONG")
+    # ioredis, valkey-glide, Sidekiq, BullMQ, Redisson: what they look for in INFO.
+    everything = c.info()
+    for name, value in (
+        ("loading", "0"), ("role", "master"), ("connected_slaves", "0"), ("redis_mode", "standalone"),
+        ("cluster_enabled", "0"), ("maxmemory_policy", "noeviction"), ("aof_enabled", "1"),
+    ):  # fmt: skip
+        equal(everything[name], value, name)
+    for name in ("connected_clients", "blocked_clients", "used_memory_human", "uptime_in_days", "redis_version"):
+        assert name in everything, name
+    equal(c.info("REPLICATION")["role"], "master")
+    # StackExchange.Redis, redis-benchmark.
+    for name, value in (
+        ("timeout", b"0"), ("slave-read-only", b"yes"), ("replica-read-only", b"yes"), ("databases", b"16"),
+        ("save", b""), ("appendonly", b"yes"), ("maxmemory", b"0"), ("maxmemory-policy", b"noeviction"),
+    ):  # fmt: skip
+        equal(c("CONFIG", "GET", name), [name.encode(), value])
+    unknown(c, "SENTINEL", "MASTERS")
+    equal(c.error("CLUSTER", "NODES"), "ERR This instance has cluster support disabled")
+    equal(c("GET", "__Booksleeve_TieBreak"), None)
+    equal(c("ECHO", b"\x00\xffid"), b"\x00\xffid")
+    equal(c("SUBSCRIBE", "__Booksleeve_MasterChanged"), [b"subscribe", b"__Booksleeve_MasterChanged", 1])
+    # Redisson asks for these before its locks.
+    c = s.client()
+    equal(c("WAIT", 0, 0), 0)
+    equal(c("WAITAOF", 0, 0, 0), [1, 0])
 
 
 @test

@@ -257,6 +257,36 @@ TEST_CASE("OBJECT and MEMORY USAGE") {
   CHECK(bench.Do("OBJECT IDLETIME fresh") == "0");
 }
 
+TEST_CASE("with an LFU policy, uses are counted instead of time") {
+  Bench bench;
+  bench.mutable_config().maxmemory_policy = engine::MaxmemoryPolicy::kVolatileLfu;
+  bench.mutable_config().lfu_log_factor = 0;
+  CHECK(bench.Do("SET k v") == "OK");
+  CHECK(bench.Do("OBJECT FREQ k") == "5");
+  CHECK(bench.Do("OBJECT FREQ missing") == "nil");
+  CHECK(bench.Do("OBJECT IDLETIME k") ==
+        "(error) ERR An LFU maxmemory policy is selected, idle time not tracked. Please note that "
+        "when switching between policies at runtime LRU and LFU data will take some time to "
+        "adjust.");
+  CHECK(bench.Do("GET k") == "\"v\"");
+  CHECK(bench.Do("TTL k") == "-1");
+  CHECK(bench.Do("TOUCH k") == "1");
+  CHECK(bench.Do("OBJECT FREQ k") == "7");
+  // Overwritten, it is the same key.
+  CHECK(bench.Do("SET k w") == "OK");
+  CHECK(bench.Do("OBJECT FREQ k") == "8");
+  bench.AdvanceUnnoticed(3 * 60'000);
+  CHECK(bench.Do("OBJECT FREQ k") == "5");
+  const std::string dump = bench.Ask({"DUMP", "k"}).string;
+  CHECK(bench.Run({"RESTORE", "r", "0", dump, "FREQ", "200"}) == "OK");
+  CHECK(bench.Do("OBJECT FREQ r") == "200");
+  CHECK(bench.Run({"RESTORE", "idle", "0", dump, "IDLETIME", "100"}) == "OK");
+  CHECK(bench.Do("OBJECT FREQ idle") == "5");
+  bench.mutable_config().maxmemory_policy = engine::MaxmemoryPolicy::kAllkeysLru;
+  CHECK(bench.Run({"RESTORE", "r", "0", dump, "FREQ", "200", "REPLACE"}) == "OK");
+  CHECK(bench.Do("OBJECT IDLETIME r") == "0");
+}
+
 TEST_CASE("DUMP and RESTORE") {
   Bench bench;
   CHECK(bench.Do("SET k hello EX 100") == "OK");

@@ -71,11 +71,20 @@ TEST_CASE("every member is chosen at random, and found by a scan") {
   }
 }
 
-TEST_CASE("integers take eight bytes each, and give them back") {
+TEST_CASE("integers take two, four or eight bytes each, and give them back") {
   SetObject set({3, nullptr});
   const size_t empty = set.MemoryBytes();
   for (int i = 0; i < 512; ++i) set.Put(std::to_string(i), {});
-  CHECK(set.MemoryBytes() <= empty + 512 * 8 * 2);
+  CHECK(set.MemoryBytes() == empty + 512 * 2);
+  for (const int64_t large : {int64_t{1} << 15, int64_t{1} << 31}) {
+    REQUIRE(set.Delete("511"));
+    set.Put(std::to_string(large), {});
+    CHECK(set.MemoryBytes() == empty + 512 * (large == int64_t{1} << 15 ? 4 : 8));
+    for (int i = 0; i < 511; ++i) REQUIRE(set.Contains(std::to_string(i)));
+    REQUIRE(set.Contains(std::to_string(large)));
+    REQUIRE(set.Delete(std::to_string(large)));
+    set.Put("511", {});
+  }
   for (int i = 0; i < 512; ++i) REQUIRE(set.Delete(std::to_string(i)));
   CHECK(set.MemoryBytes() <= empty + 64);
 }
