@@ -39,18 +39,18 @@ void Partition::AddMissing(const Request& request, std::vector<ColdValue>* missi
 }
 
 std::optional<std::vector<ColdValue>> Partition::MissingValues(
-    const std::string& origin, std::span<const Request> requests) const {
+    const Origin& origin, std::span<const Request> requests) const {
   std::vector<ColdValue> missing;
   if (!ready()) return std::nullopt;
   for (const Request& request : requests) AddMissing(request, &missing);
-  if (missing.empty() && !loads_.Waits(origin)) return std::nullopt;
+  if (missing.empty() && (loads_.empty() || !loads_.Waits(origin.Name()))) return std::nullopt;
   return missing;
 }
 
-void Partition::RunWithValues(std::string origin, HeldRequest request,
+void Partition::RunWithValues(const Origin& origin, absl::AnyInvocable<void()> task,
                               std::vector<ColdValue> values) {
   std::vector<ColdValue> fresh;
-  loads_.Hold(std::move(origin), std::move(request), std::move(values), &fresh);
+  loads_.Hold(origin.Name(), {origin.place, std::move(task)}, std::move(values), &fresh);
   RequestValues(std::move(fresh));
 }
 

@@ -111,7 +111,7 @@ void Forwarding::GiveBack(uint32_t partition, BlockedRequest request) {
 namespace {
 
 std::optional<std::vector<ColdValue>> MissingValues(const Partition& partition,
-                                                    const std::string& origin,
+                                                    const Origin& origin,
                                                     const PeerRequest& request) {
   std::vector<Request> requests;
   for (const PeerCommand& one : request.commands) {
@@ -139,15 +139,12 @@ void Forwarding::RunFor(uint32_t home, std::unique_ptr<Routed> routed) {
     return;
   }
   if (partition->MayMissValues()) {
-    std::string origin = OriginOf(routed->reply, {});
+    const Origin origin{routed->reply, {}};
     if (auto missing = MissingValues(*partition, origin, request)) {
-      const ReplyAddress place = routed->reply;
-      partition->RunWithValues(std::move(origin),
-                               {place,
-                                [this, home, routed = std::move(routed)]() mutable {
-                                  RunFor(home, std::move(routed));
-                                }},
-                               *std::move(missing));
+      partition->RunWithValues(
+          origin,
+          [this, home, routed = std::move(routed)]() mutable { RunFor(home, std::move(routed)); },
+          *std::move(missing));
       return;
     }
   }
@@ -199,13 +196,14 @@ void Forwarding::RunForPeer(uint32_t home, uint64_t caller, PeerRequest request)
   }
   const uint64_t id = request.id;
   if (partition->MayMissValues()) {
-    std::string origin = OriginOf({home, caller, id}, request.address);
+    const std::string address = request.address;  // the request moves away
+    const Origin origin{{home, caller, id}, address};
     if (auto missing = MissingValues(*partition, origin, request)) {
       partition->RunWithValues(
-          std::move(origin),
-          {{home, caller, id}, [this, home, caller, request = std::move(request)]() mutable {
-             RunForPeer(home, caller, std::move(request));
-           }},
+          origin,
+          [this, home, caller, request = std::move(request)]() mutable {
+            RunForPeer(home, caller, std::move(request));
+          },
           *std::move(missing));
       return;
     }

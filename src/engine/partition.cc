@@ -218,7 +218,8 @@ ExecResult Partition::ExecuteTransaction(const std::vector<Request>& requests, c
   inside.in_transaction = true;
   // What it needs was loaded before, but SWAPDB in front may mean other keys.
   const auto on_fiber = [this](const Request& request) { return RunsOnFiber(*request.command); };
-  if (keyspace_->has_cold() || std::any_of(requests.begin(), requests.end(), on_fiber)) {
+  const bool may_miss = keyspace_->has_cold() && !script_suspended();
+  if (may_miss || std::any_of(requests.begin(), requests.end(), on_fiber)) {
     ExecResult result = StartScript(requests, inside, replies);
     result.is_write |= outcome.wrote;
     return result;

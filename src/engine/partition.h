@@ -258,10 +258,11 @@ class Partition : public replica::StateMachine {
   bool MayMissValues() const { return keyspace_->has_cold() || !loads_.empty(); }
   // What the requests need and is not in memory; nullopt: they may run. Empty: they have to wait
   // behind an earlier request of the same origin.
-  std::optional<std::vector<ColdValue>> MissingValues(const std::string& origin,
+  std::optional<std::vector<ColdValue>> MissingValues(const Origin& origin,
                                                       std::span<const Request> requests) const;
   // The task runs when the values are there, or when the partition doesn't lead any more.
-  void RunWithValues(std::string origin, HeldRequest request, std::vector<ColdValue> values);
+  void RunWithValues(const Origin& origin, absl::AnyInvocable<void()> task,
+                     std::vector<ColdValue> values);
   // The answer to PartitionHost::LoadValues.
   void TakeValues(LoadedValues loaded);
   // The store holds every effect up to this revision.

@@ -120,7 +120,7 @@ void WaitForAnnouncement(Client* client, Partition* partition, const ExecResult&
 bool MustWaitForValues(const Client& client, const Partition& partition,
                        std::span<const Request> requests) {
   if (!partition.MayMissValues()) return false;
-  const std::string origin = OriginOf({client.core->number(), client.id, 0}, {});
+  const Origin origin{{client.core->number(), client.id, 0}, {}};
   return partition.MissingValues(origin, requests).has_value();
 }
 

@@ -6,7 +6,7 @@
 
 namespace holdfast::engine {
 
-std::string OriginOf(const ReplyAddress& place, std::string_view address) {
+std::string Origin::Name() const {
   return std::to_string(place.core) + " " + std::to_string(place.client) + " " +
          std::string(address);
 }

@@ -33,8 +33,13 @@ struct HeldRequest {
   absl::AnyInvocable<void()> task;
 };
 
-// The connection that a request came by; `address`: that of another node's client, at its node.
-std::string OriginOf(const ReplyAddress& place, std::string_view address);
+// The connection that a request came by.
+struct Origin {
+  ReplyAddress place;
+  std::string_view address;  // of another node's client, at its node
+
+  std::string Name() const;
+};
 
 class ValueLoads {
  public:

@@ -600,9 +600,9 @@ void Node::Serve(uint32_t number, uint32_t db,
     return;
   }
   if (partition->MayMissValues()) {
-    std::string origin = engine::OriginOf(address, {});
+    const engine::Origin origin{address, {}};
     if (auto missing = partition->MissingValues(origin, requests)) {
-      partition->RunWithValues(std::move(origin), {address, again}, *std::move(missing));
+      partition->RunWithValues(origin, again, *std::move(missing));
       return;
     }
   }
