@@ -97,8 +97,8 @@ class Keyspace {
   // Whether there are any.
   bool has_cold() const { return cold_keys_ > 0; }
   uint64_t cold_keys() const { return cold_keys_; }
-  // Takes the value out of memory. REQUIRES: MayBeCold(object->type()), it isn't cold, and the store
-  // holds its value.
+  // Takes the value out of memory. REQUIRES: MayBeCold(object->type()), it isn't cold, and the
+  // store holds its value.
   Object* Drop(Database* database, Object* object);
   // Gives a cold key the value that the store holds; its meta stays what memory says it is. Does
   // nothing when the key is not cold (any more), or not the one of `created`. Corruption when the

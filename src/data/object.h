@@ -25,8 +25,8 @@ enum class ObjectType : uint8_t {
 std::string_view TypeName(ObjectType type);
 // Whether values of this type are collections.
 constexpr bool HasElements(ObjectType type) { return type >= ObjectType::kHash; }
-// Whether a value of this type may leave memory. Locks and sequences are small, and their leases and
-// blocks are looked at by the clock.
+// Whether a value of this type may leave memory. Locks and sequences are small, and their leases
+// and blocks are looked at by the clock.
 constexpr bool MayBeCold(ObjectType type) {
   return type == ObjectType::kString || HasElements(type);
 }

@@ -176,16 +176,15 @@ size_t Partition::DropSome() {
   const Config& config = host_->config();
   const int64_t now_ns = host_->clock().MonotonicNs();
   // The smaller, the sooner it goes.
-  const auto worth = [&config, now_ns, lfu = IsLfu(config.maxmemory_policy)](
-                         const data::Object* object) -> int64_t {
+  const auto worth = [&config, now_ns,
+                      lfu = IsLfu(config.maxmemory_policy)](const data::Object* object) -> int64_t {
     if (lfu) return LfuCounter(object->accessed, now_ns, config);
     return -static_cast<int64_t>(LruClockAt(now_ns) - object->accessed);
   };
   const auto half = static_cast<std::ptrdiff_t>((candidates.size() + 1) / 2);
-  std::nth_element(candidates.begin(), candidates.begin() + half, candidates.end(),
-                   [&worth](const data::Object* a, const data::Object* b) {
-                     return worth(a) < worth(b);
-                   });
+  std::nth_element(
+      candidates.begin(), candidates.begin() + half, candidates.end(),
+      [&worth](const data::Object* a, const data::Object* b) { return worth(a) < worth(b); });
   for (auto it = candidates.begin(); it != candidates.begin() + half; ++it) {
     keyspace_->Drop(database, *it);
   }

@@ -65,8 +65,7 @@ Key ExecContext::Find(std::string_view name, uint32_t db, bool count, bool touch
   key.database = partition_->keyspace_->Logical(db);
   key.object = key.database->table.Find(key.hashed);
   if (key.object != nullptr && !StillThere(key, db)) key.object = nullptr;
-  if (key.object != nullptr && key.object->cold() && !may_be_cold &&
-      command.NeedsValues(args)) {
+  if (key.object != nullptr && key.object->cold() && !may_be_cold && command.NeedsValues(args)) {
     WantValue(&key);
   }
   const uint64_t touched = partition_->touched_.Find(key.hashed.hash, partition_->commit_index_);

@@ -140,8 +140,7 @@ void RunOn(Client* client, const Command& command, Args args, uint32_t number) {
   }
   if (direct && !may_block) {
     std::string* out = client->replies.Begin(partition);
-    const ExecResult result =
-        partition->Execute(request, CallerOf(*client), {}, out);
+    const ExecResult result = partition->Execute(request, CallerOf(*client), {}, out);
     CHECK(!result.blocked);
     if (result.suspended) {
       client->replies.Abandon();

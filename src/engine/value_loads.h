@@ -1,6 +1,6 @@
 // Requests of a partition that wait until values are in memory again, and the loads that they wait
-// for. Values that weren't used for long are dropped from memory (resident-memory) and read from the
-// store when they are asked for, off the loop:
+// for. Values that weren't used for long are dropped from memory (resident-memory) and read from
+// the store when they are asked for, off the loop:
 //
 //     request ──Hold──▶ waits ──Take──▶ runs here
 //        │                 ▲

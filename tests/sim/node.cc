@@ -433,9 +433,8 @@ bool Node::ReadValues(Slot* slot, Rng* rng) {
     keys.push_back(value.record_key);
     loaded.created.push_back(value.created);
   }
-  const Status status = data::ReadRecords(slot->store.get(), keys,
-                                          slot->partition->keyspace().collection_options(),
-                                          &loaded.records);
+  const Status status = data::ReadRecords(
+      slot->store.get(), keys, slot->partition->keyspace().collection_options(), &loaded.records);
   if (!status.ok()) dead_ = true;
   if (!dead_) slot->loaded.push_back(std::move(loaded));
   return true;
@@ -618,12 +617,12 @@ void Node::Serve(uint32_t number, uint32_t db,
     reply = JoinReplies(result, replies);
   }
   if (result.suspended) {
-    partition->WhenScriptEnds([this, partition, address, single = requests.size() == 1](
-                                  const engine::ExecResult& ended,
-                                  const std::vector<std::string>& replies) {
-      const bool one = single && ended.refusal.empty();
-      Answer(partition, ended, address, one ? replies[0] : JoinReplies(ended, replies));
-    });
+    partition->WhenScriptEnds(
+        [this, partition, address, single = requests.size() == 1](
+            const engine::ExecResult& ended, const std::vector<std::string>& replies) {
+          const bool one = single && ended.refusal.empty();
+          Answer(partition, ended, address, one ? replies[0] : JoinReplies(ended, replies));
+        });
     return;
   }
   if (!result.blocked) Answer(partition, result, address, std::move(reply));
