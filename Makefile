@@ -208,7 +208,7 @@ $(foreach layer,$(LAYERS),$(eval $(call folder_unit,$(layer))))
 # --- Tests -------------------------------------------------------------------------------------
 
 .PHONY: unit raft sim sim-soak linear torture torture-soak test lint asan ubsan tsan fuzz integration clients \
-        compat bench bench-cluster
+        compat sequences bench bench-cluster
 unit: $(UNIT)
 	$(UNIT) $(ARGS)
 raft: $(O)/raft-scripts
@@ -253,6 +253,10 @@ torture-soak: build $(LINEAR) $(SHIM)
 
 compat: build
 	redis-tests/run $(ARGS)
+
+# New sequences of commands, beside redis-server, for SECONDS=n.
+sequences: build
+	tests/fuzz/sequences --seconds $(or $(SECONDS),600) $(ARGS)
 
 bench: build
 	tests/bench/run $(ARGS)
@@ -317,6 +321,7 @@ help:
 	@echo 'make torture      nodes under load with faults; their histories must be linearizable'
 	@echo 'make torture-soak the same for hours, with three nodes and with five; ROUNDS=60'
 	@echo 'make compat       Redis'"'"'s own test suite'
+	@echo 'make sequences    new random commands, compared with redis-server, for SECONDS=n'
 	@echo 'make bench        side by side with redis-server'
 	@echo 'make bench-cluster three nodes beside three of Redis and of etcd'
 	@echo 'make install      PREFIX=/usr/local SYSCONFDIR=/etc/holdfast DESTDIR='

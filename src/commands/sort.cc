@@ -115,16 +115,16 @@ bool ParseScore(std::string_view text, double* score) {
   return text.empty() || ParseDouble(text, score);
 }
 
-// The elements of the key, in its own order; a sorted set's backwards when that order is to stay
-// and DESC asks for it.
+// The elements of the key, in its own order; those of a list or a sorted set backwards when that
+// order is to stay and DESC asks for it.
 std::vector<Sortable> ElementsOf(const Key& key, const SortOptions& options) {
   std::vector<Sortable> elements;
   if (!key) return elements;
   const data::Collection* collection = key.object->collection();
   elements.reserve(collection->size());
+  const bool backwards = options.keeps_order() && options.descending;
   if (key.Is(ObjectType::kSortedSet)) {
     const auto* set = static_cast<const data::SortedSetObject*>(collection);
-    const bool backwards = options.keeps_order() && options.descending;
     set->Walk(backwards ? set->size() - 1 : 0, backwards, [&elements](const auto& member) {
       elements.push_back({.element = std::string(member.name), .score = 0, .key = {}});
       return true;
@@ -135,6 +135,7 @@ std::vector<Sortable> ElementsOf(const Key& key, const SortOptions& options) {
   collection->ForEach([&elements, is_list](std::string_view element, std::string_view value) {
     elements.push_back({.element = std::string(is_list ? value : element), .score = 0, .key = {}});
   });
+  if (backwards && is_list) std::reverse(elements.begin(), elements.end());
   return elements;
 }
 

@@ -414,7 +414,7 @@ void Persister::FreeLater(std::shared_ptr<void> garbage, size_t keys) {
   });
   if (!posted) {
     keys_to_free_.fetch_sub(keys, std::memory_order_relaxed);
-    // Refused: the reference here is the last one, and frees it now.
+    // Refused: it went with the task, here.
     LogVerbose("persister is busy; freeing on the loop");
   }
 }

@@ -32,6 +32,7 @@ KNOWN = (
           "the encoding of a string is told by its value here", beside="^(INCRBYFLOAT|APPEND|SET(RANGE|BIT)|BITFIELD)"),
     Known("^LPOS .* RANK -9223372036854775808", "-ERR value is out of range, must be greater", "",
           "Redis takes the absolute value of it, which C++ doesn't define"),
+    Known("^EVAL.* LPOS .* RANK -9223372036854775808", "", "", "the same"),
     Known("^EXEC", r"\(nil", r"^\[", "all changes of a stream are seen by WATCH here", beside="^X(GROUP|READG|ACK|CLAIM|AUTOC)", ends=True),
     Known("^EXEC", r"^\[", r"\(nil", "what is written with a time that has passed isn't written at all here",
           beside=r"(EXAT|PXAT) \+?\d{1,10}( |$)", ends=True),

@@ -42,6 +42,17 @@ def arguments_are_looked_at_in_redis_order():
 
 
 @test
+def sort_keeps_the_order_of_a_list_or_turns_it_round():
+    with Server().client() as c:
+        c("RPUSH", "l", *"abcde")
+        equal(c("SORT", "l", "BY", "nosort", "LIMIT", 1, 2), [b"b", b"c"])
+        equal(c("SORT", "l", "BY", "", "DESC", "LIMIT", 1, 2), [b"d", b"c"])
+        equal(c("SORT", "l", "BY", "nosort", "DESC", "LIMIT", 3, 9), [b"b", b"a"])
+        equal(c("SORT", "l", "BY", "nosort", "DESC", "STORE", "turned"), 5)
+        equal(c("LRANGE", "turned", 0, -1), [b"e", b"d", b"c", b"b", b"a"])
+
+
+@test
 def cursors_are_read_as_by_strtoul():
     with Server().client() as c:
         c("HSET", "h", "f", "v")
