@@ -292,6 +292,20 @@ Status Keyspace::CheckPlace(const Effect& effect) const {
   return Status::Ok();
 }
 
+// Whether the map, which comes from outside, may take the place of this one: no physical number is
+// ever used again, since what was in its database may still be in the store.
+Status Keyspace::CheckDatabases(std::string_view encoded) const {
+  DatabaseMap map;
+  RETURN_IF_ERROR(ParseDatabaseMap(encoded, &map));
+  if (map.next < map_.next) return Status::Corruption("databases of an earlier time");
+  for (const uint32_t physical : map.physical) {
+    if (physical < map_.next && !map_.IsLive(physical)) {
+      return Status::Corruption("a database that was flushed comes back");
+    }
+  }
+  return Status::Ok();
+}
+
 // Whether Apply may have this effect, which comes from outside: what a leader's commands emit is
 // right by construction.
 Status Keyspace::CheckEffect(const Effect& effect, const Object* existing) {
@@ -301,6 +315,10 @@ Status Keyspace::CheckEffect(const Effect& effect, const Object* existing) {
     }
     if (existing->type() != effect.meta.type) {
       return Status::Corruption("a change of a key's type that keeps its value");
+    }
+    // The elements of a collection are found by it.
+    if (existing->created() != effect.meta.created) {
+      return Status::Corruption("a change of a part of an earlier or later key of this name");
     }
     if (effect.kind == EffectKind::kPatch && effect.meta.type != ObjectType::kString) {
       return Status::Corruption("a change of a part of a value that is not a string");
@@ -340,6 +358,7 @@ Status Keyspace::CheckEffect(const Effect& effect, const Object* existing) {
 Status Keyspace::ApplyPayload(std::string_view payload) {
   return ForEachEffect(payload, [this](const Effect& decoded) {
     if (decoded.kind == EffectKind::kDatabases) {
+      RETURN_IF_ERROR(CheckDatabases(decoded.value));
       Apply(decoded, nullptr);
       return Status::Ok();
     }

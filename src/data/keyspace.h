@@ -144,6 +144,7 @@ class Keyspace {
   // Frees an object that is in no table any more.
   void Discard(Object* object);
   void ApplyDatabases(const Effect& effect);
+  Status CheckDatabases(std::string_view encoded) const;
   Status CheckPlace(const Effect& effect) const;
   static Status CheckEffect(const Effect& effect, const Object* existing);
   void Swap(Database* database, const HashedKey& key, Object* old, Object* fresh);

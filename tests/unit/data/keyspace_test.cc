@@ -314,6 +314,10 @@ TEST_CASE("a payload that contradicts the state is refused") {
   Effect meta = PutOf("k", "", 2, 0, ObjectType::kSequence);
   meta.kind = EffectKind::kMeta;
   CHECK(refused(meta));  // another type for the same value
+  meta = PutOf("k", "", 2);
+  meta.kind = EffectKind::kMeta;
+  meta.meta.created = 2;
+  CHECK(refused(meta));  // another key of this name
   const std::string lock = EncodeLock({5, "me"});
   CHECK(keyspace.ApplyPayload(PayloadOf({PutOf("k", lock, 3, 0, ObjectType::kLock)})).ok());
   patch = PutOf("k", "\xff", 4, 0, ObjectType::kLock);
@@ -323,6 +327,31 @@ TEST_CASE("a payload that contradicts the state is refused") {
   CHECK(HeapOf(keyspace).size() == 1);
   CHECK(keyspace.ApplyPayload("").code() == Code::kCorruption);
   CHECK(keyspace.ApplyPayload("\x02").code() == Code::kUnsupported);
+}
+
+TEST_CASE("a database that was flushed does not come back") {
+  ManualClock clock(1000);
+  Keyspace keyspace(WithClock(&clock));
+  std::string bytes;
+  const auto apply = [&](const DatabaseMap& map) {
+    Effect effect;
+    effect.kind = EffectKind::kDatabases;
+    bytes.clear();
+    AppendDatabaseMap(&bytes, map);
+    effect.value = bytes;
+    return keyspace.ApplyPayload(PayloadOf({effect})).code();
+  };
+  DatabaseMap map = keyspace.map();
+  map.physical[1] = map.next++;
+  std::swap(map.physical[1], map.physical[2]);
+  CHECK(apply(map) == Code::kOk);
+  CHECK(apply(map) == Code::kOk);
+
+  DatabaseMap earlier = map;
+  earlier.physical[2] = 1;
+  CHECK(apply(earlier) == Code::kCorruption);
+  CHECK(apply(DatabaseMap::Initial()) == Code::kCorruption);
+  CHECK(keyspace.map() == map);
 }
 
 TEST_CASE("damaged and foreign records are refused when loading") {
