@@ -40,6 +40,7 @@ KNOWN = (
           "what is copied, or read again from the disk, is kept as its elements are now",
           beside="^(@|COPY|RESTORE)"),
     Known("^Z", "", r"(^|[\[ ,':])-0(?![.\d])", "whether -0 is kept, is told by how Redis keeps the set"),
+    Known("^Z", r"(^|[\[ ,':])-0(?![.\d])", "", "the same, where Redis has read it from a dump"),
     Known("", "INVALIDOBJ", "^[^-]", "damage is found where Redis doesn't look", beside="^(APPEND|SET|BITFIELD)", ends=True),
     Known("^SORT", "^[^-]", "-ERR One or more scores", "Redis takes errno from an earlier command", ends=True),
     Known("^SCAN [^0]", "-ERR invalid cursor", "^\\[", "a cursor that no SCAN gave, in a slot that doesn't exist"),
