@@ -234,6 +234,7 @@ lint:
 	@deps/install.sh test
 	@utils/lint
 
+fuzz: export FUZZ_SEED ?= 0
 asan ubsan tsan fuzz:
 	@deps/install.sh test
 	@utils/test-all $@
@@ -316,7 +317,7 @@ help:
 	@echo 'make sim          simulation of nodes and of groups; SEED=n replays one, SEEDS=n, SECONDS=n'
 	@echo 'make sim-soak     groups only, new seeds, for SECONDS=n'
 	@echo 'make lint         formatting, include direction, banned calls, a compilation by clang++'
-	@echo 'make asan ubsan tsan fuzz    the tests under that sanitizer; FUZZ_SECONDS=n'
+	@echo 'make asan ubsan tsan fuzz    the tests under that sanitizer; FUZZ_SECONDS=n, FUZZ_SEED=n'
 	@echo 'make integration clients     tests with real processes; with real client libraries'
 	@echo 'make torture      nodes under load with faults; their histories must be linearizable'
 	@echo 'make torture-soak the same for hours, with three nodes and with five; ROUNDS=60'

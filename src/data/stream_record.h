@@ -1,11 +1,13 @@
 // The records of a stream, whose elements are of four kinds. This header owns their format.
 //
-//   kind           element                                       value
-//   0 entry        id(ms u64 BE, seq u64 BE)                     {length field length value} …
-//   1 group        name                                          last delivered id(16)
-//   reads(varint) 2 consumer     length group, name                            seen(varint) 3
-//   pending      length group, id(16)                          delivered(varint)
-//                                                                deliveries(varint) consumer
+//   kind         element                              value
+//   0, entry     id(ms u64 BE, seq u64 BE)            {length field length value} …
+//
+//   1, group     name                                 last delivered id(16) reads(varint)
+//
+//   2, consumer  length group, name                   seen(varint)
+//
+//   3, pending   length group, id(16)                 delivered(varint) deliveries(varint) consumer
 //
 // An element begins with the byte of its kind, so that a group is loaded before its consumers, and
 // they before what they own. `reads` is how many entries the group has read, plus one; 0 when that

@@ -51,7 +51,7 @@ inline State ReadOut(const Keyspace& keyspace, bool* consistent) {
           collection->ForEach([&seen](std::string_view element, std::string_view value) {
             seen.elements.emplace(element, value);
           });
-          *consistent = *consistent && seen.elements.size() == collection->size();
+          *consistent = *consistent && seen.elements.size() == collection->records();
         }
         if (seen.meta.expire_at_ms != 0) ++expiring;
         const bool fresh =
