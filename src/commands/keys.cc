@@ -14,13 +14,26 @@ using engine::ExecContext;
 using engine::Expiry;
 using engine::Key;
 
+// A collection of more records than this is handed over, not rebuilt, when its key gets another
+// name; what is copied of it waits in the store until it is wanted when it is larger still.
+constexpr uint64_t kMovedWhole = 128;
+constexpr uint64_t kCopiedWhole = 8192;
+
 constexpr std::string_view kSameObject = "ERR source and destination objects are the same";
 
 // Writes what `source` holds to `target`, with its expiry time and fence, over whatever is there.
-// Collections have no fence: only a SET takes one.
-void Duplicate(ExecContext& ctx, const Key& source, Key* target) {
+// Collections have no fence: only a SET takes one. `moves`: the source is deleted next.
+void Duplicate(ExecContext& ctx, Key* from, Key* target, bool moves) {
+  const Key& source = *from;
   const int64_t expire_at_ms = ctx.ExpireAt(source);
   if (const data::Collection* collection = source.object->collection()) {
+    const uint64_t records = collection->records();
+    // A copy that is made in a transaction or script may be wanted before it is in the store.
+    if (moves ? records > kMovedWhole : records > kCopiedWhole && !ctx.caller.in_transaction) {
+      if (*target) ctx.Delete(target);
+      ctx.Copy(from, target, moves);
+      return;
+    }
     data::ElementChanges changes;
     collection->ForEach([&changes](std::string_view element, std::string_view value) {
       changes.Put(element, value);
@@ -63,7 +76,7 @@ void RenameKey(ExecContext& ctx, bool only_if_free) {
   }
   if (!same) {
     if (!IsNotLock(ctx, target)) return;
-    Duplicate(ctx, source, &target);
+    Duplicate(ctx, &source, &target, /*moves=*/true);
     ctx.Delete(&source);
   }
   if (only_if_free) {
@@ -150,7 +163,7 @@ void Copy(ExecContext& ctx) {
     ctx.Error(kSameObject);
     return;
   }
-  const Key source = ctx.FindForRead(ctx.args[1]);
+  Key source = ctx.FindForRead(ctx.args[1]);
   if (!source) {
     ctx.reply.Integer(0);
     return;
@@ -162,7 +175,7 @@ void Copy(ExecContext& ctx) {
     return;
   }
   if (!IsNotLock(ctx, target)) return;
-  Duplicate(ctx, source, &target);
+  Duplicate(ctx, &source, &target, /*moves=*/false);
   ctx.reply.Integer(1);
 }
 
@@ -181,7 +194,7 @@ void Move(ExecContext& ctx) {
     ctx.reply.Integer(0);
     return;
   }
-  Duplicate(ctx, source, &target);
+  Duplicate(ctx, &source, &target, /*moves=*/true);
   ctx.Delete(&source);
   ctx.reply.Integer(1);
 }

@@ -68,6 +68,17 @@ Status ReadPatch(ByteReader* in, Effect* effect) {
   return Status::Ok();
 }
 
+Status ReadCopy(ByteReader* in, Effect* effect) {
+  RETURN_IF_ERROR(ReadPrefixedMeta(in, &effect->meta));
+  uint8_t moves;
+  if (!in->ReadLengthPrefixed(&effect->value) || !in->ReadLengthPrefixed(&effect->source) ||
+      !in->ReadVarint(&effect->generation) || !in->ReadByte(&moves) || moves > 1) {
+    return Status::Corruption("copy effect is cut short");
+  }
+  effect->moves = moves == 1;
+  return CheckHead(effect->meta.type, effect->value);
+}
+
 Status ReadEffect(ByteReader* in, Effect* effect) {
   uint8_t kind;
   if (!in->ReadByte(&kind)) return Status::Corruption("effect is cut short");
@@ -106,6 +117,8 @@ Status ReadEffect(ByteReader* in, Effect* effect) {
         if (change.is_delete) return Status::Ok();
         return CheckElement(effect->meta.type, change.element, change.value);
       });
+    case EffectKind::kCopy:
+      return ReadCopy(in, effect);
     case EffectKind::kRemove:
       if (!in->ReadVarint(&effect->meta.revision) || !in->ReadVarint(&effect->meta.created)) {
         return Status::Corruption("remove effect is cut short");
@@ -152,6 +165,13 @@ void AppendEffect(std::string* payload, const Effect& effect) {
     case EffectKind::kRemove:
       AppendVarint(payload, effect.meta.revision);
       AppendVarint(payload, effect.meta.created);
+      break;
+    case EffectKind::kCopy:
+      AppendPrefixedMeta(payload, effect.meta);
+      AppendLengthPrefixed(payload, effect.value);
+      AppendLengthPrefixed(payload, effect.source);
+      AppendVarint(payload, effect.generation);
+      payload->push_back(effect.moves ? 1 : 0);
       break;
     case EffectKind::kDatabases:
       break;

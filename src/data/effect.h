@@ -9,10 +9,15 @@
 //   databases  'B' length map revision(varint)
 //   elements   'C' length record-key length meta length head length changes (collection.h)
 //   remove     'R' length record-key revision(varint) generation(varint)
+//   copy       'X' length record-key length meta length head length record-key of the source
+//              generation of the source(varint) moves(byte)
 // A patch rewrites a part of a value (the rest is kept, zero bytes where it grows) and a meta
 // effect keeps the whole value: APPEND or EXPIRE on a large value log a few bytes. An elements
 // effect creates the collection when there is none, and changes some of its elements; a remove
 // effect deletes a collection, whose elements are records of its generation (its created revision).
+// A copy effect makes a collection of all that another one has, however much that is: the store
+// copies the elements, and memory has them only when they are wanted, or takes them from the source
+// (`moves`), which a remove effect behind it deletes.
 #pragma once
 
 #include <cstdint>
@@ -33,6 +38,7 @@ enum class EffectKind : char {
   kDatabases = 'B',
   kElements = 'C',
   kRemove = 'R',
+  kCopy = 'X',
 };
 
 struct Effect {
@@ -41,11 +47,14 @@ struct Effect {
   uint32_t database = 0;  // physical
   std::string_view key;
   Meta meta;  // for delete and databases only `revision`, for remove also `created` is used
-  // put: the whole value; patch: the bytes written; databases: the map; elements: the head
+  // put: the whole value; patch: the bytes written; databases: the map; elements, copy: the head
   std::string_view value;
   std::string_view changes;  // elements: see ElementChanges
   uint64_t offset = 0;       // patch
   uint64_t new_size = 0;     // patch
+  std::string_view source;   // copy: the source's record key
+  uint64_t generation = 0;   // copy: the source's
+  bool moves = false;        // copy: the source gives its elements away
   // Not part of the payload:
   uint64_t hash = 0;           // of the key, for the table
   bool keep_revision = false;  // the leader gives it no revision of its own (EXTEND)

@@ -180,6 +180,45 @@ Object* Keyspace::ApplyInPlace(Database* database, const Effect& effect, Object*
   return object;
 }
 
+Object* Keyspace::SourceOf(const Effect& effect, Database** database, HashedKey* key) const {
+  uint16_t slot;
+  uint32_t physical;
+  std::string_view name;
+  if (!ParseMetaKey(effect.source, &slot, &physical, &name)) return nullptr;
+  *database = Physical(physical);
+  *key = Hash(name);
+  if (*database == nullptr || key->slot != slot || slot < options_.first_slot ||
+      slot > options_.last_slot) {
+    return nullptr;
+  }
+  Object* source = (*database)->table.Find(*key);
+  const bool is_meant =
+      source != nullptr && HasElements(source->type()) && source->created() == effect.generation;
+  return is_meant ? source : nullptr;
+}
+
+// The elements are handed over, or nobody has wanted the copy's yet: it is cold.
+Object* Keyspace::ApplyCopy(Database* database, const Effect& effect, Object* existing) {
+  CHECK(existing == nullptr);
+  Database* from;
+  HashedKey key;
+  Object* source = SourceOf(effect, &from, &key);
+  CHECK_MSG(source != nullptr, "a copy of a collection that does not exist");
+  if (!effect.moves || source->cold()) return InsertCold(database, effect);
+  const Meta meta = MetaOf(*from, source);
+  Object* emptied = Object::CreateCold(source->key(), meta);
+  from->object_bytes -= source->MemoryBytes();
+  std::unique_ptr<Collection> collection = source->TakeCollection();
+  from->object_bytes += source->MemoryBytes();
+  Swap(from, key, source, emptied);
+  SetDeadline(from, emptied, meta);
+  Object* object = Object::CreateCollection(effect.key, effect.meta, std::move(collection));
+  database->table.Insert({effect.key, effect.hash, effect.slot}, object);
+  Count(database, object);
+  SetDeadline(database, object, effect.meta);
+  return object;
+}
+
 // Its meta is all there is to change.
 Object* Keyspace::ApplyToCold(Database* database, const Effect& effect, Object* existing) {
   CHECK(existing->type() == effect.meta.type);
@@ -272,6 +311,8 @@ Object* Keyspace::Apply(const Effect& effect, Object* existing) {
       return nullptr;
     case EffectKind::kElements:
       return ApplyElements(database, effect, existing);
+    case EffectKind::kCopy:
+      return ApplyCopy(database, effect, existing);
     case EffectKind::kPatch:
     case EffectKind::kMeta:
       return ApplyInPlace(database, effect, existing);
@@ -308,7 +349,8 @@ Status Keyspace::CheckDatabases(std::string_view encoded) const {
 
 // Whether Apply may have this effect, which comes from outside: what a leader's commands emit is
 // right by construction.
-Status Keyspace::CheckEffect(const Effect& effect, const Object* existing) {
+Status Keyspace::CheckEffect(const Effect& effect, const Object* existing) const {
+  if (effect.kind == EffectKind::kCopy) return CheckCopy(effect, existing);
   if (effect.kind == EffectKind::kPatch || effect.kind == EffectKind::kMeta) {
     if (existing == nullptr) {
       return Status::Corruption("a change of a part of a key that does not exist");
@@ -351,6 +393,19 @@ Status Keyspace::CheckEffect(const Effect& effect, const Object* existing) {
       ((effect.meta.type == ObjectType::kLock && !DecodeLock(effect.value, &lock)) ||
        (effect.meta.type == ObjectType::kSequence && !DecodeSequence(effect.value, &sequence)))) {
     return Status::Corruption("a damaged lock or sequence");
+  }
+  return Status::Ok();
+}
+
+Status Keyspace::CheckCopy(const Effect& effect, const Object* existing) const {
+  if (existing != nullptr) return Status::Corruption("a copy over a key that exists");
+  Database* database;
+  HashedKey key;
+  const Object* source = SourceOf(effect, &database, &key);
+  if (source == nullptr) return Status::Corruption("a copy of a collection that does not exist");
+  if (source->type() != effect.meta.type ||
+      (!source->cold() && source->collection()->Head() != effect.value)) {
+    return Status::Corruption("a copy of another collection");
   }
   return Status::Ok();
 }

@@ -133,6 +133,9 @@ class Keyspace {
   void ApplyDelete(Database* database, const Effect& effect, Object* existing);
   Object* ApplyInPlace(Database* database, const Effect& effect, Object* existing);
   Object* ApplyElements(Database* database, const Effect& effect, Object* existing);
+  Object* ApplyCopy(Database* database, const Effect& effect, Object* existing);
+  // The collection that a copy effect copies; nullptr when there is none of its generation.
+  Object* SourceOf(const Effect& effect, Database** database, HashedKey* key) const;
   Object* ApplyToCold(Database* database, const Effect& effect, Object* existing);
   Object* InsertCold(Database* database, const Effect& effect);
   bool IsFull() const {
@@ -146,7 +149,8 @@ class Keyspace {
   void ApplyDatabases(const Effect& effect);
   Status CheckDatabases(std::string_view encoded) const;
   Status CheckPlace(const Effect& effect) const;
-  static Status CheckEffect(const Effect& effect, const Object* existing);
+  Status CheckEffect(const Effect& effect, const Object* existing) const;
+  Status CheckCopy(const Effect& effect, const Object* existing) const;
   void Swap(Database* database, const HashedKey& key, Object* old, Object* fresh);
   void SetDeadline(Database* database, Object* object, const Meta& meta);
   void DropDeadline(Database* database, Object* object);

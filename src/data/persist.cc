@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <deque>
+#include <map>
 #include <span>
 #include <tuple>
 #include <utility>
@@ -178,6 +179,7 @@ class Coalescer {
   void Add(std::string_view record_key, std::string_view record, uint32_t database, bool deleted);
   Status AddElements(const Effect& effect);
   void AddRemoved(const Effect& effect);
+  Status AddCopied(const Effect& effect);
   // A copy that lives as long as the batch that is being made.
   std::string_view Keep(std::string bytes);
   Pending* Touch(uint32_t hash, std::string_view record_key, uint32_t database, bool* fresh);
@@ -257,6 +259,8 @@ Status Coalescer::Add(const Effect& effect) {
     case EffectKind::kRemove:
       AddRemoved(effect);
       return Status::Ok();
+    case EffectKind::kCopy:
+      return AddCopied(effect);
     default:
       break;
   }
@@ -302,6 +306,61 @@ void Coalescer::AddRemoved(const Effect& effect) {
   std::string key;
   AppendGarbageKey(&key, effect.slot, effect.database, effect.meta.created);
   Add(Keep(std::move(key)), kGarbageValue, effect.database, /*deleted=*/false);
+}
+
+// The elements of the copy go to the store at once, since there may be any number of them: without
+// the meta record, which goes with everything else, they are nobody's, and what a crash leaves of
+// them is written again when the entry is.
+Status Coalescer::AddCopied(const Effect& effect) {
+  Settle();
+  uint16_t slot;
+  uint32_t database;
+  std::string_view name;
+  if (!ParseMetaKey(effect.source, &slot, &database, &name)) {
+    return Status::Corruption("a copy of a key that can't be");
+  }
+  std::string from;
+  AppendElementPrefix(&from, slot, database, effect.generation);
+  std::string to;
+  AppendElementPrefix(&to, effect.slot, effect.database, effect.meta.created);
+  // What this job has done to the source.
+  std::map<std::string_view, const Pending*> changed;
+  for (const Pending& pending : records_) {
+    if (pending.record_key.starts_with(from)) changed[pending.record_key] = &pending;
+  }
+  storage::StoreBatch batch;
+  Status status;
+  const auto copy = [&](std::string_view record_key, std::string_view value) {
+    batch.Put(to + std::string(record_key.substr(from.size())), value);
+    ++stats_.records_written;
+    stats_.bytes_written += record_key.size() + value.size();
+    if (batch.bytes() < kMaxBatchBytes || !status.ok()) return;
+    status = store_->Write(batch, /*sync=*/false);
+    batch.Clear();
+  };
+  auto next_changed = changed.begin();
+  const auto copy_changed = [&] {
+    const auto& [record_key, pending] = *next_changed++;
+    if (!pending->deleted) copy(record_key, pending->record);
+  };
+  const std::unique_ptr<storage::StoreIterator> stored = store_->NewIterator();
+  for (stored->Seek(from); stored->Valid() && stored->key().starts_with(from); stored->Next()) {
+    while (next_changed != changed.end() && next_changed->first < stored->key()) copy_changed();
+    if (next_changed != changed.end() && next_changed->first == stored->key()) {
+      copy_changed();
+    } else {
+      copy(stored->key(), stored->value());
+    }
+  }
+  RETURN_IF_ERROR(stored->status());
+  while (next_changed != changed.end()) copy_changed();
+  RETURN_IF_ERROR(status);
+  RETURN_IF_ERROR(store_->Write(batch, /*sync=*/false));
+  std::string record;
+  AppendMeta(&record, effect.meta);
+  record.append(effect.value);
+  Add(effect.record_key, Keep(std::move(record)), effect.database, /*deleted=*/false);
+  return Status::Ok();
 }
 
 Status Coalescer::ReadBase(Pending* pending, Merged* merged) {

@@ -58,14 +58,42 @@ void Partition::RequestValues(std::vector<ColdValue> values) {
   if (values.empty()) return;
   ValueRequest request;
   request.period = load_period_;
+  std::erase_if(values, [this](const ColdValue& value) {
+    const uint64_t entry = EntryOfCopy(value.created);
+    if (entry <= applied_index_) return false;
+    wanted_copies_.emplace_back(entry, value);
+    return true;
+  });
+  if (values.empty()) return;
   // While it followed, changes of cold keys went to the store alone. What it changes as a leader is
   // at most their metas, which aren't read again.
   for (const ColdValue& value : values) {
     request.after_flush |=
         value.revision > stored_revision_ && value.revision <= followed_revision_;
+    request.after_flush |= value.created > stored_revision_;
   }
   request.values = std::move(values);
   host_->LoadValues(this, std::move(request));
+}
+
+uint64_t Partition::EntryOfCopy(uint64_t created) const {
+  const auto it = std::lower_bound(copies_.begin(), copies_.end(), std::pair(created, uint64_t{0}));
+  return it != copies_.end() && it->first == created ? it->second : 0;
+}
+
+void Partition::RequestCopies() {
+  std::vector<ColdValue> values;
+  std::erase_if(wanted_copies_, [this, &values](std::pair<uint64_t, ColdValue>& wanted) {
+    if (wanted.first > applied_index_) return false;
+    values.push_back(std::move(wanted.second));
+    return true;
+  });
+  RequestValues(std::move(values));
+}
+
+void Partition::Stored(uint64_t revision) {
+  stored_revision_ = std::max(stored_revision_, revision);
+  while (!copies_.empty() && copies_.front().first <= stored_revision_) copies_.pop_front();
 }
 
 void Partition::TakeValues(LoadedValues loaded) {
@@ -87,6 +115,7 @@ void Partition::TakeValues(LoadedValues loaded) {
 // The requests come back to whoever holds them, and go to the next leader.
 void Partition::EndLoads() {
   ++load_period_;
+  wanted_copies_.clear();
   loads_.RunAll();
 }
 

@@ -208,6 +208,30 @@ uint64_t ExecContext::Change(Key* key, data::ObjectType type, const data::Elemen
   return effect.meta.revision;
 }
 
+uint64_t ExecContext::Copy(Key* source, Key* target, bool moves) {
+  if (!wanted_.empty()) return 0;
+  CHECK(source->object->collection() != nullptr && target->object == nullptr);
+  CHECK(moves || !caller.in_transaction);
+  data::Effect effect = EffectOn(data::EffectKind::kCopy, *target);
+  effect.meta.type = source->object->type();
+  effect.meta.expire_at_ms = ExpireAt(*source);
+  const std::string head = source->object->collection()->Head();
+  effect.value = head;
+  std::string record_key;
+  data::AppendMetaKey(&record_key, source->hashed.slot, source->database->physical,
+                      source->hashed.key);
+  effect.source = record_key;
+  effect.generation = source->object->created();
+  effect.moves = moves;
+  Emit(&effect, target, partition_->keyspace_->LogicalOf(target->database->physical));
+  if (moves) {
+    source->object = source->database->table.Find(source->hashed);
+  } else {
+    partition_->NoteCopy(effect.meta.created);
+  }
+  return effect.meta.revision;
+}
+
 uint64_t ExecContext::Patch(Key* key, size_t offset, std::string_view bytes, size_t new_size) {
   if (!wanted_.empty()) return 0;
   CHECK(key->Is(data::ObjectType::kString));

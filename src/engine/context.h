@@ -151,6 +151,11 @@ class ExecContext {
   // `changes` is not empty and leaves an element, unless such a collection may be empty.
   uint64_t Change(Key* key, data::ObjectType type, const data::ElementChanges& changes,
                   std::string_view head);
+  // Gives a missing key the collection of `source`, with its expiry time, without visiting the
+  // elements: they are handed over (`moves`; the source must be deleted next, REQUIRES: it isn't
+  // cold), or the target's are in the store only until somebody wants them, which has to be after
+  // this request (REQUIRES: not in a transaction or script).
+  uint64_t Copy(Key* source, Key* target, bool moves);
   // Rewrites a part of an existing string and marks it raw: the value becomes `new_size` bytes long
   // (cut, or zero bytes added), then `bytes` are written at `offset`. Keeps expiry.
   uint64_t Patch(Key* key, size_t offset, std::string_view bytes, size_t new_size);

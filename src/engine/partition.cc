@@ -549,6 +549,7 @@ void Partition::TakeCommitted() {
   job.applied_index = applied_index_;
   job.applied_term = replica_->TermAt(applied_index_);
   host_->Persist(this, std::move(job));
+  if (!wanted_copies_.empty()) RequestCopies();
 }
 
 void Partition::OnReads(const raft::ReadAnswer& answer) {
@@ -603,6 +604,7 @@ void Partition::StepDown() {
   round_used_ = false;
   round_refused_ = false;
   AbandonScript(/*answer=*/true);
+  copies_.clear();
   EndLoads();
   // Who watches a key learns at EXEC that it may have been changed elsewhere.
   watches_ = txn::WatchTable();

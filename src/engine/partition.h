@@ -266,7 +266,7 @@ class Partition : public replica::StateMachine {
   // The answer to PartitionHost::LoadValues.
   void TakeValues(LoadedValues loaded);
   // The store holds every effect up to this revision.
-  void Stored(uint64_t revision) { stored_revision_ = std::max(stored_revision_, revision); }
+  void Stored(uint64_t revision);
   // For a script: returns when the request's values are in memory. Not empty: the script has to end
   // with this error.
   std::string_view AwaitValues(const Request& request);
@@ -421,6 +421,13 @@ class Partition : public replica::StateMachine {
   static ColdValue ColdValueOf(const data::Database& database, const data::Object& object);
   void AddMissing(const Request& request, std::vector<ColdValue>* missing) const;
   void RequestValues(std::vector<ColdValue> values);
+  // The open batch has made a cold key of this generation.
+  void NoteCopy(uint64_t created) { copies_.emplace_back(created, open_index_); }
+  // The entry that made the cold key; 0 when it isn't known any more, since it is in the store or
+  // on its way there.
+  uint64_t EntryOfCopy(uint64_t created) const;
+  // Asks for the copies whose entries have been handed to Persist.
+  void RequestCopies();
   void EndLoads();
   std::string_view AwaitLoads(const std::vector<ColdValue>& values);
   // A command that has found values missing runs again when they are there.
@@ -485,6 +492,10 @@ class Partition : public replica::StateMachine {
   uint64_t load_period_ = 1;        // changes when what is being loaded isn't wanted any more
   uint64_t stored_revision_;        // effects up to this one are in the store
   uint64_t followed_revision_ = 0;  // effects up to this one may have come while it followed
+  // Cold keys that were made as copies and aren't in the store yet: generation, entry; in order.
+  std::deque<std::pair<uint64_t, uint64_t>> copies_;
+  // Of those, what is wanted and not committed yet: entry, value.
+  std::vector<std::pair<uint64_t, ColdValue>> wanted_copies_;
   uint64_t drop_cursor_ = 0;
   uint32_t drop_db_ = 0;
   std::unique_ptr<ScriptRun> script_;  // made by the first script

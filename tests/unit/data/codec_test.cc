@@ -320,7 +320,7 @@ TEST_CASE("payloads that nobody writes are refused") {
   AppendMetaKey(&key, 5, 0, "k");
   std::string prefixed;
   AppendLengthPrefixed(&prefixed, key);
-  CHECK(code("\x01X" + prefixed + "\x05") == Code::kUnsupported);
+  CHECK(code("\x01Y" + prefixed + "\x05") == Code::kUnsupported);
   CHECK(code("\x01"
              "D" +
              prefixed + "\x05") == Code::kOk);

@@ -28,16 +28,20 @@ TEST_CASE("P30 whatever the chunks, the store holds the state as of its applied 
     PersistStats stats;
     uint64_t index = 0;
     uint64_t effects = 0;
+    int all_copies = 0;
     std::unique_ptr<DeadRecordCollector> collector;
     std::unique_ptr<GarbageCollector> garbage;
     for (int jobs = 1; jobs <= 40; ++jobs) {
       PersistJob job;
+      int copies = 0;
       for (uint64_t entries = rng->Below(12); entries > 0; --entries) {
         std::string payload;
         AppendPayloadHeader(&payload);
         for (uint64_t n = rng->Below(1 + rng->Below(30)); n > 0; --n) {
-          AppendEffect(&payload, world.Next());
+          const Effect& effect = world.Next();
+          AppendEffect(&payload, effect);
           ++effects;
+          copies += effect.kind == EffectKind::kCopy ? 1 : 0;
         }
         job.payloads.push_back(std::make_shared<const std::string>(std::move(payload)));
         ++index;
@@ -45,7 +49,8 @@ TEST_CASE("P30 whatever the chunks, the store holds the state as of its applied 
       index += rng->Below(2);  // entries without effects
       job.applied_index = index;
       job.applied_term = 1 + index / 50;
-      const int writes = store.writes;
+      const int writes = store.writes + copies;  // whose elements go ahead
+      all_copies += copies;
       REQUIRE(PersistEntries(&store, job, jobs % 2 == 0, &stats).ok());
       REQUIRE(store.writes == writes + 1);
       REQUIRE(store.last_sync == (jobs % 2 == 0));
@@ -75,6 +80,7 @@ TEST_CASE("P30 whatever the chunks, the store holds the state as of its applied 
       REQUIRE(Reload(&store, &map) == world.state());
     }
     CHECK(stats.jobs == 40);
+    CHECK(all_copies > 20);
     CHECK(stats.effects == effects);
 
     // A full pass leaves the records of live databases and nothing else.

@@ -21,12 +21,14 @@ struct Seen {
   Meta meta;
   std::string value;
   std::map<std::string, std::string> elements;
+  bool cold = false;  // its value can't be seen, and equals any
 
   bool operator==(const Seen& other) const {
     const auto fields = [](const Meta& m) {
       return std::tuple(m.type, m.raw, m.version, m.revision, m.created, m.expire_at_ms, m.fence);
     };
-    return fields(meta) == fields(other.meta) && value == other.value && elements == other.elements;
+    return fields(meta) == fields(other.meta) &&
+           (cold || other.cold || (value == other.value && elements == other.elements));
   }
 };
 // By physical database and key.
@@ -46,7 +48,8 @@ inline State ReadOut(const Keyspace& keyspace, bool* consistent) {
       cursor = database->table.Scan(cursor, 100, [&](Object* object) {
         bytes += object->MemoryBytes();
         ++count;
-        Seen seen{Keyspace::MetaOf(*database, object), std::string(object->value()), {}};
+        Seen seen{Keyspace::MetaOf(*database, object), std::string(object->value()), {}, false};
+        seen.cold = object->cold();
         if (const Collection* collection = object->collection()) {
           collection->ForEach([&seen](std::string_view element, std::string_view value) {
             seen.elements.emplace(element, value);
@@ -87,6 +90,7 @@ class World {
     effect_.key = key_;
     const auto at = state_.find({effect_.database, key_});
     const uint64_t kind = rng_.Below(10);
+    if (at == state_.end() && rng_.Chance(1, 3) && Copy()) return effect_;
     if (at == state_.end() ? rng_.Chance(1, 3) : HasElements(at->second.meta.type)) {
       ChangeElements(at, kind);
     } else if (kind < 4 || (at == state_.end() && kind < 9)) {
@@ -231,6 +235,28 @@ class World {
     state_[{effect_.database, key_}] = seen;
   }
 
+  // False when there is nothing to copy.
+  bool Copy() {
+    auto from = state_.lower_bound(
+        {map_.physical[rng_.Below(4)], "key:" + std::to_string(rng_.Below(keys_))});
+    while (from != state_.end() && !HasElements(from->second.meta.type)) ++from;
+    if (from == state_.end()) return false;
+    Seen seen = from->second;
+    effect_.kind = EffectKind::kCopy;
+    effect_.generation = seen.meta.created;
+    effect_.moves = rng_.Chance(1, 2);
+    Advance(&seen);
+    effect_.meta.created = revision_;
+    seen.meta = effect_.meta;
+    source_.clear();
+    AppendMetaKey(&source_, KeySlot(from->first.second), from->first.first, from->first.second);
+    effect_.source = source_;
+    value_ = EncodeCount(seen.elements.size());
+    effect_.value = value_;
+    state_[{effect_.database, key_}] = std::move(seen);
+    return true;
+  }
+
   void Remove(State::iterator at) {
     effect_.kind = EffectKind::kRemove;
     effect_.meta.created = at->second.meta.created;
@@ -269,6 +295,7 @@ class World {
   Effect effect_;
   std::string key_;
   std::string value_;
+  std::string source_;
   ElementChanges changes_;
 };
 
