@@ -289,15 +289,16 @@ def fill_hash(client: Client, key: str, fields: int) -> None:
 @test
 def what_is_flushed_or_deleted_while_it_is_loaded_is_gone():
     server = Server(**COLD, cores=1)
-    keys = [f"h{i}" for i in range(8)]
+    keys = [f"h{i}" for i in range(12)]
     for forget in (["FLUSHALL"], ["DEL", *keys]):
         with server.client() as client:
             for key in keys:
-                fill_hash(client, key, scaled(30_000))
+                fill_hash(client, key, scaled(40_000))
             wait_cold(client, len(keys))
             readers = [server.client() for _ in keys]
             for reader, key in zip(readers, keys):
                 reader.send("HGET", key, "field1")
+            wait_for("requests", lambda: client("CLIENT", "LIST").count(b"cmd=hget") == len(keys))
             client(*forget)
             for reader in readers:
                 assert reader.read() in (b"v" * 20, None)
