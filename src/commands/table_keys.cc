@@ -451,6 +451,7 @@ constexpr Command kKeyRows[] = {
      .flags = kReadonly,
      .route = Route::kEveryPartition,
      .merge = Merge::kFirstNonNil,
+     .values = ValueUse::kNever,
      .data = Randomkey,
      .acl = kAclKeyspace,
      .since = "1.0.0",

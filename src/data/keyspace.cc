@@ -563,17 +563,32 @@ Object* Keyspace::Drop(Database* database, Object* object) {
   return cold;
 }
 
-Status Keyspace::Fill(std::string_view record_key, uint64_t created,
-                      const std::string* record_value, std::unique_ptr<Collection> collection) {
+Object* Keyspace::FindCold(std::string_view record_key, uint64_t created, Database** database,
+                           HashedKey* key) const {
   uint16_t slot;
   uint32_t physical;
   std::string_view name;
   CHECK(ParseMetaKey(record_key, &slot, &physical, &name));
-  Database* database = Physical(physical);
-  if (database == nullptr) return Status::Ok();
-  const HashedKey key = Hash(name);
-  Object* cold = database->table.Find(key);
-  if (cold == nullptr || !cold->cold() || cold->created() != created) return Status::Ok();
+  *database = Physical(physical);
+  if (*database == nullptr) return nullptr;
+  *key = Hash(name);
+  Object* object = (*database)->table.Find(*key);
+  const bool is_meant = object != nullptr && object->cold() && object->created() == created;
+  return is_meant ? object : nullptr;
+}
+
+bool Keyspace::IsCold(std::string_view record_key, uint64_t created) const {
+  Database* database;
+  HashedKey key;
+  return FindCold(record_key, created, &database, &key) != nullptr;
+}
+
+Status Keyspace::Fill(std::string_view record_key, uint64_t created,
+                      const std::string* record_value, std::unique_ptr<Collection> collection) {
+  Database* database;
+  HashedKey key;
+  Object* cold = FindCold(record_key, created, &database, &key);
+  if (cold == nullptr) return Status::Ok();
   if (record_value == nullptr) return Status::Corruption("a key's value is not in the store");
   Meta stored;
   std::string_view value;

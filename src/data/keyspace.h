@@ -100,6 +100,8 @@ class Keyspace {
   // Takes the value out of memory. REQUIRES: MayBeCold(object->type()), it isn't cold, and the
   // store holds its value.
   Object* Drop(Database* database, Object* object);
+  // Whether there is a key of this generation whose value isn't in memory.
+  bool IsCold(std::string_view record_key, uint64_t created) const;
   // Gives a cold key the value that the store holds; its meta stays what memory says it is. Does
   // nothing when the key is not cold (any more), or not the one of `created`. Corruption when the
   // store doesn't hold what it should.
@@ -138,6 +140,9 @@ class Keyspace {
   Object* SourceOf(const Effect& effect, Database** database, HashedKey* key) const;
   Object* ApplyToCold(Database* database, const Effect& effect, Object* existing);
   Object* InsertCold(Database* database, const Effect& effect);
+  // The cold key of this generation; nullptr without one.
+  Object* FindCold(std::string_view record_key, uint64_t created, Database** database,
+                   HashedKey* key) const;
   bool IsFull() const {
     return options_.resident_bytes != 0 && MemoryBytes() >= options_.resident_bytes;
   }

@@ -577,36 +577,44 @@ Result<std::string> ReadMembership(storage::Store* store) {
 
 namespace {
 
-// The elements of the collection whose meta record this is; nothing when it is another value.
-Status ReadElements(storage::Store* store, const StoredRecord& record,
-                    const CollectionOptions& options, std::unique_ptr<Collection>* collection) {
+// The elements of the collection whose meta record this is; nothing when it is another value. The
+// meta record is read again, with the elements, from one state of the store: others write to it.
+Status ReadElements(storage::Store* store, const CollectionOptions& options, StoredRecord* record) {
   uint16_t slot;
   uint32_t database;
   std::string_view name;
   Meta meta;
   std::string_view head;
-  if (!ParseMetaKey(record.key, &slot, &database, &name)) {
+  if (!ParseMetaKey(record->key, &slot, &database, &name)) {
     return Status::Corruption("a record with a damaged key");
   }
-  RETURN_IF_ERROR(ParseMeta(*record.value, &meta, &head));
+  RETURN_IF_ERROR(ParseMeta(*record->value, &meta, &head));
+  if (!HasElements(meta.type)) return Status::Ok();
+  const std::unique_ptr<storage::StoreIterator> records = store->NewIterator();
+  records->Seek(record->key);
+  if (!records->Valid() || records->key() != record->key) {
+    record->value.reset();
+    return records->status();
+  }
+  record->value = records->value();
+  RETURN_IF_ERROR(ParseMeta(*record->value, &meta, &head));
   if (!HasElements(meta.type)) return Status::Ok();
   RETURN_IF_ERROR(CheckHead(meta.type, head));
-  *collection = NewCollection(meta.type, options);
-  (*collection)->SetHead(head);
+  std::unique_ptr<Collection> collection = NewCollection(meta.type, options);
+  collection->SetHead(head);
   std::string prefix;
   AppendElementPrefix(&prefix, slot, database, meta.created);
-  Status status;
-  const std::unique_ptr<storage::StoreIterator> records = store->NewIterator();
   for (records->Seek(prefix); records->Valid() && records->key().starts_with(prefix);
        records->Next()) {
     const std::string_view element = records->key().substr(prefix.size());
     RETURN_IF_ERROR(CheckElement(meta.type, element, records->value()));
-    (*collection)->Put(element, records->value());
+    collection->Put(element, records->value());
   }
   RETURN_IF_ERROR(records->status());
-  if ((*collection)->Head() != head) {
+  if (collection->Head() != head) {
     return Status::Corruption("a collection's elements are not those that it had");
   }
+  record->collection = std::move(collection);
   return Status::Ok();
 }
 
@@ -615,14 +623,14 @@ Status ReadElements(storage::Store* store, const StoredRecord& record,
 Status ReadRecords(storage::Store* store, const std::vector<std::string>& keys,
                    const CollectionOptions& options, std::vector<StoredRecord>* records) {
   for (const std::string& key : keys) {
-    StoredRecord record{key, std::string(), nullptr};
+    StoredRecord record{key, std::string(), nullptr, {}};
     const Status status = store->Get(key, &*record.value);
     if (status.code() == Code::kNotFound) {
       record.value.reset();
     } else if (!status.ok()) {
       return status;
     } else {
-      RETURN_IF_ERROR(ReadElements(store, record, options, &record.collection));
+      record.status = ReadElements(store, options, &record);
     }
     records->push_back(std::move(record));
   }

@@ -120,10 +120,11 @@ struct StoredRecord {
   std::string key;
   std::optional<std::string> value;
   std::unique_ptr<Collection> collection;
+  Status status;  // Corruption when the collection lacks elements: the key's database may be dead
 };
 
 // Looks the keys up, in order. Whatever Store::Get returns, except that a missing record is an
-// answer; Corruption for a collection that lacks elements.
+// answer.
 Status ReadRecords(storage::Store* store, const std::vector<std::string>& keys,
                    const CollectionOptions& options, std::vector<StoredRecord>* records);
 

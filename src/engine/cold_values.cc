@@ -15,6 +15,8 @@ namespace {
 // for longest goes.
 constexpr size_t kDropWindow = 256;
 constexpr size_t kDropWindowsPerTick = 16;
+// Freeing so many elements takes about a millisecond.
+constexpr uint64_t kDroppedPerTick = 10'000;
 
 }  // namespace
 
@@ -47,10 +49,10 @@ std::optional<std::vector<ColdValue>> Partition::MissingValues(
   return missing;
 }
 
-void Partition::RunWithValues(const Origin& origin, absl::AnyInvocable<void()> task,
+void Partition::RunWithValues(const Origin& origin, HeldRequest request,
                               std::vector<ColdValue> values) {
   std::vector<ColdValue> fresh;
-  loads_.Hold(origin.Name(), {origin.place, std::move(task)}, std::move(values), &fresh);
+  loads_.Hold(origin.Name(), std::move(request), std::move(values), &fresh);
   RequestValues(std::move(fresh));
 }
 
@@ -65,11 +67,12 @@ void Partition::RequestValues(std::vector<ColdValue> values) {
     return true;
   });
   if (values.empty()) return;
-  // While it followed, changes of cold keys went to the store alone. What it changes as a leader is
-  // at most their metas, which aren't read again.
+  // While it followed, changes of cold keys went to the store alone, and may still be on their way
+  // there. What it changes as a leader is at most their metas, which aren't read again: they hide
+  // the revision of the value. A copy is made in the store.
+  const bool may_be_older = stored_revision_ < followed_revision_;
   for (const ColdValue& value : values) {
-    request.after_flush |=
-        value.revision > stored_revision_ && value.revision <= followed_revision_;
+    request.after_flush |= may_be_older && value.revision > stored_revision_;
     request.after_flush |= value.created > stored_revision_;
   }
   request.values = std::move(values);
@@ -100,11 +103,16 @@ void Partition::TakeValues(LoadedValues loaded) {
   if (loaded.period != load_period_) return;
   for (size_t i = 0; i < loaded.records.size(); ++i) {
     data::StoredRecord& record = loaded.records[i];
-    const Status status = keyspace_->Fill(record.key, loaded.created[i],
-                                          record.value.has_value() ? &*record.value : nullptr,
-                                          std::move(record.collection));
-    if (!status.ok()) Fatal("a value that was dropped can't be read: " + status.message());
-    ++host_->stats()->values_loaded;
+    if (keyspace_->IsCold(record.key, loaded.created[i])) {
+      Status status = record.status;
+      if (status.ok()) {
+        status = keyspace_->Fill(record.key, loaded.created[i],
+                                 record.value.has_value() ? &*record.value : nullptr,
+                                 std::move(record.collection));
+      }
+      if (!status.ok()) Fatal("a value that was dropped can't be read: " + status.message());
+      ++host_->stats()->values_loaded;
+    }
     if (loads_.CreatedOf(record.key) == loaded.created[i]) loads_.Loaded(record.key);
   }
   for (ValueLoads::WaitedKey& key : loads_.TakeWaited()) ready_keys_.push_back(std::move(key));
@@ -117,6 +125,7 @@ void Partition::EndLoads() {
   ++load_period_;
   wanted_copies_.clear();
   loads_.RunAll();
+  for (ValueLoads::WaitedKey& key : loads_.TakeWaited()) ready_keys_.push_back(std::move(key));
 }
 
 std::string_view Partition::AwaitValues(const Request& request) {
@@ -182,8 +191,8 @@ bool Partition::CancelBlocked(const ReplyAddress& address) {
 bool Partition::DropValues() {
   const uint64_t limit = host_->config().resident_memory_bytes;
   if (limit == 0 || !evictable_ || rebuilding_ || script_suspended()) return false;
-  size_t dropped = 0;
-  for (size_t i = 0; i < kDropWindowsPerTick; ++i) {
+  uint64_t dropped = 0;
+  for (size_t i = 0; i < kDropWindowsPerTick && dropped < kDroppedPerTick; ++i) {
     if (host_->UsedMemory() <= limit) return false;
     dropped += DropSome();
   }
@@ -191,7 +200,7 @@ bool Partition::DropValues() {
   return dropped > 0;
 }
 
-size_t Partition::DropSome() {
+uint64_t Partition::DropSome() {
   // The next database that has keys.
   for (uint32_t i = 0; i < data::kLogicalDatabases && drop_cursor_ == 0; ++i) {
     drop_db_ = (drop_db_ + 1) % data::kLogicalDatabases;
@@ -214,11 +223,14 @@ size_t Partition::DropSome() {
   std::nth_element(
       candidates.begin(), candidates.begin() + half, candidates.end(),
       [&worth](const data::Object* a, const data::Object* b) { return worth(a) < worth(b); });
+  uint64_t records = 0;
   for (auto it = candidates.begin(); it != candidates.begin() + half; ++it) {
+    const data::Collection* collection = (*it)->collection();
+    records += collection == nullptr ? 1 : collection->records();
     keyspace_->Drop(database, *it);
+    ++host_->stats()->values_dropped;
   }
-  host_->stats()->values_dropped += static_cast<uint64_t>(half);
-  return static_cast<size_t>(half);
+  return records;
 }
 
 bool Partition::MayBeDropped(const data::Database& database, const data::Object& object) const {

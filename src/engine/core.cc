@@ -386,6 +386,7 @@ bool Core::Overloaded() const {
   if (log_->saturated()) return true;
   if (persister_->pending_bytes() > config_.persist_queue_limit_bytes) return true;
   if (evictor_.on_credit()) return true;
+  if (held_bytes_.load(std::memory_order_relaxed) > kMaxHeldBytes) return true;
   for (const auto& outbox : outboxes_) {
     if (outbox->congested()) return true;
   }
@@ -473,7 +474,7 @@ void Core::Retire(uint32_t number, std::unique_ptr<data::Database> database) {
 
 void Core::SetConfig(const Config& config) {
   config_ = config;
-  engine_->SetEncodingLimits(config);
+  engine_->ShareOptions(config);
   evictor_.ConfigChanged();
   slowlog_.Trim(static_cast<size_t>(config.slowlog_max_len));
 }

@@ -94,8 +94,12 @@ class Core final : public PartitionHost, public replica::MessageSink, public rep
   // Client::Resume is called before this turn ends, outside of whatever is running now.
   void ResumeLater(Client* client);
   // Whether clients have to wait with further requests: the log, the persister or another core is
-  // behind, or evicts for this one. They are resumed when it has caught up.
+  // behind, or evicts for this one, or too many of their requests are held. They are resumed when
+  // it has caught up.
   bool Overloaded() const;
+  // Bytes of requests of this core's clients that partitions hold (engine/value_loads.h). Any
+  // thread.
+  std::atomic<size_t>& held_bytes() { return held_bytes_; }
   void WaitUntilCalm(Client* client);
   // The lane of the client's next request is full; see Router. It is resumed when there is room.
   void WaitForRoom(Client* client);
@@ -233,6 +237,8 @@ class Core final : public PartitionHost, public replica::MessageSink, public rep
   std::vector<uint64_t> waiting_for_calm_;
   std::vector<uint64_t> waiting_for_room_;
   Evictor evictor_{this};
+  static constexpr size_t kMaxHeldBytes = size_t{8} << 20;
+  std::atomic<size_t> held_bytes_{0};
   PubSub pubsub_{this};
   Pause pause_;
   std::map<uint64_t, uint64_t> paused_clients_;  // ids by Client::pause_ticket

@@ -37,10 +37,11 @@ raft::GroupConfig GroupConfigFor(const storage::Identity& identity, uint32_t par
 
 Engine::Engine(const Config& config, const CommandTable* table)
     : config_(config), table_(table), start_monotonic_ms_(SystemClock()->MonotonicMs()) {
-  SetEncodingLimits(config);
+  ShareOptions(config);
 }
 
-void Engine::SetEncodingLimits(const Config& config) {
+void Engine::ShareOptions(const Config& config) {
+  resident_memory_bytes_ = config.resident_memory_bytes;
   encoding_limits_.hash_entries = static_cast<uint64_t>(config.hash_max_listpack_entries);
   encoding_limits_.hash_bytes = static_cast<uint64_t>(config.hash_max_listpack_value);
   encoding_limits_.set_integers = static_cast<uint64_t>(config.set_max_intset_entries);
@@ -233,8 +234,10 @@ Status Engine::LoadPartition(Core* core, uint32_t number, std::unique_ptr<storag
     core->persister().FreeLater(std::move(collection), 1);
   };
   keyspace.limits = &encoding_limits_;
-  if (options.evictable) keyspace.resident_bytes = config_.resident_memory_bytes / partitions();
-  options.new_keyspace = [keyspace] { return std::make_unique<data::Keyspace>(keyspace); };
+  options.new_keyspace = [this, keyspace, evictable = options.evictable]() mutable {
+    keyspace.resident_bytes = evictable ? resident_memory_bytes_ / partitions() : 0;
+    return std::make_unique<data::Keyspace>(keyspace);
+  };
   options.keyspace = options.new_keyspace();
   data::LoadStats stats;
   RETURN_IF_ERROR(data::LoadKeyspace(store.get(), options.keyspace.get(), &stats));

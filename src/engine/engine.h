@@ -96,7 +96,7 @@ class Engine {
   uint32_t partitions() const { return identity_.partitions; }
   bool in_cluster() const { return identity_.cluster_id != 0; }
   // Has new objects, on every core, keep to the limits of this configuration. Any thread.
-  void SetEncodingLimits(const Config& config);
+  void ShareOptions(const Config& config);
   // The partition of the meta group comes behind those of the keyspace. A node that is alone has
   // it, too: it keeps what belongs to no slot, and becomes the cluster's when the node founds one.
   uint32_t meta_partition() const { return identity_.partitions; }
@@ -193,6 +193,7 @@ class Engine {
 
   const Config config_;
   data::EncodingLimits encoding_limits_;
+  std::atomic<size_t> resident_memory_bytes_{0};
   const CommandTable* const table_;
   std::vector<PartitionStanding> standings_;  // by partition; made before any core runs
   std::atomic<uint32_t> busy_partitions_{0};

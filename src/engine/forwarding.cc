@@ -126,29 +126,38 @@ bool WaitsForScript(const Partition& partition, const PeerRequest& request) {
                                         request.commands[0].command->has(kAllowBusy));
 }
 
+// Holds a request that can't run yet, behind what its origin has asked before. What waits for
+// values stays ahead of what came later, also when a script keeps it from running once they are
+// there.
+template <typename MakeHeld>
+bool Hold(Partition* partition, const Origin& origin, const PeerRequest& request,
+          const MakeHeld& make) {
+  if (!partition->WaitsForValues(origin) && WaitsForScript(*partition, request)) {
+    partition->RunBehindScript(make());
+    return true;
+  }
+  if (!partition->MayMissValues()) return false;
+  std::optional<std::vector<ColdValue>> missing = MissingValues(*partition, origin, request);
+  if (!missing.has_value()) return false;
+  partition->RunWithValues(origin, make(), *std::move(missing));
+  return true;
+}
+
 }  // namespace
 
 void Forwarding::RunFor(uint32_t home, std::unique_ptr<Routed> routed) {
   const PeerRequest& request = routed->request;
   Partition* partition = core_->FindPartition(request.partition);
-  if (WaitsForScript(*partition, request)) {
-    const ReplyAddress place = routed->reply;
-    partition->RunBehindScript({place, [this, home, routed = std::move(routed)]() mutable {
-                                  RunFor(home, std::move(routed));
-                                }});
-    return;
-  }
-  if (partition->MayMissValues()) {
-    const Origin origin{routed->reply, {}};
-    if (auto missing = MissingValues(*partition, origin, request)) {
-      partition->RunWithValues(
-          origin,
-          [this, home, routed = std::move(routed)]() mutable { RunFor(home, std::move(routed)); },
-          *std::move(missing));
-      return;
-    }
-  }
-  // A request of this core waits for nothing on its way, so it can't be behind one that was
+  const Origin origin{routed->reply, {}};
+  const auto hold = [&] {
+    HeldCharge charge(&core_->engine().core(home).held_bytes(), request.MemoryBytes());
+    return HeldRequest{
+        origin.place,
+        [this, home, routed = std::move(routed)]() mutable { RunFor(home, std::move(routed)); },
+        std::move(charge)};
+  };
+  if (Hold(partition, origin, request, hold)) return;
+  // A request of this core can only wait in this partition, so it isn't behind one that was
   // refused.
   const bool admitted = home == core_->number()
                             ? partition->ready()
@@ -186,28 +195,16 @@ void Forwarding::Settle(std::unique_ptr<Routed> routed, PeerReply reply) {
 
 void Forwarding::RunForPeer(uint32_t home, uint64_t caller, PeerRequest request) {
   Partition* partition = core_->FindPartition(request.partition);
-  if (WaitsForScript(*partition, request)) {
-    const ReplyAddress place{home, caller, request.id};
-    partition->RunBehindScript(
-        {place, [this, home, caller, request = std::move(request)]() mutable {
-           RunForPeer(home, caller, std::move(request));
-         }});
-    return;
-  }
   const uint64_t id = request.id;
-  if (partition->MayMissValues()) {
-    const std::string address = request.address;  // the request moves away
-    const Origin origin{{home, caller, id}, address};
-    if (auto missing = MissingValues(*partition, origin, request)) {
-      partition->RunWithValues(
-          origin,
-          [this, home, caller, request = std::move(request)]() mutable {
-            RunForPeer(home, caller, std::move(request));
-          },
-          *std::move(missing));
-      return;
-    }
-  }
+  const std::string address = request.address;  // the request may move away
+  const Origin origin{{home, caller, id}, address};
+  const auto hold = [&] {
+    // Its node bounds what it has under way here.
+    return HeldRequest{origin.place, [this, home, caller, request = std::move(request)]() mutable {
+                         RunForPeer(home, caller, std::move(request));
+                       }};
+  };
+  if (Hold(partition, origin, request, hold)) return;
   if (!guard_.Admit(caller, request.partition, request.epoch, partition->ready_period())) {
     PeerReply refusal = NotLeader();
     refusal.id = id;

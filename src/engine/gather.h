@@ -26,11 +26,11 @@ void NoteReserved(Client* client, uint64_t slot);
 // Replies an error that refuses a request before it runs. Inside MULTI it spoils the transaction.
 // `command` may be null.
 void Reject(Client* client, const Command* command, std::string_view error);
-// When the request announces something, its client takes no further one before that is out: what it
-// publishes itself stays behind.
 // Whether the client's requests can't run before values are in memory (value_loads.h).
 bool MustWaitForValues(const Client& client, const Partition& partition,
                        std::span<const Request> requests);
+// When the request announces something, its client takes no further one before that is out: what it
+// publishes itself stays behind.
 void WaitForAnnouncement(Client* client, Partition* partition, const ExecResult& result);
 // Who asks.
 Caller CallerOf(const Client& client);

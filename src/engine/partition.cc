@@ -71,6 +71,13 @@ void Partition::Run(const Request& request, const Caller& caller, const ReplyAdd
   resp::Writer writer(out, caller.protocol);
   Caller effective = caller;
   effective.db = request.db;
+  if (keyspace_->has_cold() && script_ != nullptr && script_->fiber.inside()) {
+    const std::string_view end = AwaitValues(request);
+    if (!end.empty()) {
+      writer.Error("ERR " + std::string(end));
+      return;
+    }
+  }
   ExecContext context(this, *request.command, request.args, effective, &writer, begin_ns);
   context.RunHandler();
   if (!context.wanted().empty()) {
@@ -169,7 +176,7 @@ ExecResult Partition::Execute(const Request& request, const Caller& caller,
   }
   if (RunsOnFiber(*request.command)) {
     std::vector<std::string> replies;
-    const ExecResult result = StartScript({&request, 1}, caller, &replies);
+    const ExecResult result = StartScript({&request, 1}, caller, Outcome(), &replies);
     if (!result.suspended) out->append(replies[0]);
     return result;
   }
@@ -220,9 +227,7 @@ ExecResult Partition::ExecuteTransaction(const std::vector<Request>& requests, c
   const auto on_fiber = [this](const Request& request) { return RunsOnFiber(*request.command); };
   const bool may_miss = keyspace_->has_cold() && !script_suspended();
   if (may_miss || std::any_of(requests.begin(), requests.end(), on_fiber)) {
-    ExecResult result = StartScript(requests, inside, replies);
-    result.is_write |= outcome.wrote;
-    return result;
+    return StartScript(requests, inside, std::move(outcome), replies);
   }
   replies->resize(requests.size());
   for (size_t i = 0; i < requests.size(); ++i) {
@@ -447,6 +452,7 @@ void Partition::ServeReadyKey(uint32_t db, const std::string& key) {
     ExecContext context(this, *request.command, request.args.args(), caller, &writer, begin_ns);
     context.RunHandler();
     if (!context.wanted().empty()) {
+      CHECK(!context.emitted());
       const ValueLoads::WaitedKey again{db, key};
       WantForBlocked(context.wanted(), &again);
       return Served::kInTurn;
@@ -662,9 +668,11 @@ void Partition::TakeRebuilt(Rebuilt* rebuilt) {
   CHECK(rebuilding_ && !ready_);
   if (rebuilt->keyspace != nullptr) keyspace_.swap(rebuilt->keyspace);
   for (data::StoredRecord& record : rebuilt->records) {
-    const Status status =
-        keyspace_->Restore(record.key, record.value.has_value() ? &*record.value : nullptr,
-                           std::move(record.collection));
+    Status status = record.status;
+    if (status.ok()) {
+      status = keyspace_->Restore(record.key, record.value.has_value() ? &*record.value : nullptr,
+                                  std::move(record.collection));
+    }
     if (!status.ok()) Fatal("a record of the store can't be read: " + status.message());
   }
   rebuilding_ = false;

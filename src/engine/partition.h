@@ -260,9 +260,12 @@ class Partition : public replica::StateMachine {
   // behind an earlier request of the same origin.
   std::optional<std::vector<ColdValue>> MissingValues(const Origin& origin,
                                                       std::span<const Request> requests) const;
-  // The task runs when the values are there, or when the partition doesn't lead any more.
-  void RunWithValues(const Origin& origin, absl::AnyInvocable<void()> task,
-                     std::vector<ColdValue> values);
+  // It runs when the values are there, or when the partition doesn't lead any more.
+  void RunWithValues(const Origin& origin, HeldRequest request, std::vector<ColdValue> values);
+  // Whether a request of this origin would have to wait behind an earlier one.
+  bool WaitsForValues(const Origin& origin) const {
+    return !loads_.empty() && loads_.Waits(origin.Name());
+  }
   // The answer to PartitionHost::LoadValues.
   void TakeValues(LoadedValues loaded);
   // The store holds every effect up to this revision.
@@ -361,11 +364,14 @@ class Partition : public replica::StateMachine {
   // before, whose values may not be in memory.
   bool RunsOnFiber(const Command& command) const;
   struct ScriptRun;
-  ExecResult StartScript(std::span<const Request> requests, const Caller& caller,
+  // `outcome`: what was done for it before.
+  ExecResult StartScript(std::span<const Request> requests, const Caller& caller, Outcome outcome,
                          std::vector<std::string>* replies);
   bool script_suspended() const;
   bool RefusesAsBusy(uint32_t flags) const;
   void SetBusy(bool busy);
+  // Of the request that runs on the fiber.
+  bool RunsScript() const;
   bool RunsFunction() const;
   void HoldEffects();
   void ReleaseEffects();
@@ -439,7 +445,7 @@ class Partition : public replica::StateMachine {
   // Takes values out of memory while it is above resident-memory; bounded work. Whether there is
   // more to do.
   bool DropValues();
-  size_t DropSome();
+  uint64_t DropSome();  // how many records less memory holds
   bool MayBeDropped(const data::Database& database, const data::Object& object) const;
 
   const uint32_t number_;

@@ -172,14 +172,16 @@ void Persister::ContinueRebuild(Slot* slot) {
 }
 
 void Persister::LoadValues(Partition* partition, ValueRequest request) {
+  Slot* slot = Find(partition);
   if (request.after_flush) {
     request.after_flush = false;
-    Flush([this, partition, request = std::move(request)]() mutable {
+    ++slot->reading;
+    Flush([this, slot, partition, request = std::move(request)]() mutable {
+      --slot->reading;
       LoadValues(partition, std::move(request));
     });
     return;
   }
-  Slot* slot = Find(partition);
   for (size_t i = 0; i < request.values.size(); i += kReadAtOnce) {
     const size_t end = std::min(i + kReadAtOnce, request.values.size());
     Reading piece{slot, {request.period, false, {}}};

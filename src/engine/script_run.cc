@@ -17,8 +17,20 @@ constexpr int64_t kSliceNs = 5'000'000;
 
 }  // namespace
 
+namespace {
+
+bool MayRunScript(const Command& command) {
+  return (command.acl & kAclScripting) != 0 && !command.has(kAllowBusy);
+}
+
+}  // namespace
+
+bool Partition::RunsScript() const {
+  return MayRunScript(*script_->requests[script_->current].command);
+}
+
 bool Partition::RunsOnFiber(const Command& command) const {
-  if ((command.acl & kAclScripting) != 0 && !command.has(kAllowBusy)) return true;
+  if (MayRunScript(command)) return true;
   return command.reads_other_keys && keyspace_->has_cold();
 }
 
@@ -56,7 +68,7 @@ std::optional<Partition::RunningScript> Partition::FindRunningScript() const {
 }
 
 ExecResult Partition::StartScript(std::span<const Request> requests, const Caller& caller,
-                                  std::vector<std::string>* replies) {
+                                  Outcome outcome, std::vector<std::string>* replies) {
   if (script_ == nullptr) script_ = std::make_unique<ScriptRun>();
   ScriptRun& run = *script_;
   CHECK(run.fiber.idle() && !run.suspended);
@@ -70,15 +82,17 @@ ExecResult Partition::StartScript(std::span<const Request> requests, const Calle
   run.caller.address = run.address = caller.address;
   run.caller.name = run.name = caller.name;
   run.replies.assign(requests.size(), std::string());
-  run.outcome = Outcome();
+  run.outcome = std::move(outcome);
   run.busy = false;
+  run.abandoned = false;
   run.end_reason = {};
   run.batch_begin = batch_.size();
   run.began_ns = host_->clock().MonotonicNs();
   run.slice_end_ns = run.began_ns + kFirstSliceNs;
   const bool over = run.fiber.Run([this, &run] {
-    for (size_t i = 0; i < run.requests.size() && run.end_reason.empty(); ++i) {
+    for (size_t i = 0; i < run.requests.size() && !run.abandoned; ++i) {
       run.current = i;
+      run.end_reason = {};  // ended the one before
       Run(run.requests[i], run.caller, {}, &run.replies[i], &run.outcome);
     }
   });
@@ -210,6 +224,7 @@ void Partition::AbandonScript(bool answer) {
   if (!script_suspended()) return;
   ScriptRun& run = *script_;
   run.end_reason = "The partition lost its leadership";
+  run.abandoned = true;
   // The hook raises that error after each instruction, which no script survives for long.
   while (!run.fiber.Resume()) {
   }
@@ -227,7 +242,8 @@ void Partition::AbandonScript(bool answer) {
 }
 
 Partition::ScriptKilled Partition::KillScript(bool function) {
-  if (!script_suspended()) return ScriptKilled::kNoScript;
+  // A transaction may only wait for values.
+  if (!script_suspended() || !RunsScript()) return ScriptKilled::kNoScript;
   // Only a script's own effects are in the batch while it is suspended.
   if (!batch_.empty()) return ScriptKilled::kHasWritten;
   if (RunsFunction() != function) return ScriptKilled::kOtherKind;

@@ -47,6 +47,7 @@ struct Partition::ScriptRun {
   size_t batch_begin = 0;  // where its effects begin in the open batch
   size_t current = 0;      // of requests, the one that runs
   bool suspended = false;
+  bool abandoned = false;       // nothing that it still does matters
   bool busy = false;            // for longer than busy-reply-threshold
   std::string_view end_reason;  // not empty: it has to end with this error
   WhenScriptEnded done;

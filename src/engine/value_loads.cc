@@ -115,6 +115,10 @@ void ValueLoads::Run() {
 }
 
 void ValueLoads::RunAll() {
+  for (auto& [key, load] : loads_) {
+    for (WaitedKey& waited : load.waited) waited_.push_back(std::move(waited));
+  }
+  std::sort(waited_.begin(), waited_.end());
   loads_.clear();
   for (const auto& [origin, queue] : origins_) ready_.push_back(origin);
   // Not in the order of a hash table.

@@ -15,6 +15,8 @@
 #include <absl/container/flat_hash_map.h>
 #include <absl/functional/any_invocable.h>
 
+#include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <string>
@@ -27,10 +29,34 @@
 
 namespace holdfast::engine {
 
+// Counts bytes for as long as it lives. May end on another thread than it began.
+class HeldCharge {
+ public:
+  HeldCharge() = default;
+  HeldCharge(std::atomic<size_t>* counter, size_t bytes) : counter_(counter), bytes_(bytes) {
+    counter_->fetch_add(bytes_, std::memory_order_relaxed);
+  }
+  HeldCharge(HeldCharge&& other) noexcept
+      : counter_(std::exchange(other.counter_, nullptr)), bytes_(other.bytes_) {}
+  HeldCharge& operator=(HeldCharge&& other) noexcept {
+    std::swap(counter_, other.counter_);
+    std::swap(bytes_, other.bytes_);
+    return *this;
+  }
+  ~HeldCharge() {
+    if (counter_ != nullptr) counter_->fetch_sub(bytes_, std::memory_order_relaxed);
+  }
+
+ private:
+  std::atomic<size_t>* counter_ = nullptr;
+  size_t bytes_ = 0;
+};
+
 // Executes a request, or has it wait again, when what it waited for is there.
 struct HeldRequest {
   ReplyAddress place;  // where its reply is wanted
   absl::AnyInvocable<void()> task;
+  HeldCharge charge = {};  // to the core of its client
 };
 
 // The connection that a request came by.

@@ -101,7 +101,8 @@ void WatchKeys(Client* client, Args args, const Command& watch) {
   }
   const uint32_t number = wanted[0].partition;
   Partition* partition = core->FindPartition(number);
-  if (partition != nullptr && core->router().Direct(number)) {
+  if (partition != nullptr && core->router().Direct(number) &&
+      !MustWaitForValues(*client, *partition, {})) {
     for (WatchedKey& key : wanted) {
       key.revision = partition->Watch(key.db, key.key);
       client->watched.push_back(std::move(key));

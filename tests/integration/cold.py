@@ -251,4 +251,125 @@ def followers_hold_no_more_than_the_leader_and_can_take_over():
     leader.wait_ready()
 
 
+def after_kill(server: Server, **changes) -> Client:
+    server.kill()
+    server.launch(**changes)
+    server.wait_ready()
+    return server.client()
+
+
+@test
+def a_change_on_its_way_to_the_store_is_waited_for_when_the_meta_has_changed_since():
+    server = Server(**COLD)
+    slow = {"flush-interval-ms": 600_000}
+    with server.client() as client:
+        client("SET", "s", "x" * 200)
+        client("RPUSH", "l", *["i" * 100] * 3)
+        wait_cold(client, 2)
+    with after_kill(server, **slow) as client:
+        equal(client("APPEND", "s", "ZZZ"), 203)
+        equal(client("RPUSH", "l", "new1", "new2"), 5)
+    with after_kill(server, **slow) as client:
+        # The log's entries were applied to cold keys, and the store has yet to get them.
+        equal(client("EXPIRE", "s", 1000), 1)
+        equal(client("EXPIRE", "l", 1000), 1)
+        equal(client("LLEN", "l"), 5)
+        equal(client("RPUSH", "l", "after"), 6)
+        equal(client("STRLEN", "s"), 203)
+    with after_kill(server) as client:
+        equal(client("LRANGE", "l", 3, -1), [b"new1", b"new2", b"after"])
+        equal(client("GET", "s"), b"x" * 200 + b"ZZZ")
+
+
+def fill_hash(client: Client, key: str, fields: int) -> None:
+    for i in range(0, fields, 10_000):
+        client("HSET", key, *(word for j in range(i, min(fields, i + 10_000)) for word in (f"field{j}", "v" * 20)))
+
+
+@test
+def what_is_flushed_or_deleted_while_it_is_loaded_is_gone():
+    server = Server(**COLD, cores=1)
+    keys = [f"h{i}" for i in range(12)]
+    for forget in (["FLUSHALL"], ["DEL", *keys]):
+        with server.client() as client:
+            for key in keys:
+                fill_hash(client, key, scaled(40_000))
+            wait_cold(client, len(keys))
+            readers = [server.client() for _ in keys]
+            for reader, key in zip(readers, keys):
+                reader.send("HGET", key, "field1")
+            wait_for("requests", lambda: client("CLIENT", "LIST").count(b"cmd=hget") == len(keys))
+            client(*forget)
+            for reader in readers:
+                assert reader.read() in (b"v" * 20, None)
+                reader.close()
+            wait_for("all garbage collected", lambda: server.is_running() and not client("EXISTS", *keys))
+            equal(client("HGET", "h0", "field1"), None)
+
+
+BUSY_FOR = """local function now() local t = redis.call('TIME') return t[1] * 1000 + t[2] / 1000 end
+    local begin = now() repeat until now() - begin > tonumber(ARGV[1]) return 1"""
+
+
+@test
+def a_script_beside_a_load_changes_no_order():
+    server = Server(**COLD, cores=1)
+    with server.client() as client, server.client() as other:
+        fill_hash(client, "big", scaled(200_000))
+        for _ in range(3):
+            wait_cold(client, 1)
+            client("HDEL", "big", "new")
+            wait_cold(client, 1)
+            client.send("HSET", "big", "new", 1)
+            other.send("EVAL", BUSY_FOR, 0, 600)
+            client.send("HGET", "big", "new")
+            client.send("WATCH", "big")
+            client.send("MULTI")
+            client.send("HGET", "big", "new")
+            client.send("EXEC")
+            equal([client.read() for _ in range(6)], [1, b"1", "OK", "OK", "QUEUED", [b"1"]])
+            equal(other.read(), 1)
+
+
+@test
+def a_transaction_goes_on_behind_a_script_that_was_killed():
+    server = Server(**COLD, **{"busy-reply-threshold": 50})
+    with server.client() as client, server.client() as other:
+        client("SET", "k", "x" * 200)
+        wait_cold(client, 1)
+        client("MULTI")
+        client("EVAL", "while true do end", 0)
+        client("GET", "k")
+        client("INCR", "n")
+        client.send("EXEC")
+        client.send("PING")
+        wait_for("a script to kill", lambda: other.ask("SCRIPT", "KILL") == "OK")
+        replies = client.read()
+        assert "killed" in str(replies[0]), replies
+        equal(replies[1:], [b"x" * 200, 1])
+        equal(client.read(), "PONG")
+
+
+@test
+def a_transaction_finds_values_of_other_types_behind_swapdb():
+    server = Server(**COLD)
+    with server.client() as client:
+        client("SELECT", 1)
+        client("SET", "s", "x" * 200)
+        client("HSET", "h", "f", "x" * 200)
+        client("SELECT", 0)
+        wait_cold(client, 2)
+        client("MULTI")
+        client("SWAPDB", 0, 1)
+        client("LOCK", "s", "me", 1000)
+        client("LOCK", "h", "me", 1000)
+        client("SEQNEXT", "h")
+        client("HINCRBY", "s", "f", 1)
+        client("SWAPDB", 0, 1)
+        replies = client("EXEC")
+        equal([replies[0], replies[5]], ["OK", "OK"])
+        for reply in replies[1:5]:
+            assert "WRONGTYPE" in str(reply), replies
+
+
 main()

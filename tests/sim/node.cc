@@ -594,14 +594,14 @@ void Node::Serve(uint32_t number, uint32_t db,
   const auto again = [this, number, db, commands, address] {
     Serve(number, db, commands, address);
   };
-  if (partition->HoldsRequests()) {
+  const engine::Origin origin{address, {}};
+  if (!partition->WaitsForValues(origin) && partition->HoldsRequests()) {
     partition->RunBehindScript({address, again});
     return;
   }
   if (partition->MayMissValues()) {
-    const engine::Origin origin{address, {}};
     if (auto missing = partition->MissingValues(origin, requests)) {
-      partition->RunWithValues(origin, again, *std::move(missing));
+      partition->RunWithValues(origin, {address, again}, *std::move(missing));
       return;
     }
   }
