@@ -80,6 +80,9 @@ void AppendJob(PersistJob* job, PersistJob next);
 //  - what Store::Write and Store::Get return.
 Status PersistEntries(storage::Store* store, const PersistJob& job, bool sync, PersistStats* stats);
 
+// The largest revision of any effect that a store has got; 0 in a new store. Corruption,
+// Unsupported or what Store::Get returns.
+Result<uint64_t> ReadRevision(storage::Store* store);
 // The last entry whose effects a store holds; 0, 0 in a new store.
 Result<AppliedState> ReadApplied(storage::Store* store);
 

@@ -135,7 +135,10 @@ void FuzzStore(std::string_view payload, const Keyspace& keyspace,
   job.applied_index = 1;
   CHECK(PersistEntries(store.get(), job, false, nullptr).ok());
   Keyspace loaded(options);
-  CHECK(LoadKeyspace(store.get(), &loaded, nullptr).ok());
+  const Status status = LoadKeyspace(store.get(), &loaded, nullptr);
+  // Whether the heads of collections tell the truth isn't seen in those that aren't in memory.
+  if (keyspace.has_cold() && status.code() == Code::kCorruption) return;
+  CHECK(status.ok());
   bool consistent;
   const State before = ReadOut(keyspace, &consistent);
   CHECK(consistent);
@@ -154,7 +157,7 @@ void FuzzPayload(std::string_view bytes) {
     AppendEffect(&again, effect);
     huge = huge || effect.new_size > kMaxPatchedSize;
     const std::tuple place(effect.slot, effect.database, effect.meta.created);
-    if (effect.kind == EffectKind::kElements) {
+    if (effect.kind == EffectKind::kElements || effect.kind == EffectKind::kCopy) {
       const auto [at, is_new] = generations.emplace(place, "key " + std::string(effect.key));
       reused = reused || (!is_new && at->second != "key " + std::string(effect.key));
     } else if (effect.kind == EffectKind::kRemove) {

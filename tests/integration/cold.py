@@ -372,4 +372,135 @@ def a_transaction_finds_values_of_other_types_behind_swapdb():
             assert "WRONGTYPE" in str(reply), replies
 
 
+def large_collections(client: Client, elements: int) -> dict[str, list]:
+    """A large one of every type, by name: the command that reads all of it."""
+    fill_hash(client, "hash", elements)
+    for i in range(0, elements, 5_000):
+        numbers = range(i, min(elements, i + 5_000))
+        client("SADD", "set", *(f"member{j}" for j in numbers))
+        client("RPUSH", "list", *(f"item{j}" for j in numbers))
+        client("ZADD", "zset", *(word for j in numbers for word in (j, f"member{j}")))
+    pipeline = range(1, elements // 2)
+    for i in pipeline:
+        client.send("XADD", "stream", f"{i}-1", "field", i)
+    for _ in pipeline:
+        client.read()
+    client("XGROUP", "CREATE", "stream", "group", "0")
+    client("XREADGROUP", "GROUP", "group", "me", "COUNT", 100, "STREAMS", "stream", ">")
+    return {
+        "hash": ["HGETALL"],
+        "set": ["SMEMBERS"],
+        "list": ["LRANGE", 0, -1],
+        "zset": ["ZRANGE", 0, -1, "WITHSCORES"],
+        "stream": ["XRANGE", "-", "+"],
+    }
+
+
+CHANGES = {
+    "hash": ["HSET", "field1", "changed"],
+    "set": ["SADD", "new"],
+    "list": ["LPUSH", "new"],
+    "zset": ["ZADD", 5, "new"],
+    "stream": ["XADD", "*", "field", "new"],
+}
+
+
+def all_of(client: Client, key: str, read: list) -> list:
+    reply = client(read[0], key, *read[1:])
+    if read[0] == "HGETALL":
+        return sorted(zip(reply[::2], reply[1::2]))
+    return sorted(reply) if read[0] == "SMEMBERS" else reply
+
+
+@test
+def large_collections_are_copied_and_renamed_whole():
+    server = Server(cores=1, **{"flush-interval-ms": 600_000})
+    with server.client() as client:
+        reads = large_collections(client, scaled(20_000))
+        first = {key: all_of(client, key, read) for key, read in reads.items()}
+        for key in reads:
+            client("SET", f"{key}-copy", "old")
+            client("EXPIRE", key, 10_000)
+        # What the source becomes in the same moment is not the copy's.
+        for key in reads:
+            client.send("COPY", key, f"{key}-copy")
+            client.send("COPY", key, f"{key}-copy", "REPLACE")
+            client.send(CHANGES[key][0], key, *CHANGES[key][1:])
+            client.send("TTL", f"{key}-copy")
+            client.send("TYPE", f"{key}-copy")
+        for key in reads:
+            replies = [client.read() for _ in range(5)]
+            equal(replies[:2] + replies[4:], [0, 1, key])
+            assert 9_000 < replies[3] <= 10_000, replies
+        # Nothing was loaded yet; the first who asks waits, and what it writes is written.
+        equal(cold_keys(client), len(reads))
+        changed = {key: all_of(client, key, read) for key, read in reads.items()}
+        for key, read in reads.items():
+            assert changed[key] != first[key]
+            equal(all_of(client, f"{key}-copy", read), first[key], key)
+            client(CHANGES[key][0], f"{key}-copy", *CHANGES[key][1:])
+        equal(client("XPENDING", "stream-copy", "group")[0], 100)
+        equal(cold_keys(client), 0)
+        # A copy of a copy that nobody has looked at; names are changed without loading anything.
+        for key in reads:
+            equal(client("COPY", key, f"{key}-2"), 1)
+            equal(client("COPY", f"{key}-2", f"{key}-3", "DB", 1), 1)
+            equal(client("RENAME", key, f"{key}-new"), "OK")
+            equal(client("MOVE", f"{key}-new", 2), 1)
+        equal(client("EXISTS", *reads), 0)
+
+    def check(client: Client) -> None:
+        for key, read in reads.items():
+            for database, name in ((0, f"{key}-2"), (1, f"{key}-3"), (2, f"{key}-new")):
+                client("SELECT", database)
+                equal(all_of(client, name, read), changed[key], name)
+        client("SELECT", 0)
+
+    with after_kill(server) as client:
+        check(client)
+        # In a transaction and in a script the copy is wanted at once.
+        client("MULTI")
+        client("COPY", "hash-2", "t")
+        client("HSET", "t", "field1", "of the copy")
+        client("HGET", "hash-2", "field1")
+        client("RENAME", "t", "u")
+        client("HGET", "u", "field1")
+        equal(client("EXEC"), [1, 0, b"changed", "OK", b"of the copy"])
+        script = "redis.call('COPY', KEYS[1], KEYS[2]) return redis.call('LLEN', KEYS[2])"
+        equal(client("EVAL", script, 2, "list-2", "of-a-script"), len(changed["list"]))
+        equal(client("DEL", *(f"{key}-2" for key in reads), "u", "of-a-script"), len(reads) + 2)
+        for key in reads:
+            client("SELECT", 1)
+            equal(client("COPY", f"{key}-3", f"{key}-2", "DB", 0), 1)
+            client("SELECT", 0)
+    with after_kill(server) as client:
+        check(client)
+        equal(client("FLUSHALL"), "OK")
+        equal(client("DBSIZE"), 0)
+
+
+@test
+def copies_survive_their_leader():
+    servers = nodes.cluster(3)
+    leader = nodes.leader_of(servers)
+    with leader.client() as client:
+        fill_hash(client, "hash", scaled(20_000))
+        equal(client("COPY", "hash", "copy"), 1)
+        equal(client("HSET", "hash", "field1", "changed"), 0)
+        equal(client("RENAME", "hash", "renamed"), "OK")
+    leader.kill()
+    others = nodes.others(servers, leader)
+    nodes.leader_of(others)
+    with others[0].client() as client, others[1].client() as other:
+        equal(client("HGET", "copy", "field1"), b"v" * 20)
+        equal(other("HLEN", "copy"), scaled(20_000))
+        equal(client("HGET", "renamed", "field1"), b"changed")
+        equal(other("HLEN", "renamed"), scaled(20_000))
+        equal(client("HSET", "copy", "field1", "too"), 0)
+    leader.launch()
+    leader.wait_ready()
+    with leader.client() as client:
+        equal(client("HGET", "copy", "field1"), b"too")
+
+
 main()

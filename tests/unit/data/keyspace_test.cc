@@ -329,6 +329,62 @@ TEST_CASE("a payload that contradicts the state is refused") {
   CHECK(keyspace.ApplyPayload("\x02").code() == Code::kUnsupported);
 }
 
+TEST_CASE("a copy of what isn't there, or over what is, is refused") {
+  ManualClock clock(1000);
+  Keyspace keyspace(WithClock(&clock));
+  ElementChanges changes;
+  changes.Put("field", "value");
+  const std::string head = EncodeCount(1);
+  Effect source = PutOf("source", head, 1, 0, ObjectType::kHash);
+  source.kind = EffectKind::kElements;
+  source.changes = changes.bytes();
+  REQUIRE(keyspace.ApplyPayload(PayloadOf({source, PutOf("string", "v", 2)})).ok());
+  const auto key_of = [](std::string_view key) {
+    std::string record_key;
+    AppendMetaKey(&record_key, KeySlot(key), 0, key);
+    return record_key;
+  };
+  const std::string from = key_of("source");
+  Effect good = PutOf("copy", head, 3, 0, ObjectType::kHash);
+  good.kind = EffectKind::kCopy;
+  good.source = from;
+  good.generation = 1;
+  const auto refused = [&keyspace](const Effect& effect) {
+    return keyspace.ApplyPayload(PayloadOf({effect})).code() == Code::kCorruption &&
+           Get(keyspace, "copy") == nullptr;
+  };
+  Effect bad = good;
+  bad.generation = 2;
+  CHECK(refused(bad));
+  bad = good;
+  bad.meta.type = ObjectType::kSet;
+  CHECK(refused(bad));
+  const std::string two = EncodeCount(2);
+  bad = good;
+  bad.value = two;
+  CHECK(refused(bad));
+  for (const std::string& other : {key_of("string"), key_of("none"), std::string("m"), from + "x"}) {
+    bad = good;
+    bad.source = other;
+    CHECK(refused(bad));
+  }
+  bad = good;
+  bad.key = "string";
+  bad.slot = KeySlot("string");
+  CHECK(refused(bad));
+
+  CHECK(keyspace.ApplyPayload(PayloadOf({good})).ok());
+  CHECK(Get(keyspace, "copy")->cold());
+  CHECK(Get(keyspace, "source")->collection()->size() == 1);
+  good.key = "moved";
+  good.slot = KeySlot("moved");
+  good.moves = true;
+  CHECK(keyspace.ApplyPayload(PayloadOf({good})).ok());
+  CHECK(Get(keyspace, "moved")->collection()->size() == 1);
+  CHECK(Get(keyspace, "source")->cold());
+  CHECK(keyspace.cold_keys() == 2);
+}
+
 TEST_CASE("a database that was flushed does not come back") {
   ManualClock clock(1000);
   Keyspace keyspace(WithClock(&clock));
