@@ -79,6 +79,12 @@ void Partition::RequestValues(std::vector<ColdValue> values) {
   host_->LoadValues(this, std::move(request));
 }
 
+void Partition::NoteCopy(const Key& copy) {
+  copies_.emplace_back(copy.object->created(), open_index_);
+  if (host_->config().resident_memory_bytes != 0) return;
+  WantForBlocked({ColdValueOf(*copy.database, *copy.object)}, nullptr);
+}
+
 uint64_t Partition::EntryOfCopy(uint64_t created) const {
   const auto it = std::lower_bound(copies_.begin(), copies_.end(), std::pair(created, uint64_t{0}));
   return it != copies_.end() && it->first == created ? it->second : 0;

@@ -227,7 +227,7 @@ uint64_t ExecContext::Copy(Key* source, Key* target, bool moves) {
   if (moves) {
     source->object = source->database->table.Find(source->hashed);
   } else {
-    partition_->NoteCopy(effect.meta.created);
+    partition_->NoteCopy(*target);
   }
   return effect.meta.revision;
 }

@@ -427,8 +427,9 @@ class Partition : public replica::StateMachine {
   static ColdValue ColdValueOf(const data::Database& database, const data::Object& object);
   void AddMissing(const Request& request, std::vector<ColdValue>* missing) const;
   void RequestValues(std::vector<ColdValue> values);
-  // The open batch has made a cold key of this generation.
-  void NoteCopy(uint64_t created) { copies_.emplace_back(created, open_index_); }
+  // The open batch has made this cold key. It comes into memory when the store has it, unless
+  // memory is limited: then when it is wanted.
+  void NoteCopy(const Key& copy);
   // The entry that made the cold key; 0 when it isn't known any more, since it is in the store or
   // on its way there.
   uint64_t EntryOfCopy(uint64_t created) const;

@@ -414,7 +414,8 @@ def all_of(client: Client, key: str, read: list) -> list:
 
 @test
 def large_collections_are_copied_and_renamed_whole():
-    server = Server(cores=1, **{"flush-interval-ms": 600_000})
+    # With a limit, though none that is reached, copies are loaded when they are wanted.
+    server = Server(cores=1, **{"flush-interval-ms": 600_000, "resident-memory": "10gb"})
     with server.client() as client:
         reads = large_collections(client, scaled(20_000))
         first = {key: all_of(client, key, read) for key, read in reads.items()}
@@ -484,6 +485,10 @@ def copies_survive_their_leader():
     servers = nodes.cluster(3)
     leader = nodes.leader_of(servers)
     with leader.client() as client:
+        fill_hash(client, "h", scaled(20_000))
+        equal(client("COPY", "h", "h2"), 1)
+        wait_for("the copy in memory", lambda: cold_keys(client) == 0)
+        equal(client("DEL", "h", "h2"), 2)
         fill_hash(client, "hash", scaled(20_000))
         equal(client("COPY", "hash", "copy"), 1)
         equal(client("HSET", "hash", "field1", "changed"), 0)
