@@ -330,7 +330,7 @@ Running LongestOn(engine::Core& core) {
   return longest;
 }
 
-void WriteStats(const script::Libraries& libraries, const Running& running, resp::Writer& reply) {
+void WriteRunning(const script::Libraries& libraries, const Running& running, resp::Writer& reply) {
   reply.Map(2);
   reply.Bulk("running_script");
   if (running) {
@@ -373,7 +373,7 @@ void FunctionStats(SessionContext& ctx) {
     if (longest && !longest->function) {
       reply.Error(engine::kBusy);
     } else {
-      WriteStats(*libraries, longest, reply);
+      WriteRunning(*libraries, longest, reply);
     }
   });
 }

@@ -32,7 +32,7 @@ struct StreamTrim {
   uint64_t limit = 0;  // of entries that are deleted; 0 = none
 };
 
-struct AddOptions {
+struct XaddOptions {
   StreamTrim trim;
   bool only_if_there = false;
   NewStreamId id;
@@ -102,7 +102,7 @@ bool CheckTrim(ExecContext& ctx, bool has_limit, bool is_xtrim, StreamTrim* trim
 }
 
 // The options of XADD up to the id, or those of XTRIM.
-bool ParseAddOrTrim(ExecContext& ctx, bool is_xtrim, AddOptions* options) {
+bool ParseAddOrTrim(ExecContext& ctx, bool is_xtrim, XaddOptions* options) {
   StreamTrim* trim = &options->trim;
   bool has_limit = false;
   size_t i = 2;
@@ -243,7 +243,7 @@ void RangeCommand(ExecContext& ctx, bool backwards) {
 }  // namespace
 
 void Xadd(ExecContext& ctx) {
-  AddOptions options;
+  XaddOptions options;
   if (!ParseAddOrTrim(ctx, /*is_xtrim=*/false, &options)) return;
   if (options.first_field + 2 > ctx.args.size() ||
       (ctx.args.size() - options.first_field) % 2 != 0) {
@@ -285,7 +285,7 @@ void Xadd(ExecContext& ctx) {
 }
 
 void Xtrim(ExecContext& ctx) {
-  AddOptions options;
+  XaddOptions options;
   if (!ParseAddOrTrim(ctx, /*is_xtrim=*/true, &options)) return;
   Key key = ctx.FindForWrite(ctx.args[1]);
   if (!ctx.IsOrMissing(key, ObjectType::kStream)) return;

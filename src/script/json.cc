@@ -16,7 +16,7 @@ constexpr size_t kScalarBytes = 32;
 constexpr size_t kEscapedBytes = 6;
 constexpr size_t kNullBytes = 5;
 // Tables inside each other. cjson's own limit may be set higher, but not what Lua's stack allows.
-constexpr int kMaxDepth = 2000;
+constexpr int kMaxJsonDepth = 2000;
 constexpr size_t kPointEvery = 1000;
 
 class Meter {
@@ -30,7 +30,7 @@ class Meter {
     bytes_ += kScalarBytes;
     if (lua_type(lua_, -1) == LUA_TSTRING) {
       bytes_ += kEscapedBytes * lua_objlen(lua_, -1);
-    } else if (lua_istable(lua_, -1) && depth < kMaxDepth) {
+    } else if (lua_istable(lua_, -1) && depth < kMaxJsonDepth) {
       CountTable(depth);
     }
     if (!Machine::Of(lua_)->HasRoomFor(bytes_)) luaL_error(lua_, "not enough memory");

@@ -82,13 +82,13 @@ int GuardInsert(lua_State* lua) {
 // How table.sort compares: as Lua does, but such that it can be interrupted.
 int LessThan(lua_State* lua) {
   Machine* machine = Machine::Of(lua);
-  constexpr size_t kPointEvery = 1000;
+  constexpr size_t kPointAfter = 1000;
   constexpr size_t kBytesAsOne = 64;
   machine->compared += 1;
   if (lua_type(lua, 1) == LUA_TSTRING && lua_type(lua, 2) == LUA_TSTRING) {
     machine->compared += std::min(lua_objlen(lua, 1), lua_objlen(lua, 2)) / kBytesAsOne;
   }
-  if (machine->compared >= kPointEvery) {
+  if (machine->compared >= kPointAfter) {
     machine->compared = 0;
     machine->Point(lua);
   }

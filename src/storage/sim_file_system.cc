@@ -11,7 +11,7 @@ namespace {
 
 constexpr uint64_t kSectorBytes = 512;
 
-bool Changes(FileCall call) { return call != FileCall::kRead; }
+bool IsChange(FileCall call) { return call != FileCall::kRead; }
 
 Status Missing(const std::string& path) { return Status::NotFound(path + ": no such file"); }
 
@@ -110,9 +110,9 @@ struct SimFileSystem::State {
 
   // Counts a call and returns the fault that it has to suffer.
   Fault Count(FileCall call) {
-    if (Changes(call)) ++changing_calls;
+    if (IsChange(call)) ++changing_calls;
     if (countdown == 0) return Fault::kNone;
-    if (only_one_call ? call != counted : !Changes(call)) return Fault::kNone;
+    if (only_one_call ? call != counted : !IsChange(call)) return Fault::kNone;
     if (--countdown > 0) return Fault::kNone;
     happened = true;
     return fault;

@@ -363,7 +363,8 @@ TEST_CASE("a copy of what isn't there, or over what is, is refused") {
   bad = good;
   bad.value = two;
   CHECK(refused(bad));
-  for (const std::string& other : {key_of("string"), key_of("none"), std::string("m"), from + "x"}) {
+  for (const std::string& other :
+       {key_of("string"), key_of("none"), std::string("m"), from + "x"}) {
     bad = good;
     bad.source = other;
     CHECK(refused(bad));
