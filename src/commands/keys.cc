@@ -29,7 +29,8 @@ void Duplicate(ExecContext& ctx, Key* from, Key* target, bool moves) {
   if (const data::Collection* collection = source.object->collection()) {
     const uint64_t records = collection->records();
     // A copy that is made in a transaction or script may be wanted before it is in the store.
-    if (moves ? records > kMovedWhole : records > kCopiedWhole && !ctx.caller.in_transaction) {
+    const bool is_large = moves ? records > kMovedWhole : records > kCopiedWhole;
+    if (is_large && (moves || !ctx.caller.in_transaction) && ctx.MayCopy(source)) {
       if (*target) ctx.Delete(target);
       ctx.Copy(from, target, moves);
       return;

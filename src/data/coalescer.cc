@@ -158,6 +158,15 @@ void Coalescer::AddRemoved(const Effect& effect) {
   Add(Keep(std::move(key)), kGarbageValue, effect.database, /*deleted=*/false);
 }
 
+const std::vector<uint32_t>& Coalescer::ElementsOf(const std::string& prefix) {
+  for (; listed_ < records_.size(); ++listed_) {
+    const std::string_view key = records_[listed_].record_key;
+    if (!key.starts_with('e')) continue;
+    elements_[std::string(key.substr(0, prefix.size()))].push_back(static_cast<uint32_t>(listed_));
+  }
+  return elements_[prefix];
+}
+
 // The elements of the copy go to the store at once, since there may be any number of them: without
 // the meta record, which goes with everything else, they are nobody's, and what a crash leaves of
 // them is written again when the entry is.
@@ -175,9 +184,7 @@ Status Coalescer::AddCopied(const Effect& effect) {
   AppendElementPrefix(&to, effect.slot, effect.database, effect.meta.created);
   // What this job has done to the source.
   std::map<std::string_view, const Pending*> changed;
-  for (const Pending& pending : records_) {
-    if (pending.record_key.starts_with(from)) changed[pending.record_key] = &pending;
-  }
+  for (const uint32_t i : ElementsOf(from)) changed[records_[i].record_key] = &records_[i];
   storage::StoreBatch batch;
   Status status;
   const auto copy = [&](std::string_view record_key, std::string_view value) {
@@ -278,6 +285,8 @@ Status Coalescer::Write(const AppliedState& position, const std::string* members
   batch.Put(kAppliedRecord, EncodeApplied(position));
   records_.clear();
   places_.Clear();
+  elements_.clear();
+  listed_ = 0;
   kept_.clear();
   databases_ = {};
   memory_bytes_ = 0;

@@ -1,6 +1,8 @@
 // What a persist job does to the store, each record once (data/persist.h). Persister thread.
 #pragma once
 
+#include <absl/container/flat_hash_map.h>
+
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -118,12 +120,17 @@ class Coalescer {
   Status ReadBase(Pending* pending, Merged* merged);
   void Build(storage::StoreBatch* batch);
   std::vector<Ordered> InKeyOrder() const;
+  // Where the elements of a generation are in records_. `prefix`: of their record keys.
+  const std::vector<uint32_t>& ElementsOf(const std::string& prefix);
 
   storage::Store* store_;
   std::vector<Pending> records_;
   PlaceByKey places_;
   std::array<Change, 16> waiting_{};
   size_t waiting_count_ = 0;
+  // ElementsOf, for the first so many of records_; made when a copy asks.
+  absl::flat_hash_map<std::string, std::vector<uint32_t>> elements_;
+  size_t listed_ = 0;
   // Keys and values that no payload contains as they are.
   std::deque<std::string> kept_;
   std::string_view databases_;  // the last "databases" effect's map; empty without one

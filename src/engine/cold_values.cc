@@ -17,6 +17,8 @@ constexpr size_t kDropWindow = 256;
 constexpr size_t kDropWindowsPerTick = 16;
 // Freeing so many elements takes about a millisecond.
 constexpr uint64_t kDroppedPerTick = 10'000;
+// Of collections that wait to be copied in the store; a single one may be larger.
+constexpr uint64_t kMaxCopiedBytes = uint64_t{64} << 20;
 
 }  // namespace
 
@@ -79,15 +81,24 @@ void Partition::RequestValues(std::vector<ColdValue> values) {
   host_->LoadValues(this, std::move(request));
 }
 
-void Partition::NoteCopy(const Key& copy) {
-  copies_.emplace_back(copy.object->created(), open_index_);
-  if (host_->config().resident_memory_bytes != 0) return;
+bool Partition::MayCopyInStore(uint64_t bytes) const {
+  return copies_.empty() || copied_bytes_ + bytes <= kMaxCopiedBytes;
+}
+
+void Partition::NoteCopy(const Key& copy, bool moves, uint64_t bytes) {
+  copies_.push_back({copy.object->created(), open_index_, bytes});
+  copied_bytes_ += bytes;
+  if (moves || host_->config().resident_memory_bytes != 0) return;
+  coming_[copy.object->created()] = bytes;
+  coming_bytes_ += bytes;
   WantForBlocked({ColdValueOf(*copy.database, *copy.object)}, nullptr);
 }
 
 uint64_t Partition::EntryOfCopy(uint64_t created) const {
-  const auto it = std::lower_bound(copies_.begin(), copies_.end(), std::pair(created, uint64_t{0}));
-  return it != copies_.end() && it->first == created ? it->second : 0;
+  const auto it = std::lower_bound(
+      copies_.begin(), copies_.end(), created,
+      [](const QueuedCopy& copy, uint64_t wanted) { return copy.created < wanted; });
+  return it != copies_.end() && it->created == created ? it->entry : 0;
 }
 
 void Partition::RequestCopies() {
@@ -102,13 +113,20 @@ void Partition::RequestCopies() {
 
 void Partition::Stored(uint64_t revision) {
   stored_revision_ = std::max(stored_revision_, revision);
-  while (!copies_.empty() && copies_.front().first <= stored_revision_) copies_.pop_front();
+  while (!copies_.empty() && copies_.front().created <= stored_revision_) {
+    copied_bytes_ -= copies_.front().bytes;
+    copies_.pop_front();
+  }
 }
 
 void Partition::TakeValues(LoadedValues loaded) {
   if (loaded.period != load_period_) return;
   for (size_t i = 0; i < loaded.records.size(); ++i) {
     data::StoredRecord& record = loaded.records[i];
+    if (const auto coming = coming_.find(loaded.created[i]); coming != coming_.end()) {
+      coming_bytes_ -= coming->second;
+      coming_.erase(coming);
+    }
     if (keyspace_->IsCold(record.key, loaded.created[i])) {
       Status status = record.status;
       if (status.ok()) {
@@ -130,6 +148,8 @@ void Partition::TakeValues(LoadedValues loaded) {
 void Partition::EndLoads() {
   ++load_period_;
   wanted_copies_.clear();
+  coming_.clear();
+  coming_bytes_ = 0;
   loads_.RunAll();
   for (ValueLoads::WaitedKey& key : loads_.TakeWaited()) ready_keys_.push_back(std::move(key));
 }

@@ -208,6 +208,10 @@ uint64_t ExecContext::Change(Key* key, data::ObjectType type, const data::Elemen
   return effect.meta.revision;
 }
 
+bool ExecContext::MayCopy(const Key& source) const {
+  return partition_->MayCopyInStore(source.object->collection()->MemoryBytes());
+}
+
 uint64_t ExecContext::Copy(Key* source, Key* target, bool moves) {
   if (!wanted_.empty()) return 0;
   CHECK(source->object->collection() != nullptr && target->object == nullptr);
@@ -216,6 +220,7 @@ uint64_t ExecContext::Copy(Key* source, Key* target, bool moves) {
   effect.meta.type = source->object->type();
   effect.meta.expire_at_ms = ExpireAt(*source);
   const std::string head = source->object->collection()->Head();
+  const uint64_t bytes = source->object->collection()->MemoryBytes();
   effect.value = head;
   std::string record_key;
   data::AppendMetaKey(&record_key, source->hashed.slot, source->database->physical,
@@ -224,11 +229,8 @@ uint64_t ExecContext::Copy(Key* source, Key* target, bool moves) {
   effect.generation = source->object->created();
   effect.moves = moves;
   Emit(&effect, target, partition_->keyspace_->LogicalOf(target->database->physical));
-  if (moves) {
-    source->object = source->database->table.Find(source->hashed);
-  } else {
-    partition_->NoteCopy(*target);
-  }
+  if (moves) source->object = source->database->table.Find(source->hashed);
+  partition_->NoteCopy(*target, moves, bytes);
   return effect.meta.revision;
 }
 

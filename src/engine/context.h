@@ -156,6 +156,8 @@ class ExecContext {
   // cold), or the target's are in the store only until somebody wants them, which has to be after
   // this request (REQUIRES: not in a transaction or script).
   uint64_t Copy(Key* source, Key* target, bool moves);
+  // Whether Copy may be used: what it leaves to the store is bounded.
+  bool MayCopy(const Key& source) const;
   // Rewrites a part of an existing string and marks it raw: the value becomes `new_size` bytes long
   // (cut, or zero bytes added), then `bytes` are written at `offset`. Keeps expiry.
   uint64_t Patch(Key* key, size_t offset, std::string_view bytes, size_t new_size);

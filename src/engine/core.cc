@@ -176,7 +176,7 @@ int64_t Core::NowMs() {
 
 uint64_t Core::KeyspaceBytesNow() const {
   uint64_t bytes = 0;
-  for (const auto& partition : partitions_) bytes += partition->keyspace().MemoryBytes();
+  for (const auto& partition : partitions_) bytes += partition->MemoryBytes();
   return bytes;
 }
 
@@ -386,7 +386,7 @@ bool Core::Overloaded() const {
   if (log_->saturated()) return true;
   if (persister_->pending_bytes() > config_.persist_queue_limit_bytes) return true;
   if (evictor_.on_credit()) return true;
-  if (held_bytes_.load(std::memory_order_relaxed) > kMaxHeldBytes) return true;
+  if (engine_->held_bytes(number_).load(std::memory_order_relaxed) > kMaxHeldBytes) return true;
   for (const auto& outbox : outboxes_) {
     if (outbox->congested()) return true;
   }

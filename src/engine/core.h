@@ -97,9 +97,6 @@ class Core final : public PartitionHost, public replica::MessageSink, public rep
   // behind, or evicts for this one, or too many of their requests are held. They are resumed when
   // it has caught up.
   bool Overloaded() const;
-  // Bytes of requests of this core's clients that partitions hold (engine/value_loads.h). Any
-  // thread.
-  std::atomic<size_t>& held_bytes() { return held_bytes_; }
   void WaitUntilCalm(Client* client);
   // The lane of the client's next request is full; see Router. It is resumed when there is room.
   void WaitForRoom(Client* client);
@@ -238,7 +235,6 @@ class Core final : public PartitionHost, public replica::MessageSink, public rep
   std::vector<uint64_t> waiting_for_room_;
   Evictor evictor_{this};
   static constexpr size_t kMaxHeldBytes = size_t{8} << 20;
-  std::atomic<size_t> held_bytes_{0};
   PubSub pubsub_{this};
   Pause pause_;
   std::map<uint64_t, uint64_t> paused_clients_;  // ids by Client::pause_ticket

@@ -96,6 +96,7 @@ Status Engine::Load(const EnterCluster& enter) {
 
   int64_t core_count = config_.cores;
   if (core_count == 0) core_count = std::max(1u, std::thread::hardware_concurrency());
+  held_bytes_ = std::make_unique<std::atomic<size_t>[]>(static_cast<size_t>(core_count));
   // A core object needs the number of all of them only when it runs.
   for (int64_t i = 0; i < core_count; ++i) {
     cores_.push_back(std::make_unique<Core>(this, static_cast<uint32_t>(i), config_));

@@ -95,6 +95,8 @@ class Engine {
   // Partitions of the keyspace.
   uint32_t partitions() const { return identity_.partitions; }
   bool in_cluster() const { return identity_.cluster_id != 0; }
+  // Bytes of requests of a core's clients that partitions hold (engine/value_loads.h). Any thread.
+  std::atomic<size_t>& held_bytes(uint32_t core) { return held_bytes_[core]; }
   // Has new objects, on every core, keep to the limits of this configuration. Any thread.
   void ShareOptions(const Config& config);
   // The partition of the meta group comes behind those of the keyspace. A node that is alone has
@@ -194,6 +196,8 @@ class Engine {
   const Config config_;
   data::EncodingLimits encoding_limits_;
   std::atomic<size_t> resident_memory_bytes_{0};
+  // By core. They end after the cores do.
+  std::unique_ptr<std::atomic<size_t>[]> held_bytes_;
   const CommandTable* const table_;
   std::vector<PartitionStanding> standings_;  // by partition; made before any core runs
   std::atomic<uint32_t> busy_partitions_{0};

@@ -150,7 +150,7 @@ void Forwarding::RunFor(uint32_t home, std::unique_ptr<Routed> routed) {
   Partition* partition = core_->FindPartition(request.partition);
   const Origin origin{routed->reply, {}};
   const auto hold = [&] {
-    HeldCharge charge(&core_->engine().core(home).held_bytes(), request.MemoryBytes());
+    HeldCharge charge(&core_->engine().held_bytes(home), request.MemoryBytes());
     return HeldRequest{
         origin.place,
         [this, home, routed = std::move(routed)]() mutable { RunFor(home, std::move(routed)); },

@@ -421,7 +421,8 @@ void Partition::EmitDatabases(const data::DatabaseMap& map, uint32_t affected, i
 // ---- Blocked requests
 
 void Partition::ServeReadyKeys() {
-  if (serving_ || script_suspended()) return;
+  // While leadership goes to another node nothing can be proposed.
+  if (serving_ || script_suspended() || !ready()) return;
   serving_ = true;
   while (!ready_keys_.empty()) {
     std::vector<std::pair<uint32_t, std::string>> keys;
@@ -609,6 +610,7 @@ void Partition::StepDown() {
   round_refused_ = false;
   AbandonScript(/*answer=*/true);
   copies_.clear();
+  copied_bytes_ = 0;
   EndLoads();
   // Who watches a key learns at EXEC that it may have been changed elsewhere.
   watches_ = txn::WatchTable();

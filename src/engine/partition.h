@@ -268,6 +268,8 @@ class Partition : public replica::StateMachine {
   }
   // The answer to PartitionHost::LoadValues.
   void TakeValues(LoadedValues loaded);
+  // What its keys take, with copies that are on their way into memory.
+  uint64_t MemoryBytes() const { return keyspace_->MemoryBytes() + coming_bytes_; }
   // The store holds every effect up to this revision.
   void Stored(uint64_t revision);
   // For a script: returns when the request's values are in memory. Not empty: the script has to end
@@ -429,7 +431,9 @@ class Partition : public replica::StateMachine {
   void RequestValues(std::vector<ColdValue> values);
   // The open batch has made this cold key. It comes into memory when the store has it, unless
   // memory is limited: then when it is wanted.
-  void NoteCopy(const Key& copy);
+  void NoteCopy(const Key& copy, bool moves, uint64_t bytes);
+  // Whether the store may be given a collection of this size to copy: what is queued is bounded.
+  bool MayCopyInStore(uint64_t bytes) const;
   // The entry that made the cold key; 0 when it isn't known any more, since it is in the store or
   // on its way there.
   uint64_t EntryOfCopy(uint64_t created) const;
@@ -499,8 +503,18 @@ class Partition : public replica::StateMachine {
   uint64_t load_period_ = 1;        // changes when what is being loaded isn't wanted any more
   uint64_t stored_revision_;        // effects up to this one are in the store
   uint64_t followed_revision_ = 0;  // effects up to this one may have come while it followed
-  // Cold keys that were made as copies and aren't in the store yet: generation, entry; in order.
-  std::deque<std::pair<uint64_t, uint64_t>> copies_;
+  // Copies that aren't in the store yet, in order.
+  struct QueuedCopy {
+    uint64_t created;  // the generation
+    uint64_t entry;
+    uint64_t bytes;
+  };
+  std::deque<QueuedCopy> copies_;
+  uint64_t copied_bytes_ = 0;  // of all of them
+  // Copies that come into memory by themselves, by generation: the bytes that they will take, which
+  // count as used.
+  absl::flat_hash_map<uint64_t, uint64_t> coming_;
+  uint64_t coming_bytes_ = 0;
   // Of those, what is wanted and not committed yet: entry, value.
   std::vector<std::pair<uint64_t, ColdValue>> wanted_copies_;
   uint64_t drop_cursor_ = 0;

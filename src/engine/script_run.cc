@@ -84,7 +84,7 @@ ExecResult Partition::StartScript(std::span<const Request> requests, const Calle
   run.replies.assign(requests.size(), std::string());
   run.outcome = std::move(outcome);
   run.busy = false;
-  run.abandoned = false;
+  run.abandoned = run.killed = false;
   run.end_reason = {};
   run.batch_begin = batch_.size();
   run.began_ns = host_->clock().MonotonicNs();
@@ -92,7 +92,7 @@ ExecResult Partition::StartScript(std::span<const Request> requests, const Calle
   const bool over = run.fiber.Run([this, &run] {
     for (size_t i = 0; i < run.requests.size() && !run.abandoned; ++i) {
       run.current = i;
-      run.end_reason = {};  // ended the one before
+      if (std::exchange(run.killed, false)) run.end_reason = {};
       Run(run.requests[i], run.caller, {}, &run.replies[i], &run.outcome);
     }
   });
@@ -192,7 +192,8 @@ void Partition::ContinueScript() {
   }
   const int64_t now_ns = host_->clock().MonotonicNs();
   const int64_t threshold_ns = host_->config().busy_reply_threshold_ms * 1'000'000;
-  if (!run.busy && now_ns - run.began_ns >= threshold_ns) {
+  // A transaction that waits for values holds up its partition, but nobody could kill it.
+  if (!run.busy && RunsScript() && now_ns - run.began_ns >= threshold_ns) {
     SetBusy(true);
     ServeBehindScript();
   }
@@ -247,6 +248,7 @@ Partition::ScriptKilled Partition::KillScript(bool function) {
   // Only a script's own effects are in the batch while it is suspended.
   if (!batch_.empty()) return ScriptKilled::kHasWritten;
   if (RunsFunction() != function) return ScriptKilled::kOtherKind;
+  script_->killed = true;
   script_->end_reason = "Script killed by user with SCRIPT KILL...";  // Redis's words for both
   return ScriptKilled::kKilled;
 }

@@ -48,6 +48,7 @@ struct Partition::ScriptRun {
   size_t current = 0;      // of requests, the one that runs
   bool suspended = false;
   bool abandoned = false;       // nothing that it still does matters
+  bool killed = false;          // the script; requests behind it go on
   bool busy = false;            // for longer than busy-reply-threshold
   std::string_view end_reason;  // not empty: it has to end with this error
   WhenScriptEnded done;

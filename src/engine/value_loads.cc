@@ -39,7 +39,7 @@ void ValueLoads::Hold(std::string origin, HeldRequest request, std::vector<ColdV
     if (Want(value, nullptr)) fresh->push_back(value);
     Load& load = loads_.at(value.record_key);
     ++load.pins;
-    load.origins.push_back(origin);
+    load.origins.insert(origin);
     held.keys.push_back(std::move(value.record_key));
   }
   ++held_;
@@ -65,7 +65,7 @@ void ValueLoads::Loaded(const std::string& record_key) {
   load.loaded = true;
   for (WaitedKey& key : load.waited) waited_.push_back(std::move(key));
   load.waited.clear();
-  for (std::string& origin : load.origins) ready_.push_back(std::move(origin));
+  ready_.insert(ready_.end(), load.origins.begin(), load.origins.end());
   load.origins.clear();
   if (load.pins == 0) loads_.erase(it);
 }
@@ -90,7 +90,13 @@ void ValueLoads::RunOrigin(const std::string& origin) {
     const auto it = origins_.find(origin);
     if (it == origins_.end()) return;
     Queue& queue = it->second;
-    if (!queue.empty() && !IsReady(queue.front())) return;
+    if (!queue.empty() && !IsReady(queue.front())) {
+      // What is loaded may be on its way once more, when the key has become another one.
+      for (const std::string& key : queue.front().keys) {
+        if (IsLoading(key)) loads_.at(key).origins.insert(origin);
+      }
+      return;
+    }
     if (queue.empty()) {
       origins_.erase(it);
       return;

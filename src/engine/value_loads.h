@@ -19,6 +19,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -106,8 +107,8 @@ class ValueLoads {
   struct Load {
     uint64_t created = 0;
     bool loaded = false;
-    uint32_t pins = 0;                 // requests that wait for it
-    std::vector<std::string> origins;  // whose requests these are
+    uint32_t pins = 0;              // requests that wait for it
+    std::set<std::string> origins;  // of those that look again when it is there
     std::vector<WaitedKey> waited;
   };
   struct Held {

@@ -3,7 +3,9 @@
 
 # also under: asan tsan
 
+import os
 import random
+import signal
 import threading
 
 import nodes
@@ -506,6 +508,64 @@ def copies_survive_their_leader():
     leader.wait_ready()
     with leader.client() as client:
         equal(client("HGET", "copy", "field1"), b"too")
+
+
+@test
+def copies_in_a_row_answer_everybody():
+    server = Server(cores=1)
+    fields = scaled(20_000)
+    with server.client() as client, server.client() as other:
+        fill_hash(client, "a", fields)
+        for _ in range(5):
+            for command in (["COPY", "a", "b", "REPLACE"], ["HLEN", "b"]) * 4:
+                client.send(*command)
+            other.send("HLEN", "b")
+            equal([client.read() for _ in range(8)], [1, fields] * 4)
+            assert other.read() in (0, fields)
+        for i in range(100):
+            client.send("RENAME", "ab"[i % 2], "ba"[i % 2])
+        client.send("HLEN", "a")
+        equal([client.read() for _ in range(101)], ["OK"] * 100 + [fields])
+    with after_kill(server) as client:
+        equal(client("HLEN", "a"), fields)
+        equal(client("EXISTS", "b"), 0)
+
+
+@test
+def copies_count_as_used_memory():
+    server = Server(**{"maxmemory": "48mb"})
+    with server.client() as client:
+        fill_hash(client, "h", 60_000)
+        for i in range(30):
+            client.send("COPY", "h", f"h{i}")
+        replies = [client.read() for _ in range(30)]
+        assert any("OOM" in str(reply) for reply in replies), replies
+        wait_for("copies in memory", lambda: cold_keys(client) == 0)
+        used = int(client.info("memory")["used_memory"])
+        assert used < 64 << 20, used
+
+
+@test
+def a_transfer_leaves_alone_who_waits_for_a_copy():
+    servers = nodes.cluster(3)
+    leader = nodes.leader_of(servers)
+    stopped = nodes.others(servers, leader)[0]
+    with leader.client() as client, leader.client() as waiting, leader.client() as unblocked:
+        client("RPUSH", "a", *(f"item{i}" for i in range(10_000)))
+        blocked = unblocked("CLIENT", "ID")
+        waiting.send("BLPOP", "b", 0)
+        unblocked.send("BLPOP", "c", 0)
+        wait_for("blocked clients", lambda: int(client.info("clients")["blocked_clients"]) == 2)
+        target = nodes.node_id(stopped)
+        os.kill(stopped.pid, signal.SIGSTOP)
+        try:
+            client("COPY", "a", "b")
+            client.ask("CLUSTER", "TRANSFER", 0, target)  # may take longer than it waits
+            client.ask("CLIENT", "UNBLOCK", blocked)
+            equal(waiting.read(), [b"b", b"item0"])
+        finally:
+            os.kill(stopped.pid, signal.SIGCONT)
+        assert leader.is_running()
 
 
 main()

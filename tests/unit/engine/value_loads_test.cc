@@ -1,5 +1,6 @@
 #include "engine/value_loads.h"
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -16,7 +17,12 @@ class Waiting {
     std::vector<ColdValue> values;
     for (const std::string& key : keys) values.push_back({key, 1, 1});
     const std::string name = origin + std::to_string(slot);
-    loads.Hold(origin, {{0, 7, slot}, [this, name] { ran += name + " "; }}, values, &fresh);
+    const auto run = [this, name] {
+      ran += name + " ";
+      const std::function<void()> more = on_run;  // which may replace itself
+      if (more) more();
+    };
+    loads.Hold(origin, {{0, 7, slot}, run}, values, &fresh);
   }
   std::string TakeFresh() {
     std::string keys;
@@ -34,7 +40,25 @@ class Waiting {
   ValueLoads loads;
   std::vector<ColdValue> fresh;
   std::string ran;
+  std::function<void()> on_run;
 };
+
+TEST_CASE("who waits for a value waits on when it is wanted anew before its turn") {
+  Waiting waiting;
+  waiting.Hold("a", 1, {"x"});
+  waiting.Hold("b", 2, {"x"});
+  waiting.Hold("c", 3, {"x"});
+  waiting.TakeFresh();
+  // What a1 does replaces the key by another one that isn't in memory.
+  waiting.on_run = [&waiting] {
+    waiting.on_run = nullptr;
+    CHECK(waiting.loads.Want({"x", 2, 2}, nullptr));
+  };
+  CHECK(waiting.Loaded("x") == "a1 ");
+  CHECK(waiting.loads.CreatedOf("x") == 2);
+  CHECK(waiting.Loaded("x") == "b2 c3 ");
+  CHECK(waiting.loads.empty());
+}
 
 TEST_CASE("a value is asked for once, and everybody who waits for it runs") {
   Waiting waiting;
