@@ -70,7 +70,7 @@ void RenameKey(ExecContext& ctx, bool only_if_free) {
   }
   if (!IsNotLock(ctx, source)) return;
   const bool same = ctx.args[1] == ctx.args[2];
-  Key target = same ? source : ctx.FindForWrite(ctx.args[2]);
+  Key target = same ? source : ctx.FindForWriteIn(ctx.caller.db, ctx.args[2]);
   if (only_if_free && target) {
     ctx.reply.Integer(0);
     return;

@@ -34,6 +34,7 @@ void Partition::AddMissing(const Request& request, std::vector<ColdValue>* missi
   std::vector<int> positions;
   if (!request.command->NeedsValues(request.args)) return;
   if (!FindKeys(*request.command, request.args, &positions)) return;
+  if (request.command->values == ValueUse::kOfFirstKey) positions.resize(1);
   const data::Database* database = keyspace_->Logical(request.db);
   for (const int i : positions) {
     const data::HashedKey key = keyspace_->Hash(request.args[static_cast<size_t>(i)]);
@@ -51,10 +52,10 @@ std::optional<std::vector<ColdValue>> Partition::MissingValues(
   return missing;
 }
 
-void Partition::RunWithValues(const Origin& origin, HeldRequest request,
+void Partition::RunWithValues(std::string origin, HeldRequest request,
                               std::vector<ColdValue> values) {
   std::vector<ColdValue> fresh;
-  loads_.Hold(origin.Name(), std::move(request), std::move(values), &fresh);
+  loads_.Hold(std::move(origin), std::move(request), std::move(values), &fresh);
   RequestValues(std::move(fresh));
 }
 

@@ -129,8 +129,9 @@ enum class Route : uint8_t {
 // Whether a command needs the values of its keys, which may not be in memory (data/keyspace.h).
 enum class ValueUse : uint8_t {
   kAlways,
-  kNever,       // metas are enough: EXISTS, EXPIRE, and what replaces or deletes whole values
-  kWithOptions  // not when there are only a key and a value (SET)
+  kNever,        // metas are enough: EXISTS, EXPIRE, and what replaces or deletes whole values
+  kWithOptions,  // not when there are only a key and a value (SET)
+  kOfFirstKey    // the other one is replaced (COPY, RENAME)
 };
 
 // How the replies of several partitions become one.
@@ -178,7 +179,7 @@ struct Command {
 
   bool has(CommandFlag flag) const { return (flags & flag) != 0; }
   bool NeedsValues(Args args) const {
-    return values == ValueUse::kAlways || (values == ValueUse::kWithOptions && args.size() > 3);
+    return values == ValueUse::kWithOptions ? args.size() > 3 : values != ValueUse::kNever;
   }
   // Data commands: once executed it may have modified something.
   bool may_write() const { return (flags & (kWrite | kMayReplicate)) != 0; }

@@ -121,7 +121,8 @@ class ExecContext {
   Key FindForWrite(std::string_view name) { return Find(name, caller.db, false, true); }
   // Neither: OBJECT, TTL, TYPE, DEBUG … don't count as use.
   Key Peek(std::string_view name) { return Find(name, caller.db, false, false); }
-  // In another of SELECT's databases (COPY, MOVE).
+  // To be replaced or only looked at, in one of SELECT's databases (COPY, MOVE, RENAME): its value
+  // may not be in memory.
   Key FindForWriteIn(uint32_t db, std::string_view name) {
     return Find(name, db, false, true, /*may_be_cold=*/true);
   }

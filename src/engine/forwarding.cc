@@ -139,7 +139,8 @@ bool Hold(Partition* partition, const Origin& origin, const PeerRequest& request
   if (!partition->MayMissValues()) return false;
   std::optional<std::vector<ColdValue>> missing = MissingValues(*partition, origin, request);
   if (!missing.has_value()) return false;
-  partition->RunWithValues(origin, make(), *std::move(missing));
+  std::string name = origin.Name();  // before the request, and with it the address, moves away
+  partition->RunWithValues(std::move(name), make(), *std::move(missing));
   return true;
 }
 
@@ -196,8 +197,7 @@ void Forwarding::Settle(std::unique_ptr<Routed> routed, PeerReply reply) {
 void Forwarding::RunForPeer(uint32_t home, uint64_t caller, PeerRequest request) {
   Partition* partition = core_->FindPartition(request.partition);
   const uint64_t id = request.id;
-  const std::string address = request.address;  // the request may move away
-  const Origin origin{{home, caller, id}, address};
+  const Origin origin{{home, caller, id}, request.address};
   const auto hold = [&] {
     // Its node bounds what it has under way here.
     return HeldRequest{origin.place, [this, home, caller, request = std::move(request)]() mutable {

@@ -261,7 +261,8 @@ class Partition : public replica::StateMachine {
   std::optional<std::vector<ColdValue>> MissingValues(const Origin& origin,
                                                       std::span<const Request> requests) const;
   // It runs when the values are there, or when the partition doesn't lead any more.
-  void RunWithValues(const Origin& origin, HeldRequest request, std::vector<ColdValue> values);
+  // `origin`: its name.
+  void RunWithValues(std::string origin, HeldRequest request, std::vector<ColdValue> values);
   // Whether a request of this origin would have to wait behind an earlier one.
   bool WaitsForValues(const Origin& origin) const {
     return !loads_.empty() && loads_.Waits(origin.Name());

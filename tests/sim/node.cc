@@ -601,7 +601,7 @@ void Node::Serve(uint32_t number, uint32_t db,
   }
   if (partition->MayMissValues()) {
     if (auto missing = partition->MissingValues(origin, requests)) {
-      partition->RunWithValues(origin, {address, again}, *std::move(missing));
+      partition->RunWithValues(origin.Name(), {address, again}, *std::move(missing));
       return;
     }
   }
