@@ -422,6 +422,36 @@ def P35_disk_use_returns_after_expiry():
     check_disk_returns(server, "after expiry", 12 * MIB)
 
 
+# Of each type: how an element is added, and what takes all of them out again, one record each.
+COLLECTIONS = {
+    "hash": (lambda key, i, value: ["HSET", key, i, value], lambda key, n: ["HDEL", key, *range(n)]),
+    "set": (lambda key, i, value: ["SADD", key, value], lambda key, n: ["SPOP", key, n]),
+    "list": (lambda key, i, value: ["RPUSH", key, value], lambda key, n: ["LPOP", key, n]),
+    "zset": (lambda key, i, value: ["ZADD", key, i, value], lambda key, n: ["ZPOPMIN", key, n]),
+    "stream": (lambda key, i, value: ["XADD", key, f"{i + 1}-0", "f", value], lambda key, n: ["XTRIM", key, "MAXLEN", 0]),
+}  # fmt: skip
+
+
+@test
+def P35_disk_use_returns_from_collections_of_every_type():
+    server = small_disk_server(cores=1)
+    elements = 3000
+    with server.client() as c:
+        for _ in range(2):
+            for kind, (add, _) in COLLECTIONS.items():
+                for key in (f"{kind}-deleted", f"{kind}-emptied"):
+                    c.pipeline([add(key, i, random.randbytes(1000)) for i in range(elements)])
+                equal(c("COPY", f"{kind}-deleted", f"{kind}-copied"), 1)
+            c("SAVE")
+            assert server.disk_bytes() > 35 * MIB
+            for kind, (_, empty) in COLLECTIONS.items():
+                equal(c("DEL", f"{kind}-deleted", f"{kind}-copied"), 2)
+                c(*empty(f"{kind}-emptied", elements))
+            c("DEL", "stream-emptied")  # a stream may be empty
+            assert c("DBSIZE") <= 1
+            check_disk_returns(server, "after all elements went", 14 * MIB)
+
+
 @test
 def overwriting_does_not_fill_the_disk():
     server = small_disk_server()
