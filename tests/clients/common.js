@@ -64,9 +64,10 @@ function another(...args) {
   return fork(process.argv[1], [process.argv[2], String(port), ...args.map(String)]);
 }
 
-// Its exit code, or the signal that ended it.
+// Its exit code or signal, when everything it has said is heard: that may come behind its exit.
 function ended(child) {
-  return new Promise((resolve) => child.once('exit', (code, signal) => resolve(code === null ? signal : code)));
+  const happens = (event) => new Promise((resolve) => child.once(event, (...what) => resolve(what)));
+  return Promise.all([happens('exit'), happens('disconnect')]).then(([[code, signal]]) => (code === null ? signal : code));
 }
 
 // Whatever a leader's end makes uncertain is asked again, which has to be harmless.
