@@ -423,7 +423,7 @@ def large_collections_are_copied_and_renamed_whole():
     # With a limit, though none that is reached, copies are loaded when they are wanted.
     server = Server(cores=1, **{"flush-interval-ms": 600_000, "resident-memory": "10gb"})
     with server.client() as client:
-        reads = large_collections(client, scaled(20_000))
+        reads = large_collections(client, 20_000)  # as many records as it takes
         first = {key: all_of(client, key, read) for key, read in reads.items()}
         for key in reads:
             client("SET", f"{key}-copy", "old")
@@ -491,11 +491,11 @@ def copies_survive_their_leader():
     servers = nodes.cluster(3)
     leader = nodes.leader_of(servers)
     with leader.client() as client:
-        fill_hash(client, "h", scaled(20_000))
+        fill_hash(client, "h", 20_000)
         equal(client("COPY", "h", "h2"), 1)
         wait_for("the copy in memory", lambda: cold_keys(client) == 0)
         equal(client("DEL", "h", "h2"), 2)
-        fill_hash(client, "hash", scaled(20_000))
+        fill_hash(client, "hash", 20_000)
         equal(client("COPY", "hash", "copy"), 1)
         equal(client("HSET", "hash", "field1", "changed"), 0)
         equal(client("RENAME", "hash", "renamed"), "OK")
@@ -504,9 +504,9 @@ def copies_survive_their_leader():
     nodes.leader_of(others)
     with others[0].client() as client, others[1].client() as other:
         equal(client("HGET", "copy", "field1"), b"v" * 20)
-        equal(other("HLEN", "copy"), scaled(20_000))
+        equal(other("HLEN", "copy"), 20_000)
         equal(client("HGET", "renamed", "field1"), b"changed")
-        equal(other("HLEN", "renamed"), scaled(20_000))
+        equal(other("HLEN", "renamed"), 20_000)
         equal(client("HSET", "copy", "field1", "too"), 0)
     leader.launch()
     leader.wait_ready()
@@ -517,7 +517,7 @@ def copies_survive_their_leader():
 @test
 def copies_in_a_row_answer_everybody():
     server = Server(cores=1)
-    fields = scaled(20_000)
+    fields = 20_000
     with server.client() as client, server.client() as other:
         fill_hash(client, "a", fields)
         for _ in range(5):
