@@ -14,6 +14,7 @@ from models import Model, check_cold
 from resp import Client
 
 COLD = {"resident-memory": 1, "flush-interval-ms": 20}
+PATIENT = {"cluster-retry-timeout": 20_000}  # however slow the machine is
 
 
 def cold_keys(client: Client) -> int:
@@ -236,7 +237,7 @@ def many_clients_share_loads():
 
 @test
 def followers_hold_no_more_than_the_leader_and_can_take_over():
-    servers = nodes.cluster(3, **COLD)
+    servers = nodes.cluster(3, **COLD, **PATIENT)
     leader = nodes.leader_of(servers)
     with leader.client() as client:
         for i in range(scaled(500)):
@@ -488,7 +489,7 @@ def large_collections_are_copied_and_renamed_whole():
 
 @test
 def copies_survive_their_leader():
-    servers = nodes.cluster(3)
+    servers = nodes.cluster(3, **PATIENT)
     leader = nodes.leader_of(servers)
     with leader.client() as client:
         fill_hash(client, "h", 20_000)
@@ -520,16 +521,17 @@ def copies_in_a_row_answer_everybody():
     fields = 20_000
     with server.client() as client, server.client() as other:
         fill_hash(client, "a", fields)
-        for _ in range(5):
+        for _ in range(scaled(5)):
             for command in (["COPY", "a", "b", "REPLACE"], ["HLEN", "b"]) * 4:
                 client.send(*command)
             other.send("HLEN", "b")
             equal([client.read() for _ in range(8)], [1, fields] * 4)
             assert other.read() in (0, fields)
-        for i in range(100):
+        renames = scaled(50) * 2
+        for i in range(renames):
             client.send("RENAME", "ab"[i % 2], "ba"[i % 2])
         client.send("HLEN", "a")
-        equal([client.read() for _ in range(101)], ["OK"] * 100 + [fields])
+        equal([client.read() for _ in range(renames + 1)], ["OK"] * renames + [fields])
     with after_kill(server) as client:
         equal(client("HLEN", "a"), fields)
         equal(client("EXISTS", "b"), 0)
