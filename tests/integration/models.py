@@ -88,7 +88,8 @@ def check_with_kills(kind: type[Model], loads: int = 0, **options) -> None:
 
 def check_with_failovers(kind: type[Model], **options) -> None:
     """The leader dies or hands over again and again; one writer, so that each answer is known."""
-    servers = nodes.cluster(3, **options)
+    # Elections may take long on a machine that does much else.
+    servers = nodes.cluster(3, **{"cluster-retry-timeout": 20_000, **options})
     model = kind(3, keys=4)
     for round in range(4):
         leader = nodes.leader_of(servers)
