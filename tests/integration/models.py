@@ -3,7 +3,7 @@
 import random
 
 import nodes
-from harness import Server, equal, scaled
+from harness import Server, equal, scaled, wait_for
 from resp import Client
 
 
@@ -57,15 +57,19 @@ class Model:
         equal(client("DBSIZE"), len(self.values))
 
 
+def has_cold(client: Client) -> bool:
+    return int(client.info("memory")["cold_keys"]) > 0
+
+
 def check_cold(kind: type[Model], **options) -> None:
     """The same with values that leave memory as soon as they may, and are read when they are asked for."""
     options = {"resident-memory": 1, "flush-interval-ms": 20, **options}
-    check_with_kills(kind, loads=3, **options)
+    check_with_kills(kind, cold=True, **options)
     check_with_failovers(kind, **options)
 
 
-def check_with_kills(kind: type[Model], loads: int = 0, **options) -> None:
-    """Restarts and kills one node, again and again; each time so many values have come back into memory."""
+def check_with_kills(kind: type[Model], cold: bool = False, **options) -> None:
+    """Restarts and kills one node, again and again; `cold`: each time some values come back into memory."""
     for seed, partitions in ((1, 1), (2, 8)):
         server = Server(partitions=partitions, **{"flush-interval-ms": 50, **options})
         model = kind(seed, prefix="{same}")
@@ -73,8 +77,8 @@ def check_with_kills(kind: type[Model], loads: int = 0, **options) -> None:
             with server.client() as client:
                 for _ in range(scaled(400)):
                     model.step(client)
-                while int(client.info("stats")["values_loaded"]) < loads:
-                    model.step(client)
+                if cold:
+                    wait_for("values that left memory", lambda: has_cold(client) or model.step(client))
                 model.check(client)
             if round % 2:
                 server.kill()
