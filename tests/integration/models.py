@@ -104,7 +104,7 @@ def check_with_failovers(kind: type[Model], **options) -> None:
             model.check(client)
         if round % 2:
             with leader.client() as client:
-                client("CLUSTER", "TRANSFER", 0, nodes.node_id(follower))
+                nodes.hand_over(client, follower)
         else:
             leader.kill()
             nodes.leader_of(nodes.others(servers, leader))

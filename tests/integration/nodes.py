@@ -1,6 +1,7 @@
 """Clusters of real processes."""
 
 from harness import Server, ports, wait_for
+from resp import Client
 
 
 def node(first: Server | None = None, **options) -> Server:
@@ -9,6 +10,12 @@ def node(first: Server | None = None, **options) -> Server:
     entry = {"join": f"127.0.0.1:{first.options['cluster_port']}"} if first else {"bootstrap": "yes"}
     server = Server(start=False, cluster_port=cluster_port, cluster_secret="secret", **entry, **options)
     return server.start()
+
+
+def hand_over(client: Client, to: Server) -> None:
+    """Asks a leader to give its leadership away, which may be gone before the answer is: then that is TRYAGAIN."""
+    reply = client.ask("CLUSTER", "TRANSFER", 0, node_id(to))
+    assert reply == "OK" or str(reply).startswith("TRYAGAIN"), reply
 
 
 def node_id(server: Server) -> str:

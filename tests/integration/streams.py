@@ -331,7 +331,7 @@ def uncommitted_changes_are_forgotten_and_committed_ones_are_not():
             model.check(client)
         if round % 2:
             with leader.client() as client:
-                client("CLUSTER", "TRANSFER", 0, nodes.node_id(follower))
+                nodes.hand_over(client, follower)
         else:
             leader.kill()
             nodes.leader_of(nodes.others(servers, leader))
@@ -521,7 +521,7 @@ def a_waiting_reader_keeps_its_id_or_is_told_when_the_leader_goes():
         # What the same node sends later arrives later: both wait there now.
         equal(writer("XLEN", "s"), 1)
         with leader.client() as client:
-            client("CLUSTER", "TRANSFER", 0, nodes.node_id(third))
+            nodes.hand_over(client, third)
         wait_for("another leads", lambda: nodes.leader_of(servers) is not leader)
         writer("XADD", "s", "2-0", "f", "new")
         # The first leader has kept the id for its own client; the other's node knows only the `$`.
