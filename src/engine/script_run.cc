@@ -15,10 +15,6 @@ namespace {
 constexpr int64_t kFirstSliceNs = 10'000'000;
 constexpr int64_t kSliceNs = 5'000'000;
 
-}  // namespace
-
-namespace {
-
 bool MayRunScript(const Command& command) {
   return (command.acl & kAclScripting) != 0 && !command.has(kAllowBusy);
 }
