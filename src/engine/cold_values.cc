@@ -92,7 +92,7 @@ void Partition::NoteCopy(const Key& copy, bool moves, uint64_t bytes) {
   if (moves || host_->config().resident_memory_bytes != 0) return;
   coming_[copy.object->created()] = bytes;
   coming_bytes_ += bytes;
-  WantForBlocked({ColdValueOf(*copy.database, *copy.object)}, nullptr);
+  WantValues({ColdValueOf(*copy.database, *copy.object)}, nullptr);
 }
 
 uint64_t Partition::EntryOfCopy(uint64_t created) const {
@@ -167,11 +167,7 @@ std::string_view Partition::AwaitValues(const Request& request) {
 }
 
 std::string_view Partition::AwaitLoads(const std::vector<ColdValue>& values) {
-  std::vector<ColdValue> fresh;
-  for (const ColdValue& value : values) {
-    if (loads_.Want(value, nullptr)) fresh.push_back(value);
-  }
-  RequestValues(std::move(fresh));
+  WantValues(values, nullptr);
   const auto is_loading = [this](const ColdValue& value) {
     return loads_.IsLoading(value.record_key);
   };
@@ -195,12 +191,12 @@ void Partition::RunWithWanted(const Request& request, const Caller& caller,
     return;
   }
   // Only what looks at keys that its specification doesn't name comes here.
-  WantForBlocked(wanted, nullptr);
+  WantValues(wanted, nullptr);
   resp::Writer(out, caller.protocol).Error(kTryAgain);
 }
 
-void Partition::WantForBlocked(const std::vector<ColdValue>& wanted,
-                               const ValueLoads::WaitedKey* waited) {
+void Partition::WantValues(const std::vector<ColdValue>& wanted,
+                           const ValueLoads::WaitedKey* waited) {
   std::vector<ColdValue> fresh;
   for (const ColdValue& value : wanted) {
     if (loads_.Want(value, waited)) fresh.push_back(value);

@@ -453,7 +453,7 @@ void Partition::ServeReadyKey(uint32_t db, const std::string& key) {
     if (!context.wanted().empty()) {
       CHECK(!context.emitted());
       const ValueLoads::WaitedKey again{db, key};
-      WantForBlocked(context.wanted(), &again);
+      WantValues(context.wanted(), &again);
       return Served::kInTurn;
     }
     if (context.blocked()) {

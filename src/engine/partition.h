@@ -445,7 +445,7 @@ class Partition : public replica::StateMachine {
   // A command that has found values missing runs again when they are there.
   void RunWithWanted(const Request& request, const Caller& caller,
                      const std::vector<ColdValue>& wanted, std::string* out, Outcome* outcome);
-  void WantForBlocked(const std::vector<ColdValue>& wanted, const ValueLoads::WaitedKey* waited);
+  void WantValues(const std::vector<ColdValue>& wanted, const ValueLoads::WaitedKey* waited);
   // `slot` null: all requests of the client.
   bool CancelBehindScript(uint64_t client, const uint64_t* slot);
   // Takes values out of memory while it is above resident-memory; bounded work. Whether there is
@@ -516,7 +516,7 @@ class Partition : public replica::StateMachine {
   // count as used.
   absl::flat_hash_map<uint64_t, uint64_t> coming_;
   uint64_t coming_bytes_ = 0;
-  // Of those, what is wanted and not committed yet: entry, value.
+  // Copies that are wanted and not committed yet: entry, value.
   std::vector<std::pair<uint64_t, ColdValue>> wanted_copies_;
   uint64_t drop_cursor_ = 0;
   uint32_t drop_db_ = 0;
