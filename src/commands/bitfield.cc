@@ -198,7 +198,10 @@ void RunBitfield(ExecContext& ctx, bool read_only) {
       new_size = std::max<size_t>(new_size, operation.last_byte() + 1);
     }
   }
-  if (overlay.changed() || new_size > old_size) overlay.Store(ctx, &key, new_size);
+  if (overlay.changed() || new_size > old_size) {
+    overlay.Store(ctx, &key, new_size);
+    ctx.Notify(key, engine::kStringEvents, "setbit");
+  }
 }
 
 }  // namespace

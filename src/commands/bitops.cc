@@ -101,6 +101,7 @@ void Setbit(ExecContext& ctx) {
   if (at >= old_size || old_bit != (bit == 1)) {
     const char byte = static_cast<char>(bit == 1 ? old_byte | mask : old_byte & ~mask);
     WriteBytes(ctx, &key, at, {&byte, 1}, std::max<size_t>(old_size, at + 1));
+    ctx.Notify(key, engine::kStringEvents, "setbit");
   }
   ctx.reply.Integer(old_bit ? 1 : 0);
 }
@@ -197,8 +198,9 @@ void Bitop(ExecContext& ctx) {
   if (!MayBeReplaced(ctx, target)) return;
   if (!result.empty()) {
     ctx.Put(&target, ObjectType::kString, result, Expiry::Clear(), true);
+    ctx.Notify(target, engine::kStringEvents, "set");
   } else if (target) {
-    ctx.Delete(&target);
+    DeleteKey(ctx, &target);
   }
   ctx.reply.Integer(static_cast<int64_t>(result.size()));
 }

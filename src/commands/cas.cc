@@ -51,7 +51,7 @@ void DeleteIf(ExecContext& ctx, const Condition& condition) {
   Key key = ctx.FindForWrite(ctx.args[1]);
   if (condition.compares_value() && !ctx.IsStringOrMissing(key)) return;
   const bool deletes = key && Holds(condition, key.object);
-  if (deletes) ctx.Delete(&key);
+  if (deletes) DeleteKey(ctx, &key);
   ctx.reply.Integer(deletes ? 1 : 0);
 }
 
@@ -69,6 +69,7 @@ void ExtendLock(ExecContext& ctx, Key* key, int64_t ms, std::string_view owner) 
     const std::string longer = data::EncodeLock({static_cast<uint64_t>(ms), lock.owner});
     ctx.Put(key, ObjectType::kLock, longer, Expiry::Clear(), false, 0, true);
   }
+  ctx.Notify(*key, engine::kGenericEvents, "expire");
   ReplyOutcome(ctx, true, key->object->revision());
 }
 
@@ -163,6 +164,7 @@ void Extend(ExecContext& ctx) {
     return;
   }
   ctx.SetExpiry(&key, ctx.now_ms() + ms, true);
+  ctx.Notify(key, engine::kGenericEvents, "expire");
   ReplyOutcome(ctx, true, key.object->revision());
 }
 

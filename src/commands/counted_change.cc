@@ -1,5 +1,7 @@
 #include "commands/counted_change.h"
 
+#include "commands/options.h"
+
 namespace holdfast::commands {
 
 CountedChange::CountedChange(engine::ExecContext& ctx, engine::Key* key, data::ObjectType type)
@@ -27,12 +29,16 @@ bool CountedChange::Delete(std::string_view element) {
   return true;
 }
 
-void CountedChange::Emit() {
-  if (changes_.empty()) return;
+void CountedChange::Emit(std::string_view event) {
+  if (changes_.empty() || (size_ == 0 && !*key_)) return;
+  const uint32_t event_class =
+      type_ == data::ObjectType::kHash ? engine::kHashEvents : engine::kSetEvents;
   if (size_ > 0) {
     ctx_.Change(key_, type_, changes_, data::EncodeCount(size_));
-  } else if (*key_) {
-    ctx_.Delete(key_);
+    ctx_.Notify(*key_, event_class, event);
+  } else {
+    ctx_.Notify(*key_, event_class, event);
+    DeleteKey(ctx_, key_);
   }
 }
 

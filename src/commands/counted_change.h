@@ -23,8 +23,9 @@ class CountedChange {
   bool Delete(std::string_view element);
   // How many elements there are after the changes so far.
   uint64_t size() const { return size_; }
-  // Makes the changes one effect; a collection that lost all its elements is deleted.
-  void Emit();
+  // Makes the changes one effect, of which clients hear as `event` (ExecContext::Notify); a
+  // collection that lost all its elements is deleted.
+  void Emit(std::string_view event);
 
  private:
   bool IsThere(std::string_view element) const;

@@ -104,7 +104,7 @@ void Restore(ExecContext& ctx) {
   }
   if (!ResolveRestoreTime(ctx, options.absolute, &at_ms)) return;
   if (at_ms != 0 && at_ms <= ctx.now_ms()) {
-    if (key) ctx.Delete(&key);
+    if (key) DeleteKey(ctx, &key);
     ctx.reply.Ok();
     return;
   }
@@ -115,6 +115,7 @@ void Restore(ExecContext& ctx) {
   } else {
     ctx.Put(&key, dumped.type, dumped.value, at_ms == 0 ? Expiry::Clear() : Expiry::At(at_ms));
   }
+  ctx.Notify(key, engine::kGenericEvents, "restore");
   if (options.idle_s >= 0) SetIdleSeconds(ctx, key, options.idle_s);
   if (options.frequency >= 0) SetFrequency(ctx, key, static_cast<uint8_t>(options.frequency));
   ctx.reply.Ok();

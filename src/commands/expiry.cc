@@ -77,9 +77,10 @@ void ExpireKey(ExecContext& ctx, int64_t base_ms, bool seconds) {
     return;
   }
   if (at_ms <= ctx.now_ms()) {
-    ctx.Delete(&key);
+    DeleteKey(ctx, &key);
   } else {
     ctx.SetExpiry(&key, at_ms);
+    ctx.Notify(key, engine::kGenericEvents, "expire");
   }
   ctx.reply.Integer(1);
 }
@@ -122,7 +123,10 @@ void Persist(ExecContext& ctx) {
   Key key = ctx.FindForWrite(ctx.args[1]);
   if (!IsNotLock(ctx, key)) return;
   const bool had_time = key && ctx.ExpireAt(key) != 0;
-  if (had_time) ctx.SetExpiry(&key, 0);
+  if (had_time) {
+    ctx.SetExpiry(&key, 0);
+    ctx.Notify(key, engine::kGenericEvents, "persist");
+  }
   ctx.reply.Integer(had_time ? 1 : 0);
 }
 

@@ -351,7 +351,9 @@ void GeoCommand(ExecContext& ctx, size_t source, GeoQuery query) {
     members.emplace_back(point.member,
                          query.store_distance ? point.distance / query.unit : point.score);
   }
-  if (!StoreSortedSet(ctx, ctx.args[query.target], members)) return;
+  const std::string_view event =
+      query.form == GeoForm::kSearch ? "geosearchstore" : "georadiusstore";
+  if (!StoreSortedSet(ctx, ctx.args[query.target], members, event)) return;
   ctx.reply.Integer(static_cast<int64_t>(members.size()));
 }
 

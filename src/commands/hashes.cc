@@ -56,7 +56,7 @@ bool SetFields(ExecContext& ctx, int64_t* added) {
   for (size_t i = 2; i < ctx.args.size(); i += 2) {
     *added += change.Put(ctx.args[i], ctx.args[i + 1]) ? 1 : 0;
   }
-  change.Emit();
+  change.Emit("hset");
   return true;
 }
 
@@ -137,7 +137,7 @@ void Hsetnx(ExecContext& ctx) {
   }
   CountedChange change(ctx, &key, ObjectType::kHash);
   change.Put(ctx.args[2], ctx.args[3]);
-  change.Emit();
+  change.Emit("hset");
   ctx.reply.Integer(1);
 }
 
@@ -192,7 +192,7 @@ void Hdel(ExecContext& ctx) {
   CountedChange change(ctx, &key, ObjectType::kHash);
   int64_t deleted = 0;
   for (size_t i = 2; i < ctx.args.size(); ++i) deleted += change.Delete(ctx.args[i]) ? 1 : 0;
-  change.Emit();
+  change.Emit("hdel");
   ctx.reply.Integer(deleted);
 }
 
@@ -213,7 +213,7 @@ void Hincrby(ExecContext& ctx) {
   }
   CountedChange change(ctx, &key, ObjectType::kHash);
   change.Put(ctx.args[2], std::to_string(value));
-  change.Emit();
+  change.Emit("hincrby");
   ctx.reply.Integer(value);
 }
 
@@ -243,7 +243,7 @@ void Hincrbyfloat(ExecContext& ctx) {
   const std::string text = FormatLongDouble(value);
   CountedChange change(ctx, &key, ObjectType::kHash);
   change.Put(ctx.args[2], text);
-  change.Emit();
+  change.Emit("hincrbyfloat");
   ctx.reply.Bulk(text);
 }
 

@@ -120,7 +120,9 @@ void Pfadd(ExecContext& ctx) {
   updates.reserve(ctx.args.size() - 2);
   for (size_t i = 2; i < ctx.args.size(); ++i) updates.push_back(data::HllUpdateOf(ctx.args[i]));
   if (key && !data::IsSparseHll(key.object->value())) {
-    ctx.reply.Integer(AddToDense(ctx, &key, updates) ? 1 : 0);
+    const bool changed = AddToDense(ctx, &key, updates);
+    if (changed) ctx.Notify(key, engine::kStringEvents, "pfadd");
+    ctx.reply.Integer(changed ? 1 : 0);
     return;
   }
   std::string value = key ? std::string(key.object->value())
@@ -132,7 +134,10 @@ void Pfadd(ExecContext& ctx) {
     return;
   }
   changed |= !key;
-  if (changed) PutHll(ctx, &key, value);
+  if (changed) {
+    PutHll(ctx, &key, value);
+    ctx.Notify(key, engine::kStringEvents, "pfadd");
+  }
   ctx.reply.Integer(changed ? 1 : 0);
 }
 
@@ -154,6 +159,8 @@ void Pfmerge(ExecContext& ctx) {
   if (!MergeKeys(ctx, 1, &registers, &dense)) return;
   Key target = ctx.FindForWrite(ctx.args[1]);
   PutHll(ctx, &target, data::EncodeHll(registers, !dense, SparseMaxBytes(ctx), std::nullopt));
+  // As in Redis.
+  ctx.Notify(target, engine::kStringEvents, "pfadd");
   ctx.reply.Ok();
 }
 

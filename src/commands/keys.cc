@@ -56,7 +56,7 @@ int64_t DeleteAll(ExecContext& ctx) {
     ctx.LookAhead(1, i, 1);
     Key key = ctx.FindForWrite(ctx.args[i]);
     if (!key) continue;
-    ctx.Delete(&key);
+    DeleteKey(ctx, &key);
     ++deleted;
   }
   return deleted;
@@ -79,6 +79,8 @@ void RenameKey(ExecContext& ctx, bool only_if_free) {
     if (!IsNotLock(ctx, target)) return;
     Duplicate(ctx, &source, &target, /*moves=*/true);
     ctx.Delete(&source);
+    ctx.Notify(source, engine::kGenericEvents, "rename_from");
+    ctx.Notify(target, engine::kGenericEvents, "rename_to");
   }
   if (only_if_free) {
     ctx.reply.Integer(1);
@@ -177,6 +179,7 @@ void Copy(ExecContext& ctx) {
   }
   if (!IsNotLock(ctx, target)) return;
   Duplicate(ctx, &source, &target, /*moves=*/false);
+  ctx.Notify(target, engine::kGenericEvents, "copy_to");
   ctx.reply.Integer(1);
 }
 
@@ -197,6 +200,8 @@ void Move(ExecContext& ctx) {
   }
   Duplicate(ctx, &source, &target, /*moves=*/true);
   ctx.Delete(&source);
+  ctx.Notify(source, engine::kGenericEvents, "move_from");
+  ctx.Notify(target, engine::kGenericEvents, "move_to");
   ctx.reply.Integer(1);
 }
 

@@ -25,6 +25,9 @@ constexpr std::string_view kMustBePositive = "ERR value is out of range, must be
 
 enum class End : uint8_t { kFront, kBack };
 
+std::string_view PushEvent(End end) { return end == End::kFront ? "lpush" : "rpush"; }
+std::string_view PopEvent(End end) { return end == End::kFront ? "lpop" : "rpop"; }
+
 // REQUIRES: the key is a list, or missing: then there is none.
 const ListObject* ListAt(const Key& key) {
   return key ? static_cast<const ListObject*>(key.object->collection()) : nullptr;
@@ -81,12 +84,16 @@ class ListChange {
     Set(middle, value);
     return true;
   }
-  void Emit() {
+  // Makes the changes one effect, of which clients hear as `event` (ExecContext::Notify); a list
+  // that lost all its items is deleted.
+  void Emit(std::string_view event) {
     if (changes_.empty()) return;
     if (size_ > 0) {
       ctx_.Change(key_, ObjectType::kList, changes_, data::EncodeCount(size_));
+      ctx_.Notify(*key_, engine::kListEvents, event);
     } else {
-      ctx_.Delete(key_);
+      ctx_.Notify(*key_, engine::kListEvents, event);
+      DeleteKey(ctx_, key_);
     }
   }
 
@@ -112,7 +119,7 @@ std::vector<std::string> Pop(ExecContext& ctx, Key* key, End end, uint64_t count
                change.Delete(item.position);
                return popped.size() < count;
              });
-  change.Emit();
+  change.Emit(PopEvent(end));
   return popped;
 }
 
@@ -130,7 +137,7 @@ void PushCommand(ExecContext& ctx, End end, bool only_if_there) {
   }
   ListChange change(ctx, &key);
   for (size_t i = 2; i < ctx.args.size(); ++i) change.Push(end, ctx.args[i]);
-  change.Emit();
+  change.Emit(PushEvent(end));
   ctx.reply.Integer(static_cast<int64_t>(change.size()));
 }
 
@@ -206,12 +213,13 @@ void MoveItem(ExecContext& ctx, Key source, End from, End to) {
     } else {
       change.Set(position, value);
     }
-    change.Emit();
+    change.Emit(PushEvent(to));
+    ctx.Notify(source, engine::kListEvents, PopEvent(from));
   } else {
-    Pop(ctx, &source, from, 1);
     ListChange change(ctx, &target);
     change.Push(to, value);
-    change.Emit();
+    change.Emit(PushEvent(to));
+    Pop(ctx, &source, from, 1);
   }
   ctx.reply.Bulk(value);
 }
@@ -277,6 +285,7 @@ void RenumberWith(ExecContext& ctx, Key* key, uint64_t at, std::string_view valu
     position += ListObject::kGap;
   }
   ctx.Change(key, ObjectType::kList, changes, data::EncodeCount(items.size()));
+  ctx.Notify(*key, engine::kListEvents, "linsert");
 }
 
 struct LposOptions {
@@ -320,11 +329,16 @@ bool ParseLposOptions(ExecContext& ctx, LposOptions* options) {
 
 }  // namespace
 
-void StoreList(ExecContext& ctx, Key* key, std::span<const std::string_view> items) {
-  if (*key) ctx.Delete(key);
+void StoreList(ExecContext& ctx, Key* key, std::span<const std::string_view> items,
+               std::string_view event) {
+  if (*key && items.empty()) {
+    DeleteKey(ctx, key);
+  } else if (*key) {
+    ctx.Delete(key);
+  }
   ListChange change(ctx, key);
   for (const std::string_view item : items) change.Push(End::kBack, item);
-  change.Emit();
+  change.Emit(event);
 }
 
 void Lpush(ExecContext& ctx) { PushCommand(ctx, End::kFront, false); }
@@ -373,7 +387,7 @@ void Lset(ExecContext& ctx) {
   }
   ListChange change(ctx, &key);
   change.Set(item->position, ctx.args[3]);
-  change.Emit();
+  change.Emit("lset");
   ctx.reply.Ok();
 }
 
@@ -412,7 +426,7 @@ void Ltrim(ExecContext& ctx) {
     };
     drop(0, first);
     drop(end, list->size() - end);
-    change.Emit();
+    change.Emit("ltrim");
   }
   ctx.reply.Ok();
 }
@@ -435,7 +449,7 @@ void Lrem(ExecContext& ctx) {
       }
       return removed < most;
     });
-    change.Emit();
+    change.Emit("lrem");
   }
   ctx.reply.Integer(removed);
 }
@@ -469,9 +483,9 @@ void Linsert(ExecContext& ctx) {
   ListChange change(ctx, &key);
   if (at == 0 || at == list->size()) {
     change.Push(at == 0 ? End::kFront : End::kBack, ctx.args[4]);
-    change.Emit();
+    change.Emit("linsert");
   } else if (change.InsertBetween(list->At(at - 1).position, list->At(at).position, ctx.args[4])) {
-    change.Emit();
+    change.Emit("linsert");
   } else {
     RenumberWith(ctx, &key, at, ctx.args[4]);
   }

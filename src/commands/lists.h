@@ -8,7 +8,9 @@
 
 namespace holdfast::commands {
 
-// Makes the key a list of these items, or deletes it when there are none.
-void StoreList(engine::ExecContext& ctx, engine::Key* key, std::span<const std::string_view> items);
+// Makes the key a list of these items, of which clients hear as `event`, or deletes it when there
+// are none.
+void StoreList(engine::ExecContext& ctx, engine::Key* key, std::span<const std::string_view> items,
+               std::string_view event);
 
 }  // namespace holdfast::commands

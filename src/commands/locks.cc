@@ -99,6 +99,7 @@ void Lock(ExecContext& ctx) {
   if (!key && !others_first) {
     const LockValue lock{static_cast<uint64_t>(request.lease_ms), request.owner};
     ctx.Put(&key, ObjectType::kLock, data::EncodeLock(lock), Expiry::Clear());
+    ctx.Notify(key, engine::kGenericEvents, "lock");
     ReplyToken(ctx, key);
     return;
   }
@@ -114,7 +115,10 @@ void Unlock(ExecContext& ctx) {
   Key key = ctx.FindForWrite(ctx.args[1]);
   if (!IsLockOrMissing(ctx, key)) return;
   const bool held = key && LockOf(key).owner == ctx.args[2];
-  if (held) ctx.Delete(&key);
+  if (held) {
+    ctx.Delete(&key);
+    ctx.Notify(key, engine::kGenericEvents, "unlock");
+  }
   ctx.reply.Integer(held ? 1 : 0);
 }
 

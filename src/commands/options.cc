@@ -187,9 +187,18 @@ std::optional<uint64_t> ParseDigest(std::string_view text) {
 uint64_t StoreString(ExecContext& ctx, Key* key, std::string_view value, const Expiry& expiry,
                      uint64_t fence) {
   if (expiry.kind == Expiry::Kind::kAt && expiry.at_ms <= ctx.now_ms()) {
-    return *key ? ctx.Delete(key) : 0;
+    return *key ? DeleteKey(ctx, key) : 0;
   }
-  return ctx.Put(key, data::ObjectType::kString, value, expiry, false, fence);
+  const uint64_t revision = ctx.Put(key, data::ObjectType::kString, value, expiry, false, fence);
+  ctx.Notify(*key, engine::kStringEvents, "set");
+  if (expiry.kind == Expiry::Kind::kAt) ctx.Notify(*key, engine::kGenericEvents, "expire");
+  return revision;
+}
+
+uint64_t DeleteKey(ExecContext& ctx, Key* key) {
+  const uint64_t revision = ctx.Delete(key);
+  ctx.Notify(*key, engine::kGenericEvents, "del");
+  return revision;
 }
 
 void WriteBytes(ExecContext& ctx, Key* key, size_t offset, std::string_view bytes,

@@ -99,6 +99,9 @@ struct ScanOptions {
 uint64_t StoreString(engine::ExecContext& ctx, engine::Key* key, std::string_view value,
                      const engine::Expiry& expiry, uint64_t fence = 0);
 
+// Deletes an existing key, of which clients hear as "del". Returns the revision of the change.
+uint64_t DeleteKey(engine::ExecContext& ctx, engine::Key* key);
+
 // The count of SRANDMEMBER, HRANDFIELD and ZRANDMEMBER, args[2]; negative: members may repeat.
 [[nodiscard]] bool ParseRandomCount(engine::ExecContext& ctx, int64_t* count);
 

@@ -80,6 +80,7 @@ void Seqcreate(ExecContext& ctx) {
     return;
   }
   ctx.Put(&key, ObjectType::kSequence, data::EncodeSequence(sequence), Expiry::Clear());
+  ctx.Notify(key, engine::kGenericEvents, "seqcreate");
   ctx.reply.Ok();
 }
 
@@ -108,6 +109,7 @@ void Seqnext(ExecContext& ctx) {
     return;
   }
   ctx.Put(&key, ObjectType::kSequence, data::EncodeSequence(sequence), Expiry::Keep());
+  ctx.Notify(key, engine::kGenericEvents, "seqnext");
   if (!reserves) {
     ctx.reply.Integer(first);
     return;

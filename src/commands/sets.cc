@@ -98,6 +98,18 @@ std::vector<std::string> Combine(SetOperation operation,
   return {};
 }
 
+std::string_view StoreEvent(SetOperation operation) {
+  switch (operation) {
+    case SetOperation::kUnion:
+      return "sunionstore";
+    case SetOperation::kIntersection:
+      return "sinterstore";
+    case SetOperation::kDifference:
+      return "sdiffstore";
+  }
+  return {};
+}
+
 void ReplyCombined(ExecContext& ctx, SetOperation operation) {
   std::vector<const SetObject*> sets;
   if (!FindSets(ctx, 1, ctx.args.size(), &sets)) return;
@@ -113,10 +125,14 @@ void StoreCombined(ExecContext& ctx, SetOperation operation) {
   Key target = ctx.FindForWrite(ctx.args[1]);
   if (!MayBeReplaced(ctx, target)) return;
   // It may have been one of the sources: its members are needed no more.
-  if (target) ctx.Delete(&target);
+  if (target && members.empty()) {
+    DeleteKey(ctx, &target);
+  } else if (target) {
+    ctx.Delete(&target);
+  }
   CountedChange change(ctx, &target, ObjectType::kSet);
   for (const std::string& member : members) change.Put(member, {});
-  change.Emit();
+  change.Emit(StoreEvent(operation));
   ctx.reply.Integer(static_cast<int64_t>(members.size()));
 }
 
@@ -149,7 +165,7 @@ void Sadd(ExecContext& ctx) {
     if (key && SetAt(key)->Contains(ctx.args[i])) continue;
     added += change.Put(ctx.args[i], {}) ? 1 : 0;
   }
-  change.Emit();
+  change.Emit("sadd");
   ctx.reply.Integer(added);
 }
 
@@ -159,7 +175,7 @@ void Srem(ExecContext& ctx) {
   CountedChange change(ctx, &key, ObjectType::kSet);
   int64_t removed = 0;
   for (size_t i = 2; i < ctx.args.size(); ++i) removed += change.Delete(ctx.args[i]) ? 1 : 0;
-  change.Emit();
+  change.Emit("srem");
   ctx.reply.Integer(removed);
 }
 
@@ -177,11 +193,11 @@ void Smove(ExecContext& ctx) {
   if (is_there && ctx.args[1] != ctx.args[2]) {
     CountedChange takes(ctx, &source, ObjectType::kSet);
     takes.Delete(ctx.args[3]);
-    takes.Emit();
+    takes.Emit("srem");
     if (!target || !SetAt(target)->Contains(ctx.args[3])) {
       CountedChange gives(ctx, &target, ObjectType::kSet);
       gives.Put(ctx.args[3], {});
-      gives.Emit();
+      gives.Emit("sadd");
     }
   }
   ctx.reply.Integer(is_there ? 1 : 0);
@@ -256,7 +272,7 @@ void Spop(ExecContext& ctx) {
     members = PickMembers(ctx.partition().rng(), *SetAt(key), most);
     CountedChange change(ctx, &key, ObjectType::kSet);
     for (const std::string& member : members) change.Delete(member);
-    change.Emit();
+    change.Emit("spop");
   }
   if (has_count) ctx.reply.Set(members.size());
   if (!has_count && members.empty()) ctx.reply.Null();

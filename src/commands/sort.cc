@@ -190,7 +190,7 @@ void Store(ExecContext& ctx, std::string_view name, const Results& results) {
   for (const std::optional<std::string>& result : results) {
     items.push_back(result.has_value() ? std::string_view(*result) : std::string_view());
   }
-  StoreList(ctx, &target, items);
+  StoreList(ctx, &target, items, "sortstore");
   ctx.reply.Integer(static_cast<int64_t>(items.size()));
 }
 

@@ -231,12 +231,12 @@ void CombineAndReply(ExecContext& ctx, ZOperation operation) {
   }
 }
 
-void CombineAndStore(ExecContext& ctx, ZOperation operation) {
+void CombineAndStore(ExecContext& ctx, ZOperation operation, std::string_view event) {
   AlgebraOptions options{.operation = operation, .store = true};
   std::vector<Source> sources;
   if (!ParseAlgebra(ctx, 2, &options, &sources)) return;
   const std::vector<ScoredMember> members = CombineSorted(options, std::move(sources));
-  if (!StoreSortedSet(ctx, ctx.args[1], members)) return;
+  if (!StoreSortedSet(ctx, ctx.args[1], members, event)) return;
   ctx.reply.Integer(static_cast<int64_t>(members.size()));
 }
 
@@ -245,9 +245,11 @@ void CombineAndStore(ExecContext& ctx, ZOperation operation) {
 void Zunion(ExecContext& ctx) { CombineAndReply(ctx, ZOperation::kUnion); }
 void Zinter(ExecContext& ctx) { CombineAndReply(ctx, ZOperation::kIntersection); }
 void Zdiff(ExecContext& ctx) { CombineAndReply(ctx, ZOperation::kDifference); }
-void Zunionstore(ExecContext& ctx) { CombineAndStore(ctx, ZOperation::kUnion); }
-void Zinterstore(ExecContext& ctx) { CombineAndStore(ctx, ZOperation::kIntersection); }
-void Zdiffstore(ExecContext& ctx) { CombineAndStore(ctx, ZOperation::kDifference); }
+void Zunionstore(ExecContext& ctx) { CombineAndStore(ctx, ZOperation::kUnion, "zunionstore"); }
+void Zinterstore(ExecContext& ctx) {
+  CombineAndStore(ctx, ZOperation::kIntersection, "zinterstore");
+}
+void Zdiffstore(ExecContext& ctx) { CombineAndStore(ctx, ZOperation::kDifference, "zdiffstore"); }
 
 void Zintercard(ExecContext& ctx) {
   AlgebraOptions options{.operation = ZOperation::kIntersection, .count_only = true};

@@ -32,10 +32,13 @@ std::vector<ScoredMember> PopScored(ExecContext& ctx, Key* key, ZEnd end, uint64
              changes.Delete(member.name);
              return popped.size() < count;
            });
+  const std::string_view event = end == ZEnd::kMin ? "zpopmin" : "zpopmax";
   if (count == set.size()) {
-    ctx.Delete(key);
+    ctx.Notify(*key, engine::kSortedSetEvents, event);
+    DeleteKey(ctx, key);
   } else {
     ctx.Change(key, ObjectType::kSortedSet, changes, data::EncodeCount(set.size() - count));
+    ctx.Notify(*key, engine::kSortedSetEvents, event);
   }
   return popped;
 }

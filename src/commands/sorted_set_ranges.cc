@@ -242,7 +242,7 @@ void RangeCommand(ExecContext& ctx, size_t source, size_t target, RangeOptions o
         members.emplace_back(member.name, member.score);
       });
     }
-    if (!StoreSortedSet(ctx, ctx.args[target], members)) return;
+    if (!StoreSortedSet(ctx, ctx.args[target], members, "zrangestore")) return;
     ctx.reply.Integer(static_cast<int64_t>(members.size()));
     return;
   }
@@ -262,7 +262,7 @@ void CountCommand(ExecContext& ctx, RangeBy by) {
   ctx.reply.Integer(set != nullptr ? static_cast<int64_t>(RanksOf(*set, range, false).size()) : 0);
 }
 
-void RemoveRange(ExecContext& ctx, RangeBy by) {
+void RemoveRange(ExecContext& ctx, RangeBy by, std::string_view event) {
   Range range;
   range.by = by;
   if (!ParseRange(ctx, 2, 3, &range)) return;
@@ -274,12 +274,14 @@ void RemoveRange(ExecContext& ctx, RangeBy by) {
     const Ranks ranks = RanksOf(set, range, false);
     removed = ranks.size();
     if (removed == set.size()) {
-      ctx.Delete(&key);
+      ctx.Notify(key, engine::kSortedSetEvents, event);
+      DeleteKey(ctx, &key);
     } else if (removed > 0) {
       data::ElementChanges changes;
       WalkRanks(set, ranks, false,
                 [&changes](const SortedSetObject::Member& member) { changes.Delete(member.name); });
       ctx.Change(&key, ObjectType::kSortedSet, changes, data::EncodeCount(set.size() - removed));
+      ctx.Notify(key, engine::kSortedSetEvents, event);
     }
   }
   ctx.reply.Integer(static_cast<int64_t>(removed));
@@ -308,8 +310,8 @@ void Zrevrangebylex(ExecContext& ctx) {
 void Zcount(ExecContext& ctx) { CountCommand(ctx, RangeBy::kScore); }
 void Zlexcount(ExecContext& ctx) { CountCommand(ctx, RangeBy::kLex); }
 
-void Zremrangebyrank(ExecContext& ctx) { RemoveRange(ctx, RangeBy::kRank); }
-void Zremrangebyscore(ExecContext& ctx) { RemoveRange(ctx, RangeBy::kScore); }
-void Zremrangebylex(ExecContext& ctx) { RemoveRange(ctx, RangeBy::kLex); }
+void Zremrangebyrank(ExecContext& ctx) { RemoveRange(ctx, RangeBy::kRank, "zremrangebyrank"); }
+void Zremrangebyscore(ExecContext& ctx) { RemoveRange(ctx, RangeBy::kScore, "zremrangebyscore"); }
+void Zremrangebylex(ExecContext& ctx) { RemoveRange(ctx, RangeBy::kLex, "zremrangebylex"); }
 
 }  // namespace holdfast::commands

@@ -58,26 +58,32 @@ void SortedSetChange::Delete(std::string_view member) {
   changes_.Delete(member);
 }
 
-void SortedSetChange::Emit() {
-  if (changes_.empty()) return;
+void SortedSetChange::Emit(std::string_view event) {
+  if (changes_.empty() || (size_ == 0 && !*key_)) return;
   if (size_ > 0) {
     ctx_.Change(key_, ObjectType::kSortedSet, changes_, data::EncodeCount(size_));
-  } else if (*key_) {
-    ctx_.Delete(key_);
+    ctx_.Notify(*key_, engine::kSortedSetEvents, event);
+  } else {
+    ctx_.Notify(*key_, engine::kSortedSetEvents, event);
+    DeleteKey(ctx_, key_);
   }
 }
 
 bool StoreSortedSet(ExecContext& ctx, std::string_view name,
-                    const std::vector<ScoredMember>& members) {
+                    const std::vector<ScoredMember>& members, std::string_view event) {
   Key target = ctx.FindForWrite(name);
   if (!MayBeReplaced(ctx, target)) return false;
+  if (members.empty()) {
+    if (target) DeleteKey(ctx, &target);
+    return true;
+  }
   if (target) ctx.Delete(&target);
-  if (members.empty()) return true;
   data::ElementChanges changes;
   for (const auto& [member, score] : members) {
     changes.Put(member, StoredScore(score));
   }
   ctx.Change(&target, ObjectType::kSortedSet, changes, data::EncodeCount(members.size()));
+  ctx.Notify(target, engine::kSortedSetEvents, event);
   return true;
 }
 
@@ -240,7 +246,7 @@ void AddMembers(ExecContext& ctx, const AddOptions& options,
       return;
     }
   }
-  change.Emit();
+  change.Emit(options.incr ? "zincr" : "zadd");
   if (!options.incr) {
     ctx.reply.Integer(outcome.added + (options.ch ? outcome.updated : 0));
   } else if (outcome.held_back) {
@@ -263,7 +269,7 @@ void Zrem(ExecContext& ctx) {
     change.Delete(ctx.args[i]);
     ++removed;
   }
-  change.Emit();
+  change.Emit("zrem");
   ctx.reply.Integer(removed);
 }
 

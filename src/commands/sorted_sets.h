@@ -39,8 +39,9 @@ class SortedSetChange {
   void Put(std::string_view member, double score, bool is_new);
   // The same for a member that is there.
   void Delete(std::string_view member);
-  // Makes the changes one effect; a set that lost all its members is deleted.
-  void Emit();
+  // Makes the changes one effect, of which clients hear as `event` (ExecContext::Notify); a set
+  // that lost all its members is deleted.
+  void Emit(std::string_view event);
 
  private:
   engine::ExecContext& ctx_;
@@ -55,9 +56,10 @@ class SortedSetChange {
 using ScoredMember = std::pair<std::string, double>;
 
 // Makes the key a sorted set of these members, which are different ones, or deletes it when there
-// are none. False, with WRONGTYPE replied, when the key must not be replaced.
+// are none. Clients hear of it as `event`. False, with WRONGTYPE replied, when the key must not be
+// replaced.
 [[nodiscard]] bool StoreSortedSet(engine::ExecContext& ctx, std::string_view name,
-                                  const std::vector<ScoredMember>& members);
+                                  const std::vector<ScoredMember>& members, std::string_view event);
 
 // What ZADD and GEOADD may be told.
 struct AddOptions {

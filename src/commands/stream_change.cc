@@ -113,9 +113,13 @@ bool StreamChange::DeletePending(StreamId id) {
   return true;
 }
 
-void StreamChange::Emit() {
+void StreamChange::Emit(std::string_view event) {
   if (!changed_ && changes_.empty()) return;
   ctx_.Change(key_, data::ObjectType::kStream, changes_, data::EncodeStreamHead(head_));
+  if (!event.empty()) ctx_.Notify(*key_, engine::kStreamEvents, event);
+  for (size_t i = 0; i < new_consumers_.size(); ++i) {
+    ctx_.Notify(*key_, engine::kStreamEvents, "xgroup-createconsumer");
+  }
 }
 
 }  // namespace holdfast::commands

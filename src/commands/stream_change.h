@@ -59,8 +59,9 @@ class StreamChange {
   // True when it was pending.
   bool DeletePending(data::StreamId id);
 
-  // Makes the changes, if there are any, one effect; creates the key when it is missing.
-  void Emit();
+  // Makes the changes, if there are any, one effect; creates the key when it is missing. Clients
+  // hear of it as `event`, when there is one, and of new consumers.
+  void Emit(std::string_view event);
 
  private:
   engine::ExecContext& ctx_;

@@ -317,7 +317,7 @@ void XgroupCreate(ExecContext& ctx) {
   }
   StreamChange change(ctx, &key, ctx.args[3]);
   change.PutGroup(value);
-  change.Emit();
+  change.Emit("xgroup-create");
   ctx.reply.Ok();
 }
 
@@ -341,7 +341,7 @@ void XgroupSetid(ExecContext& ctx) {
   }
   StreamChange change(ctx, &key, ctx.args[3]);
   change.PutGroup(value);
-  change.Emit();
+  change.Emit("xgroup-setid");
   ctx.reply.Ok();
 }
 
@@ -352,7 +352,7 @@ void XgroupDestroy(ExecContext& ctx) {
   if (exists) {
     StreamChange change(ctx, &key, ctx.args[3]);
     change.DeleteGroup();
-    change.Emit();
+    change.Emit("xgroup-destroy");
   }
   ctx.reply.Integer(exists ? 1 : 0);
 }
@@ -366,7 +366,7 @@ void XgroupCreateconsumer(ExecContext& ctx) {
   if (!exists) {
     StreamChange change(ctx, &key, ctx.args[3]);
     change.PutConsumer(ctx.args[4], ctx.now_ms());
-    change.Emit();
+    change.Emit({});
   }
   ctx.reply.Integer(exists ? 0 : 1);
 }
@@ -382,7 +382,7 @@ void XgroupDelconsumer(ExecContext& ctx) {
     pending = static_cast<int64_t>(consumer->pending.size());
     StreamChange change(ctx, &key, ctx.args[3]);
     change.DeleteConsumer(ctx.args[4]);
-    change.Emit();
+    change.Emit("xgroup-delconsumer");
   }
   ctx.reply.Integer(pending);
 }
@@ -401,7 +401,7 @@ void Xack(ExecContext& ctx) {
   StreamChange change(ctx, &key, ctx.args[2]);
   int64_t acknowledged = 0;
   for (const StreamId id : ids) acknowledged += change.DeletePending(id) ? 1 : 0;
-  change.Emit();
+  change.Emit({});
   ctx.reply.Integer(acknowledged);
 }
 
@@ -454,7 +454,7 @@ void Xclaim(ExecContext& ctx) {
     }
   }
   ctx.reply.ArrayAt(mark, claimed);
-  change.Emit();
+  change.Emit({});
 }
 
 void Xautoclaim(ExecContext& ctx) {
@@ -492,7 +492,7 @@ void Xautoclaim(ExecContext& ctx) {
   ctx.reply.Raw(entries);
   ctx.reply.Array(gone.size());
   for (const StreamId id : gone) ReplyStreamId(ctx, id);
-  change.Emit();
+  change.Emit({});
 }
 
 }  // namespace holdfast::commands

@@ -223,7 +223,7 @@ void DeliverNew(ExecContext& ctx, const ReadOptions& options, uint64_t count, St
     if (!options.no_ack) change.PutPending(id, {std::string(options.consumer), ctx.now_ms(), 1});
   });
   change.PutGroup(value);
-  change.Emit();
+  change.Emit({});
 }
 
 // What the consumer has not acknowledged.
@@ -250,7 +250,7 @@ void DeliverHistory(ExecContext& ctx, const ReadOptions& options, StreamRead* re
     }
   }
   ctx.reply.ArrayAt(mark, shown);
-  change.Emit();
+  change.Emit({});
 }
 
 // Whether there is something to answer now.

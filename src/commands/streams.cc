@@ -279,8 +279,9 @@ void Xadd(ExecContext& ctx) {
     return;
   }
   added.bytes = change.AddEntry(added.id, fields);
-  Trim(options.trim, NodesToBe(StreamAt(key), &added), &change);
-  change.Emit();
+  const int64_t trimmed = Trim(options.trim, NodesToBe(StreamAt(key), &added), &change);
+  change.Emit("xadd");
+  if (trimmed > 0) ctx.Notify(key, engine::kStreamEvents, "xtrim");
   ReplyStreamId(ctx, added.id);
 }
 
@@ -293,7 +294,7 @@ void Xtrim(ExecContext& ctx) {
   if (key) {
     StreamChange change(ctx, &key);
     deleted = Trim(options.trim, NodesToBe(StreamAt(key), nullptr), &change);
-    change.Emit();
+    change.Emit("xtrim");
   }
   ctx.reply.Integer(deleted);
 }
@@ -325,7 +326,7 @@ void Xdel(ExecContext& ctx) {
     ++deleted;
     if (change.head().max_deleted < id) change.SetMaxDeleted(id);
   }
-  change.Emit();
+  change.Emit("xdel");
   ctx.reply.Integer(deleted);
 }
 
@@ -373,7 +374,7 @@ void Xsetid(ExecContext& ctx) {
   change.SetLastId(id);
   if (added != -1) change.SetEntriesAdded(static_cast<uint64_t>(added));
   if (!max_deleted.is_zero()) change.SetMaxDeleted(max_deleted);
-  change.Emit();
+  change.Emit("xsetid");
   ctx.reply.Ok();
 }
 

@@ -69,7 +69,7 @@ void StorePairs(ExecContext& ctx) {
   // A key may be named twice: each is looked up when its turn comes.
   for (size_t i = 1; i < ctx.args.size(); i += 2) {
     Key key = ctx.FindForWrite(ctx.args[i]);
-    ctx.Put(&key, ObjectType::kString, ctx.args[i + 1], Expiry::Clear());
+    StoreString(ctx, &key, ctx.args[i + 1], Expiry::Clear());
   }
 }
 
@@ -97,6 +97,7 @@ void IncrementBy(ExecContext& ctx, int64_t by) {
   char text[20];
   const size_t length = FormatInt64(value, text);
   ctx.Put(&key, ObjectType::kString, {text, length}, Expiry::Keep());
+  ctx.Notify(key, engine::kStringEvents, "incrby");
   ctx.reply.Integer(value);
 }
 
@@ -137,7 +138,7 @@ void Setnx(ExecContext& ctx) {
     ctx.reply.Integer(0);
     return;
   }
-  ctx.Put(&key, ObjectType::kString, ctx.args[2], Expiry::Clear());
+  StoreString(ctx, &key, ctx.args[2], Expiry::Clear());
   ctx.reply.Integer(1);
 }
 
@@ -148,14 +149,14 @@ void Getset(ExecContext& ctx) {
   Key key = ctx.FindForRead(ctx.args[1]);
   if (!ctx.IsStringOrMissing(key)) return;
   ReplyValue(ctx, key);
-  ctx.Put(&key, ObjectType::kString, ctx.args[2], Expiry::Clear());
+  StoreString(ctx, &key, ctx.args[2], Expiry::Clear());
 }
 
 void Getdel(ExecContext& ctx) {
   Key key = ctx.FindForRead(ctx.args[1]);
   if (!ctx.IsStringOrMissing(key)) return;
   ReplyValue(ctx, key);
-  if (key) ctx.Delete(&key);
+  if (key) DeleteKey(ctx, &key);
 }
 
 void Getex(ExecContext& ctx) {
@@ -174,11 +175,14 @@ void Getex(ExecContext& ctx) {
   ReplyValue(ctx, key);
   if (!key || option.kind == ExpiryOption::Kind::kNone) return;
   if (option.kind == ExpiryOption::Kind::kPersist) {
-    if (ctx.ExpireAt(key) != 0) ctx.SetExpiry(&key, 0);
+    if (ctx.ExpireAt(key) == 0) return;
+    ctx.SetExpiry(&key, 0);
+    ctx.Notify(key, engine::kGenericEvents, "persist");
   } else if (expiry.at_ms <= ctx.now_ms()) {
-    ctx.Delete(&key);
+    DeleteKey(ctx, &key);
   } else {
     ctx.SetExpiry(&key, expiry.at_ms);
+    ctx.Notify(key, engine::kGenericEvents, "expire");
   }
 }
 
@@ -227,12 +231,14 @@ void Append(ExecContext& ctx) {
   if (!ctx.IsStringOrMissing(key)) return;
   if (!key) {
     ctx.Put(&key, ObjectType::kString, tail, Expiry::Clear());
+    ctx.Notify(key, engine::kStringEvents, "append");
     ctx.reply.Integer(static_cast<int64_t>(tail.size()));
     return;
   }
   const size_t old_size = key.object->value_size();
   if (!CheckStringLength(ctx, old_size + tail.size())) return;
   ctx.Patch(&key, old_size, tail, old_size + tail.size());
+  ctx.Notify(key, engine::kStringEvents, "append");
   ctx.reply.Integer(static_cast<int64_t>(old_size + tail.size()));
 }
 
@@ -282,6 +288,7 @@ void Setrange(ExecContext& ctx) {
   if (!CheckStringLength(ctx, at + bytes.size())) return;
   const size_t new_size = std::max(old_size, at + bytes.size());
   WriteBytes(ctx, &key, at, bytes, new_size);
+  ctx.Notify(key, engine::kStringEvents, "setrange");
   ctx.reply.Integer(static_cast<int64_t>(new_size));
 }
 
@@ -320,6 +327,7 @@ void Incrbyfloat(ExecContext& ctx) {
   }
   const std::string text = FormatLongDouble(value);
   ctx.Put(&key, ObjectType::kString, text, Expiry::Keep());
+  ctx.Notify(key, engine::kStringEvents, "incrbyfloat");
   ctx.reply.Bulk(text);
 }
 

@@ -7,6 +7,7 @@
 #include "base/numbers.h"
 #include "engine/config.h"
 #include "engine/config_values.h"
+#include "engine/key_events.h"
 
 namespace holdfast::engine {
 namespace {
@@ -161,6 +162,15 @@ std::string GetOutputLimits(const Config& config) {
   }
   return out;
 }
+
+// --- notify-keyspace-events ---------------------------------------------------------------------
+
+Status SetKeyEvents(Config* config, std::string_view value) {
+  if (ParseKeyEvents(value, &config->notify_key_events)) return Status::Ok();
+  return Status::InvalidArgument("Invalid event class character. Use 'Ag$lshzxeKEtmdn'.");
+}
+
+std::string GetKeyEvents(const Config& config) { return FormatKeyEvents(config.notify_key_events); }
 
 // --- latency-tracking-info-percentiles ----------------------------------------------------------
 
@@ -508,6 +518,13 @@ constexpr Option kOptions[] = {
      .default_value = "0", .unit = "milliseconds",
      .meaning = "Events that take so long are kept for LATENCY LATEST and HISTORY; 0: none.",
      .flags = kRuntime, .field = &Config::latency_monitor_threshold_ms},
+    {.section = kWatching, .name = "notify-keyspace-events", .type = OptionType::kSpecial,
+     .default_value = "", .unit = "letters",
+     .meaning = "The events of keys that clients may subscribe to, on __keyspace@<db>__:<key> (K) "
+                "and __keyevent@<db>__:<event> (E): g of any type, $ strings, l lists, s sets, h "
+                "hashes, z sorted sets, t streams, x expired, e evicted; A for all these; n new "
+                "keys, m reads of missing ones. Empty: none.",
+     .flags = kRuntime, .field = SpecialField{SetKeyEvents, GetKeyEvents}},
     {.section = kWatching, .name = "latency-tracking", .type = OptionType::kBool,
      .default_value = "yes",
      .meaning = "Whether execution times of each command are counted for INFO latencystats.",

@@ -74,11 +74,23 @@ Key ExecContext::Find(std::string_view name, uint32_t db, bool count, bool touch
   if (count) {
     CoreStats* stats = partition_->host_->stats();
     ++(key.object != nullptr ? stats->keyspace_hits : stats->keyspace_misses);
+    if (key.object == nullptr && partition_->ready_) Notify(key, kKeyMissEvents, "keymiss");
   }
   if (touch && key.object != nullptr && !caller.no_touch) {
     NoteUse(key.object, false);
   }
   return key;
+}
+
+void ExecContext::Notify(const Key& key, uint32_t event_class, std::string_view event) {
+  if ((config().notify_key_events & event_class) == 0 || !wanted_.empty()) return;
+  const uint32_t db = partition_->keyspace_->LogicalOf(key.database->physical);
+  key_events_.push_back({0, db, event, std::string(key.hashed.key)});
+}
+
+void ExecContext::PassOnKeyEvents() {
+  for (KeyEvent& event : key_events_) partition_->AddKeyEvent(std::move(event));
+  key_events_.clear();
 }
 
 void ExecContext::NoteUse(data::Object* object, bool is_new) {
@@ -101,8 +113,7 @@ bool ExecContext::StillThere(const Key& key, uint32_t db) {
   if (!partition_->IsExpired(*key.database, key.object, now_ms_)) return true;
   // Whoever sees that a key is gone waits for the deletion to be committed (P34).
   const LatencyTimer timer(partition_->host_, "expire-del");
-  partition_->EmitDelete(db, key.database, key.object, now_ms_);
-  ++partition_->host_->stats()->expired_keys;
+  partition_->EmitExpiry(db, key.database, key.object, now_ms_);
   return false;
 }
 
@@ -167,6 +178,7 @@ data::Effect EffectOn(data::EffectKind kind, const Key& key) {
 uint64_t ExecContext::Put(Key* key, data::ObjectType type, std::string_view value, Expiry expiry,
                           bool raw, uint64_t fence, bool keep_revision) {
   if (!wanted_.empty()) return 0;
+  const bool is_new = key->object == nullptr;
   if (key->object != nullptr && data::HasElements(key->object->type())) {
     // Its elements end with it; what is said of the key goes on.
     if (expiry.kind == Expiry::Kind::kKeep) {
@@ -192,19 +204,22 @@ uint64_t ExecContext::Put(Key* key, data::ObjectType type, std::string_view valu
   if (fence > effect.meta.fence) effect.meta.fence = fence;
   effect.value = value;
   Emit(&effect, key, partition_->keyspace_->LogicalOf(key->database->physical));
+  if (is_new) Notify(*key, kNewKeyEvents, "new");
   return effect.meta.revision;
 }
 
 uint64_t ExecContext::Change(Key* key, data::ObjectType type, const data::ElementChanges& changes,
                              std::string_view head) {
   if (!wanted_.empty()) return 0;
-  CHECK((key->object == nullptr || key->Is(type)) && (!changes.empty() || data::MayBeEmpty(type)));
+  const bool is_new = key->object == nullptr;
+  CHECK((is_new || key->Is(type)) && (!changes.empty() || data::MayBeEmpty(type)));
   data::Effect effect = EffectOn(data::EffectKind::kElements, *key);
-  if (key->object != nullptr) effect.meta = data::Keyspace::MetaOf(*key->database, key->object);
+  if (!is_new) effect.meta = data::Keyspace::MetaOf(*key->database, key->object);
   effect.meta.type = type;
   effect.value = head;
   effect.changes = changes.bytes();
   Emit(&effect, key, partition_->keyspace_->LogicalOf(key->database->physical));
+  if (is_new) Notify(*key, kNewKeyEvents, "new");
   return effect.meta.revision;
 }
 
@@ -229,6 +244,7 @@ uint64_t ExecContext::Copy(Key* source, Key* target, bool moves) {
   effect.generation = source->object->created();
   effect.moves = moves;
   Emit(&effect, target, partition_->keyspace_->LogicalOf(target->database->physical));
+  Notify(*target, kNewKeyEvents, "new");
   if (moves) source->object = source->database->table.Find(source->hashed);
   partition_->NoteCopy(*target, moves, bytes);
   return effect.meta.revision;

@@ -20,6 +20,7 @@
 #include "engine/cold_value.h"
 #include "engine/command.h"
 #include "engine/errors.h"
+#include "engine/key_events.h"
 #include "resp/writer.h"
 
 namespace holdfast::engine {
@@ -174,6 +175,11 @@ class ExecContext {
   // of logical numbers whose contents change.
   void SetDatabases(const data::DatabaseMap& map, uint32_t affected);
 
+  // Clients that want events of this class (KeyEventClass) hear, once it is committed, what this
+  // command has done to the key. `event` is static. As a rule a command whose last element went
+  // tells of what it took and then of a "del".
+  void Notify(const Key& key, uint32_t event_class, std::string_view event);
+
   // ---- Blocking.
 
   // The request waits until one of the keys changes, then runs again (caller.retry), in order of
@@ -241,6 +247,7 @@ class ExecContext {
   void Prefetch(size_t i, size_t step) const;
   void RunHandler();
   void NoteUse(data::Object* object, bool is_new);
+  void PassOnKeyEvents();
   void Emit(data::Effect* effect, Key* key, uint32_t logical);
 
   Partition* partition_;
@@ -251,6 +258,7 @@ class ExecContext {
   bool emitted_ = false;
   bool needs_leader_ = false;
   std::vector<ColdValue> wanted_;
+  std::vector<KeyEvent> key_events_;
   bool blocked_ = false;
   bool too_long_ = false;
   bool error_counted_ = false;

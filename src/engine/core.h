@@ -152,6 +152,7 @@ class Core final : public PartitionHost, public replica::MessageSink, public rep
   // As in Redis, keys don't go by themselves while clients are paused.
   bool ActiveExpireEnabled() const override { return active_expire_ && pause_.until_ms == 0; }
   void Deliver(const ReplyAddress& address, std::string bytes) override;
+  void PublishKeyEvent(const KeyEvent& event) override { pubsub_.PublishKeyEvent(event); }
   void WakeClient(uint64_t client) override;
   void GatesLost(Partition* partition) override;
   void GiveBack(Partition* partition, BlockedRequest request) override;

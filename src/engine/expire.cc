@@ -30,8 +30,7 @@ bool Partition::ExpireKeys() {
     data::Database* database = keyspace_->Logical(db);
     while (!database->expiries.empty() && database->expiries.top().deadline_ms <= now_ms) {
       if (budget-- == 0) return true;
-      EmitDelete(db, database, database->expiries.top().object, now_ms);
-      ++host_->stats()->expired_keys;
+      EmitExpiry(db, database, database->expiries.top().object, now_ms);
     }
   }
   return false;
@@ -44,8 +43,7 @@ void Partition::ExpireLeases() {
     if (leases->empty() || leases->top().deadline_ms >= monotonic_ms) return;
     data::Object* lock = leases->top().object;
     data::Database* database = keyspace_->DatabaseOfLease(lock);
-    EmitDelete(keyspace_->LogicalOf(database->physical), database, lock, host_->NowMs());
-    ++host_->stats()->expired_keys;
+    EmitExpiry(keyspace_->LogicalOf(database->physical), database, lock, host_->NowMs());
   }
 }
 
@@ -130,6 +128,7 @@ bool Partition::EvictOne() {
   }
   if (victim == nullptr) return false;
   const LatencyTimer timer(host_, "eviction-del");
+  Notify(kEvictedEvents, "evicted", victim_db, victim->key());
   EmitDelete(victim_db, keyspace_->Logical(victim_db), victim, host_->NowMs());
   ++host_->stats()->evicted_keys;
   return true;

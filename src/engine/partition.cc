@@ -84,6 +84,7 @@ void Partition::Run(const Request& request, const Caller& caller, const ReplyAdd
     RunWithWanted(request, caller, context.wanted(), out, outcome);
     return;
   }
+  context.PassOnKeyEvents();
   outcome->index = std::max(outcome->index, context.gate_index());
   outcome->wrote |= context.emitted();
   outcome->too_long |= context.too_long();
@@ -193,8 +194,7 @@ bool Partition::Unmodified(const WatchedKey& watch, Outcome* outcome) {
   // An expired key of another revision was missing for the watcher already: SWAPDB brought it.
   if (object->revision() != watch.revision) return true;
   // It has expired since WATCH: whoever learns that waits for the deletion.
-  EmitDelete(watch.db, database, object, host_->NowMs());
-  ++host_->stats()->expired_keys;
+  EmitExpiry(watch.db, database, object, host_->NowMs());
   outcome->index = open_index_;
   outcome->wrote = true;
   return false;
@@ -271,8 +271,7 @@ uint64_t Partition::Watch(uint32_t db, std::string_view key) {
   data::Database* database = keyspace_->Logical(db);
   data::Object* object = database->table.Find(hashed);
   if (object != nullptr && IsExpired(*database, object, host_->NowMs())) {
-    EmitDelete(db, database, object, host_->NowMs());
-    ++host_->stats()->expired_keys;
+    EmitExpiry(db, database, object, host_->NowMs());
     object = nullptr;
   }
   if (object != nullptr) return watches_.Watch(db, key, object->revision());
@@ -384,6 +383,13 @@ void Partition::EmitDelete(uint32_t logical, data::Database* database, data::Obj
   Emit(&effect, &key, logical, now_ms);
 }
 
+void Partition::EmitExpiry(uint32_t logical, data::Database* database, data::Object* object,
+                           int64_t now_ms) {
+  Notify(kExpiredEvents, "expired", logical, object->key());
+  EmitDelete(logical, database, object, now_ms);
+  ++host_->stats()->expired_keys;
+}
+
 void Partition::EmitDatabases(const data::DatabaseMap& map, uint32_t affected, int64_t now_ms) {
   std::string encoded;
   data::AppendDatabaseMap(&encoded, map);
@@ -456,6 +462,7 @@ void Partition::ServeReadyKey(uint32_t db, const std::string& key) {
       WantValues(context.wanted(), &again);
       return Served::kInTurn;
     }
+    context.PassOnKeyEvents();
     if (context.blocked()) {
       return context.wait_.in_line == InLine::kInTurn ? Served::kInTurn : Served::kTogether;
     }
@@ -490,6 +497,7 @@ void Partition::ProposeBatch() {
   // not reading from clients: a refusal here would lose effects that are in memory.
   CHECK_MSG(proposal.accepted(), "raft refused an entry whose effects are applied");
   CHECK(proposal.index == index);
+  QueueKeyEvents(index);
   memory_index_ = proposal.index;
   open_index_ = proposal.index + 1;
 }
@@ -497,6 +505,9 @@ void Partition::ProposeBatch() {
 void Partition::TurnEnd() {
   for (const auto& waiter : std::exchange(announcements_, {})) waiter->OnGateOpen();
   ProposeBatch();
+  // Nothing was changed: what is told was only seen.
+  if (batch_.empty() && !script_suspended()) QueueKeyEvents(0);
+  PublishKeyEvents();
   if (round_used_) {
     round_used_ = false;
     if (replica_->frozen()) {
@@ -516,6 +527,8 @@ void Partition::OnCommit(uint64_t commit_index, uint64_t first, uint64_t last) {
   }
   // The group may have appended an entry of its own; see BeforeOwnEntry.
   if (ready_ && batch_.empty()) open_index_ = replica_->last_index() + 1;
+  // Before whoever made them is answered.
+  PublishKeyEvents();
   open_gates_.clear();
   gates_.TakeOpen(commit_index_, confirmed_round_, &open_gates_);
   for (GateQueue::Item& item : open_gates_) {
@@ -623,6 +636,9 @@ void Partition::StepDown() {
   GiveBlockedBack();
   RebuildRequest request = UncommittedKeys();
   batch_.clear();
+  batch_events_.clear();
+  key_events_.clear();
+  key_event_bytes_ = 0;
   proposed_.clear();
   ready_keys_.clear();
   touched_ = TouchedKeys();

@@ -35,6 +35,7 @@
 #include "engine/context.h"
 #include "engine/follower_reads.h"
 #include "engine/gate.h"
+#include "engine/key_events.h"
 #include "engine/stats.h"
 #include "engine/touched_keys.h"
 #include "engine/value_loads.h"
@@ -113,6 +114,8 @@ class PartitionHost {
   virtual bool ActiveExpireEnabled() const = 0;
   // Hands a finished reply to its client, on whatever core.
   virtual void Deliver(const ReplyAddress& address, std::string bytes) = 0;
+  // What happened to a key is committed, and subscribers are to hear of it.
+  virtual void PublishKeyEvent(const KeyEvent&) {}
   // Replies of this core's client may leave.
   virtual void WakeClient(uint64_t client) = 0;
   // The partition lost its leadership: replies of this core's clients that wait for it become
@@ -170,7 +173,8 @@ class Partition : public replica::StateMachine {
     // Read rounds begin here: above those of every earlier process.
     uint64_t first_round = 1;
     uint64_t seed = 0;
-    bool evictable = true;  // its keys are clients' data, which may go when memory is full
+    // Its keys are clients' data, of which they may hear, and which may go when memory is full.
+    bool evictable = true;
     // Smaller values than this never leave memory: there is little to win.
     size_t smallest_dropped = 64;
   };
@@ -389,6 +393,15 @@ class Partition : public replica::StateMachine {
   void Emit(data::Effect* effect, Key* key, uint32_t logical, int64_t now_ms);
   void Append(const data::Effect& effect);
   void EmitDatabases(const data::DatabaseMap& map, uint32_t affected, int64_t now_ms);
+  // Something happened to a key of database `logical`, which is to be told when the open batch, if
+  // there is one, is committed. `name` is static.
+  void Notify(uint32_t event_class, std::string_view name, uint32_t logical, std::string_view key);
+  void AddKeyEvent(KeyEvent event);
+  // Those of the open batch become those of entry `entry`.
+  void QueueKeyEvents(uint64_t entry);
+  void PublishKeyEvents();
+  // The key's time has come.
+  void EmitExpiry(uint32_t logical, data::Database* database, data::Object* object, int64_t now_ms);
   void EmitDelete(uint32_t logical, data::Database* database, data::Object* object, int64_t now_ms);
   void ProposeBatch();
   void TakeCommitted();
@@ -482,6 +495,9 @@ class Partition : public replica::StateMachine {
   std::string batch_;        // payload of the open batch; empty = no effect yet
   size_t batch_reserve_ = 0;
   bool turn_end_requested_ = false;
+  std::vector<KeyEvent> batch_events_;  // of the open batch
+  std::deque<KeyEvent> key_events_;     // of entries that aren't committed yet, in order
+  size_t key_event_bytes_ = 0;          // of both
 
   uint64_t open_round_;  // the read round that this turn's reads wait for
   bool round_used_ = false;

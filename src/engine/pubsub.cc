@@ -246,6 +246,23 @@ std::optional<int64_t> PubSub::Publish(const Publication& publication,
   return receivers;
 }
 
+void PubSub::PublishKeyEvent(const KeyEvent& event) {
+  const uint32_t wanted = core_->config().notify_key_events;
+  const std::string db = std::to_string(event.db);
+  const auto publish = [this](const std::string& channel, std::string_view message) {
+    // Nobody waits for it, so nothing else bounds it.
+    if (crowded()) {
+      ++core_->stats()->publications_dropped;
+    } else {
+      Publish({false, channel, message}, [] { return [](int64_t) {}; });
+    }
+  };
+  if ((wanted & kEventsOfKeys) != 0) publish("__keyspace@" + db + "__:" + event.key, event.name);
+  if ((wanted & kEventsByName) != 0) {
+    publish("__keyevent@" + db + "__:" + std::string(event.name), event.key);
+  }
+}
+
 bool PubSub::SendToCores(const Publication& publication, int64_t receivers,
                          absl::FunctionRef<Done()> done) {
   Engine* engine = &core_->engine();

@@ -36,6 +36,7 @@
 
 #include "base/hash.h"
 #include "engine/gate.h"
+#include "engine/key_events.h"
 #include "engine/subscriptions.h"
 #include "replica/publication.h"
 
@@ -76,6 +77,9 @@ class PubSub {
   // be, nothing is published and `lost` is called (see GateWaiter::OnGateLost).
   void PublishBehind(Partition* partition, const Gate& gate, const Publication& publication,
                      Done done, absl::AnyInvocable<void(bool proposed)> lost);
+  // An event of a key that is committed, as messages on the channels that the configuration names.
+  // Dropped when too much is on its way.
+  void PublishKeyEvent(const KeyEvent& event);
   // So much is on its way to other cores that publishers should wait until theirs has arrived.
   bool crowded() const { return in_flight_bytes_ > kMaxInFlightBytes; }
   // An item of kind kPublish. Closes links that send nonsense.

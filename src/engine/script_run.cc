@@ -1,6 +1,7 @@
 #include "engine/script_run.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "base/check.h"
@@ -83,6 +84,7 @@ ExecResult Partition::StartScript(std::span<const Request> requests, const Calle
   run.abandoned = run.killed = false;
   run.end_reason = {};
   run.batch_begin = batch_.size();
+  run.events_begin = batch_events_.size();
   run.began_ns = host_->clock().MonotonicNs();
   run.slice_end_ns = run.began_ns + kFirstSliceNs;
   const bool over = run.fiber.Run([this, &run] {
@@ -108,6 +110,10 @@ ExecResult Partition::StartScript(std::span<const Request> requests, const Calle
 // would have had. That part is proposed now, so that the script's effects stay by themselves.
 void Partition::HoldEffects() {
   ScriptRun& run = *script_;
+  const auto own_events = batch_events_.begin() + static_cast<std::ptrdiff_t>(run.events_begin);
+  std::vector<KeyEvent> kept(std::make_move_iterator(own_events),
+                             std::make_move_iterator(batch_events_.end()));
+  batch_events_.erase(own_events, batch_events_.end());
   if (batch_.size() == run.batch_begin) {
     ProposeBatch();
   } else if (run.batch_begin > 0) {
@@ -117,6 +123,7 @@ void Partition::HoldEffects() {
     data::AppendPayloadHeader(&batch_);
     batch_ += own;
   }
+  batch_events_ = std::move(kept);
 }
 
 // The group may have appended entries of its own meanwhile: only now it is known at which index the
