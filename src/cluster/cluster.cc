@@ -86,6 +86,7 @@ Cluster::Cluster(engine::Engine* engine, const engine::Config& config)
   engine::Partition* meta = engine->core(0).FindPartition(engine->meta_partition());
   LearnFromLog(*meta);
   meta->Observe(this);
+  settings_ = std::make_unique<Settings>(engine);
   engine->cluster = this;
 }
 
@@ -206,6 +207,7 @@ Status Cluster::Authorize(const Side& side, const replica::Hello& peer) const {
 
 void Cluster::OnUp(Side* side, replica::PeerLink& link) {
   const replica::Hello& peer = link.peer();
+  if (side->core->number() == 0) settings_->OnUp(link);
   if (peer.cluster_id == 0 || side->view->Find(peer.node_id) != nullptr) return;
   // A node that this one has no record of: this one is new itself. Whoever writes to it has to be
   // answered.
@@ -221,6 +223,9 @@ void Cluster::OnUp(Side* side, replica::PeerLink& link) {
 void Cluster::OnItem(Side* side, replica::PeerLink& link, replica::ItemKind kind,
                      std::string_view bytes) {
   if (kind == replica::ItemKind::kJoin) OnJoin(side, link, bytes);
+  if (kind == replica::ItemKind::kSettings && side->core->number() == 0) {
+    settings_->OnItem(link, bytes);
+  }
 }
 
 void Cluster::OnJoin(Side* side, replica::PeerLink& link, std::string_view bytes) {
@@ -255,7 +260,9 @@ void Cluster::Tick(Side* side) {
     Reconcile(side, partition.get());
     Report(side, *partition);
   }
-  if (side->core->number() == 0) KeepRecords(side);
+  if (side->core->number() != 0) return;
+  KeepRecords(side);
+  settings_->Tick();
 }
 
 void Cluster::Reconcile(Side* side, engine::Partition* partition) {

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "base/status.h"
+#include "cluster/settings.h"
 #include "cluster/view.h"
 #include "engine/engine.h"
 #include "engine/internal_client.h"
@@ -42,6 +43,8 @@ class Cluster final : private engine::CommitObserver {
 
   // What is known on this core. Valid until its next turn.
   const View& view(const engine::Core& core) const { return *sides_[core.number()]->view; }
+  // Options that all nodes share. Core 0.
+  Settings& settings() { return *settings_; }
   // Where other nodes and clients reach this one.
   static std::string ClusterAddress(const engine::Config& config);
   static std::string ClientAddress(const engine::Config& config);
@@ -89,6 +92,7 @@ class Cluster final : private engine::CommitObserver {
   ViewBuilder builder_;  // core 0
   std::vector<std::unique_ptr<Side>> sides_;
   std::unique_ptr<replica::PeerListener> listener_;  // core 0
+  std::unique_ptr<Settings> settings_;               // core 0
 };
 
 }  // namespace holdfast::cluster

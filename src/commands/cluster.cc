@@ -1,6 +1,7 @@
 // CLUSTER. What changes the cluster's records runs on the meta partition, wherever that is led;
 // what only shows them is answered from this core's view.
 #include <algorithm>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -211,6 +212,30 @@ void ClusterSetpartition(ExecContext& ctx) {
   }
   ctx.Put(&key, data::ObjectType::kString, cluster::EncodePartition(wanted), Expiry::Clear());
   ctx.reply.Simple("OK");
+}
+
+// CLUSTER SETOPTION name value […]. The reply is the revision of the change.
+void ClusterSetoption(ExecContext& ctx) {
+  if (ctx.args.size() % 2 != 0) return ctx.Error(engine::kSyntaxError);
+  engine::Config scratch = ctx.config();
+  std::map<std::string_view, std::string> changes;
+  for (size_t i = 2; i < ctx.args.size(); i += 2) {
+    const engine::Option* option = engine::FindOption(ctx.args[i]);
+    if (option == nullptr || (option->flags & engine::kShared) == 0) {
+      return ctx.Error("ERR Unknown option of the cluster");
+    }
+    const Status status = engine::SetOption(&scratch, *option, ctx.args[i + 1]);
+    if (!status.ok()) return ctx.Error(engine::ConfigSetFailed(option->name, status.message()));
+    changes[option->name] = engine::GetOption(scratch, *option);
+  }
+  uint64_t revision = 0;
+  for (const auto& [name, value] : changes) {
+    const std::string key_name = cluster::SettingKey(name);
+    Key key = ctx.FindForWriteIn(0, key_name);
+    revision =
+        ctx.Put(&key, data::ObjectType::kString, cluster::EncodeSetting(value), Expiry::Clear());
+  }
+  ctx.reply.Integer(static_cast<int64_t>(revision));
 }
 
 // ---- On the partition

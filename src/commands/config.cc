@@ -1,9 +1,11 @@
 // CONFIG. Options are changed on core 0, one change after the other, and sent to all cores from
-// there: two clients that set different options at the same time both succeed.
+// there: two clients that set different options at the same time both succeed. In a cluster those
+// that all nodes share are changed by cluster/settings.h.
 #include <string>
 #include <vector>
 
 #include "base/log.h"
+#include "cluster/cluster.h"
 #include "commands/deferred.h"
 #include "commands/server_handlers.h"
 #include "engine/config.h"
@@ -53,6 +55,77 @@ Result<Config> Change(Core& first, engine::Args pairs) {
   return after;
 }
 
+// Changes options of this node and answers. On core 0's thread.
+void ChangeHere(Core& first, const std::vector<std::string_view>& pairs,
+                const std::shared_ptr<Deferred>& deferred) {
+  const uint32_t home = deferred->home().number();
+  Result<Config> config = Change(first, pairs);
+  if (!config.ok()) {
+    first.Post(home,
+               [deferred, error = config.status().message()] { deferred->FinishError(error); });
+    return;
+  }
+  OnAllCores(
+      first,
+      [config = std::move(config).value()](Core& core) {
+        // Core 0 has it, or a newer one, already.
+        if (core.number() != 0) core.SetConfig(config);
+      },
+      [&first, home, deferred] { first.Post(home, [deferred] { deferred->FinishOk(); }); });
+}
+
+// CONFIG SET's arguments, as views into them.
+struct Pairs {
+  std::vector<std::string_view> own;
+  std::vector<std::string> shared;
+};
+
+// Takes apart what concerns this node and what all nodes share. The error is the whole reply.
+Result<Pairs> SplitPairs(engine::Args args, const Config& before) {
+  const Result<Config> after = engine::ChangeOptions(before, args);
+  if (!after.ok()) return after.status();
+  Pairs pairs;
+  for (size_t i = 0; i < args.size(); i += 2) {
+    const engine::Option* option = engine::FindOption(args[i]);
+    if ((option->flags & engine::kShared) != 0) {
+      pairs.shared.emplace_back(option->name);
+      pairs.shared.push_back(engine::GetOption(after.value(), *option));
+    } else {
+      pairs.own.insert(pairs.own.end(), {args[i], args[i + 1]});
+    }
+  }
+  const engine::Option* listener = ChangedListenerOption(args, before, after.value());
+  if (listener != nullptr && !pairs.shared.empty()) {
+    return Status::InvalidArgument(engine::ConfigSetFailed(
+        listener->name, "it has to be set without options of the whole cluster"));
+  }
+  return pairs;
+}
+
+// On core 0's thread.
+void ChangeInCluster(Core& first, const std::shared_ptr<Deferred>& deferred) {
+  Result<Pairs> split = SplitPairs(deferred->args().args().subspan(2), first.config());
+  const uint32_t home = deferred->home().number();
+  if (!split.ok()) {
+    first.Post(home,
+               [deferred, error = split.status().message()] { deferred->FinishError(error); });
+    return;
+  }
+  Pairs pairs = std::move(split).value();
+  if (pairs.shared.empty()) {
+    ChangeHere(first, pairs.own, deferred);
+    return;
+  }
+  first.engine().cluster->settings().Change(
+      pairs.shared, [&first, home, deferred, own = pairs.own](const std::string& error) {
+        if (error.empty()) {
+          ChangeHere(first, own, deferred);
+        } else {
+          first.Post(home, [deferred, error] { deferred->FinishError(error); });
+        }
+      });
+}
+
 }  // namespace
 
 void ConfigGet(SessionContext& ctx) {
@@ -72,21 +145,12 @@ void ConfigSet(SessionContext& ctx) {
   std::shared_ptr<Deferred> deferred = Deferred::Make(ctx);
   engine::Engine* engine = &ctx.core.engine();
   ctx.core.Post(0, [engine, deferred] {
-    Core& first = engine->core(0);
-    const uint32_t home = deferred->home().number();
-    Result<Config> config = Change(first, deferred->args().args().subspan(2));
-    if (!config.ok()) {
-      first.Post(home,
-                 [deferred, error = config.status().message()] { deferred->FinishError(error); });
+    if (engine->cluster != nullptr) {
+      ChangeInCluster(engine->core(0), deferred);
       return;
     }
-    OnAllCores(
-        first,
-        [config = std::move(config).value()](Core& core) {
-          // Core 0 has it, or a newer one, already.
-          if (core.number() != 0) core.SetConfig(config);
-        },
-        [&first, home, deferred] { first.Post(home, [deferred] { deferred->FinishOk(); }); });
+    const engine::Args pairs = deferred->args().args().subspan(2);
+    ChangeHere(engine->core(0), {pairs.begin(), pairs.end()}, deferred);
   });
 }
 

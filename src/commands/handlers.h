@@ -33,6 +33,7 @@ void Msetex(engine::ExecContext& ctx);
 void ClusterAddnode(engine::ExecContext& ctx);
 void ClusterRemovenode(engine::ExecContext& ctx);
 void ClusterSetnode(engine::ExecContext& ctx);
+void ClusterSetoption(engine::ExecContext& ctx);
 void ClusterSetpartition(engine::ExecContext& ctx);
 void ClusterTransfer(engine::ExecContext& ctx);
 

@@ -120,7 +120,9 @@ std::string Explanation(const Option& option) {
     add(WithUnit(static_cast<uint64_t>(option.min)) + " to " +
         WithUnit(static_cast<uint64_t>(option.max)));
   }
-  if (option.flags & kRuntime) add("CONFIG SET");
+  if (option.flags & kRuntime) {
+    add(option.flags & kShared ? "CONFIG SET, for the whole cluster" : "CONFIG SET");
+  }
   return std::string(option.meaning) + (facts.empty() ? "" : " (" + facts + ")");
 }
 

@@ -164,6 +164,7 @@ enum OptionFlags : uint32_t {
   kSecret = 1 << 4,     // its value belongs in no log, MONITOR or SLOWLOG
   kInert = 1 << 5,      // has no effect; its meaning says why
   kList = 1 << 6,       // several values separated by blanks
+  kShared = 1 << 7,     // in a cluster CONFIG SET changes it on all nodes
 };
 
 // How a kSpecial option is read and printed. `set` null: the value follows from other options or

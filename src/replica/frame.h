@@ -29,9 +29,10 @@ enum class ItemKind : uint8_t {
   kSnapshotAck = 6,  // it arrived
   kJoin = 7,         // a node asks to become part of the cluster
   kJoinReply = 8,
-  kPublish = 9,  // a message for subscribers (publication.h); protocol kProtocolWithPublications
+  kPublish = 9,    // a message for subscribers (publication.h); protocol kProtocolWithPublications
+  kSettings = 10,  // how far a node has followed settings; protocol kProtocolWithSettings
 };
-inline constexpr uint8_t kMaxItemKind = 9;
+inline constexpr uint8_t kMaxItemKind = 10;
 
 // "HFF1": also the version of the format.
 inline constexpr uint32_t kFrameMagic = 0x31464648;

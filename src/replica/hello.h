@@ -38,9 +38,11 @@ namespace holdfast::replica {
 
 // The protocol versions that this program speaks: frames, items and messages.
 inline constexpr uint16_t kProtocolMin = 1;
-inline constexpr uint16_t kProtocolMax = 2;
+inline constexpr uint16_t kProtocolMax = 3;
 // From this version on a peer takes items of kind kPublish.
 inline constexpr uint16_t kProtocolWithPublications = 2;
+// And from this one of kind kSettings.
+inline constexpr uint16_t kProtocolWithSettings = 3;
 
 // The commands that travel between nodes; each has one argument.
 inline constexpr std::string_view kHelloCommand = "RAFT.HELLO";
