@@ -18,9 +18,9 @@ TEST_CASE("a setting's record comes back as it was, and nothing else is taken fo
     CHECK(back == value);
   }
   std::string_view back = "unchanged";
-  CHECK(DecodeSetting("", &back).code() == StatusCode::kCorruption);
-  CHECK(DecodeSetting("1", &back).code() == StatusCode::kCorruption);
-  CHECK(DecodeSetting("2 x", &back).code() == StatusCode::kUnsupported);
+  CHECK(DecodeSetting("", &back).code() == Code::kCorruption);
+  CHECK(DecodeSetting("1", &back).code() == Code::kCorruption);
+  CHECK(DecodeSetting("2 x", &back).code() == Code::kUnsupported);
   CHECK(back == "unchanged");
   CHECK(SettingKey("maxmemory") == "setting/maxmemory");
 }

@@ -24,7 +24,7 @@ TEST_CASE("the letters of events are read in any order and written in Redis's") 
 
 TEST_CASE("a letter that is no class changes nothing") {
   uint32_t classes = kAllEvents;
-  for (const std::string_view bad : {"q", "AKEq", " ", "k", std::string_view("\0", 1)}) {
+  for (const std::string_view bad : {"q", "AKEq", " ", "k"}) {
     CHECK_FALSE(ParseKeyEvents(bad, &classes));
     CHECK(classes == kAllEvents);
   }
