@@ -248,6 +248,8 @@ void ClusterTransfer(ExecContext& ctx) {
     return ctx.Error(kBadPartition);
   }
   if (!ParseNode(ctx, 3, &id)) return;
+  // Leadership may be gone before a round is over.
+  ctx.TellsNoState();
   if (id == ctx.partition().replica()->group().self()) return ctx.reply.Simple("OK");
   switch (ctx.partition().replica()->Transfer(id)) {
     case raft::Refusal::kNone:

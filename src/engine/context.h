@@ -211,6 +211,9 @@ class ExecContext {
   std::string_view WhyRefused(uint32_t flags);
 
   // ---- Replies.
+  // The reply tells nothing of what the partition holds: unless it is a part of a transaction, it
+  // leaves although this node may not lead any more.
+  void TellsNoState() { tells_no_state_ = true; }
   void Error(std::string_view text) { reply.Error(text); }
   void ErrorArity();
   // The reply is longer than a client may have waiting: the handler returns, and what it has
@@ -257,6 +260,7 @@ class ExecContext {
   uint64_t gate_index_ = 0;
   bool emitted_ = false;
   bool needs_leader_ = false;
+  bool tells_no_state_ = false;
   std::vector<ColdValue> wanted_;
   std::vector<KeyEvent> key_events_;
   bool blocked_ = false;

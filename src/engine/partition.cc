@@ -88,6 +88,7 @@ void Partition::Run(const Request& request, const Caller& caller, const ReplyAdd
   outcome->index = std::max(outcome->index, context.gate_index());
   outcome->wrote |= context.emitted();
   outcome->too_long |= context.too_long();
+  outcome->tells_no_state = context.tells_no_state_;
   for (auto& task : context.committed_) outcome->committed.push_back(std::move(task));
   if (context.blocked()) {
     CHECK(out->size() == begin);
@@ -181,7 +182,7 @@ ExecResult Partition::Execute(const Request& request, const Caller& caller,
   }
   Outcome outcome;
   Run(request, caller, address, out, &outcome);
-  return Finish(outcome, caller.unconfirmed);
+  return Finish(outcome, caller.unconfirmed || outcome.tells_no_state);
 }
 
 bool Partition::Unmodified(const WatchedKey& watch, Outcome* outcome) {

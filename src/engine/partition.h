@@ -361,6 +361,7 @@ class Partition : public replica::StateMachine {
     bool wrote = false;
     bool blocked = false;
     bool too_long = false;
+    bool tells_no_state = false;                        // of one command: ExecContext::TellsNoState
     std::vector<absl::AnyInvocable<void()>> committed;  // ExecContext::WhenCommitted
   };
   // Runs one command, without admission checks, and adds to `outcome`.

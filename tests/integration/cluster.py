@@ -3,7 +3,7 @@
 
 import time
 
-from harness import ReplyError, Server, equal, main, ports, refused_start, temp_dir, test, wait_for
+from harness import ReplyError, Server, equal, main, ports, refused_start, scaled, temp_dir, test, wait_for
 from nodes import cluster, leader_of, node, node_id, others, raft, voters
 
 # How long a failover may take from kill -9 to the next acknowledged write, with default settings.
@@ -173,6 +173,26 @@ def leadership_moves_on_demand():
     with nodes[0].client() as c:
         equal(c.error("CLUSTER", "TRANSFER", "9", name), "ERR Invalid partition number")
         equal(c.error("CLUSTER", "TRANSFER", "0", "xyz"), "ERR Invalid node id: 16 hexadecimal digits are expected")
+
+
+@test
+def a_transfer_is_answered_although_leadership_is_gone_by_then():
+    nodes = cluster()
+    for i in range(scaled(30)):
+        leader = leader_of(nodes)
+        target = others(nodes, leader)[i % 2]
+        asked = (leader, target, others(nodes, leader)[1 - i % 2])[i % 3]
+        with asked.client() as c:
+            # The one that took over just now may not know yet how far the others are.
+            reply = wait_for("an answer", lambda: refused_for_now(c.ask("CLUSTER", "TRANSFER", 0, node_id(target))))
+            equal(reply, "OK")
+        wait_for("the other one leads", lambda: raft(target)["role"] == "leader")
+
+
+def refused_for_now(reply):
+    """None for what has to be asked again: nothing was done."""
+    again = ("lacks too much of the log", "Leadership is on its way", "can't lead", "had no leader")
+    return None if any(text in str(reply) for text in again) else reply
 
 
 @test
