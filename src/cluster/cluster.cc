@@ -139,7 +139,10 @@ bool Cluster::HandOver(engine::Core& core) {
 }
 
 void Cluster::Stop(engine::Core& core) {
-  if (core.number() == 0) listener_.reset();
+  if (core.number() == 0) {
+    listener_.reset();
+    settings_->Stop();
+  }
   sides_[core.number()]->timer.Stop();
 }
 

@@ -5,6 +5,7 @@
 
 #include "base/bytes.h"
 #include "base/log.h"
+#include "cluster/cluster.h"
 #include "data/effect.h"
 #include "engine/config.h"
 #include "replica/hello.h"
@@ -17,8 +18,8 @@ constexpr std::string_view kSettingFormat = "1 ";
 constexpr uint8_t kItemVersion = 1;
 // What a client waits for nodes that are slow.
 constexpr int64_t kMaxWaitMs = 1000;
-constexpr size_t kMaxSettingChanges = 64;
-// A node that has more to read learns of the revision later, when it asks for nothing.
+constexpr size_t kMaxSettingChanges = 1024;
+// A node that has more to read isn't told; who waits for it does so for the whole time.
 constexpr size_t kMaxPendingBytes = size_t{8} << 20;
 
 std::string EncodeRevision(uint64_t revision) {
@@ -50,7 +51,8 @@ Status DecodeSetting(std::string_view record, std::string_view* value) {
 Settings::Settings(engine::Engine* engine)
     : engine_(engine),
       core_(&engine->core(0)),
-      self_(std::make_unique<engine::InternalClient>(core_)) {
+      self_(std::make_unique<engine::InternalClient>(core_)),
+      change_(engine->commands().FindSubcommand(*engine->commands().Find("cluster"), "setoption")) {
   core_->FindPartition(engine->meta_partition())->Observe(this);
   running_ = true;
 }
@@ -147,6 +149,7 @@ void Settings::OnItem(replica::PeerLink& link, std::string_view bytes) {
 bool Settings::IsEverywhere(uint64_t revision) const {
   if (applied_ < revision) return false;
   for (const replica::PeerStats& peer : core_->transport()->Stats()) {
+    if (engine_->cluster->view(*core_).Find(peer.id) == nullptr) continue;  // it is about to join
     const replica::PeerLink* link = core_->transport()->Link(peer.id);
     if (link == nullptr || link->protocol() < replica::kProtocolWithSettings) continue;
     const auto it = others_.find(peer.id);
@@ -164,15 +167,17 @@ void Settings::Change(const std::vector<std::string>& pairs, Done done) {
   }
   std::vector<std::string> args = {"CLUSTER", "SETOPTION"};
   args.insert(args.end(), pairs.begin(), pairs.end());
-  self_->Call(args, [this, done = std::move(done)](const resp::Reply& reply) mutable {
-    if (reply.is_error()) {
-      done(reply.string);
-      return;
-    }
-    waiting_.push_back({static_cast<uint64_t>(reply.integer),
-                        core_->clock().MonotonicMs() + kMaxWaitMs, std::move(done)});
-    Answer();
-  });
+  // Not as a client's request, which CLIENT PAUSE would hold up.
+  self_->CallOn(engine_->meta_partition(), *change_, args,
+                [this, done = std::move(done)](const resp::Reply& reply) mutable {
+                  if (reply.is_error()) {
+                    done(reply.string);
+                    return;
+                  }
+                  waiting_.push_back({static_cast<uint64_t>(reply.integer),
+                                      core_->clock().MonotonicMs() + kMaxWaitMs, std::move(done)});
+                  Answer();
+                });
 }
 
 void Settings::Answer() {
@@ -180,7 +185,7 @@ void Settings::Answer() {
   const int64_t now_ms = core_->clock().MonotonicMs();
   std::vector<Waiting> over;
   for (size_t i = 0; i < waiting_.size();) {
-    if (!IsEverywhere(waiting_[i].revision) && waiting_[i].until_ms > now_ms) {
+    if (!stopped_ && !IsEverywhere(waiting_[i].revision) && waiting_[i].until_ms > now_ms) {
       ++i;
       continue;
     }
@@ -190,8 +195,14 @@ void Settings::Answer() {
   for (Waiting& change : over) {
     const bool here = applied_ >= change.revision;
     change.done(here ? std::string()
-                     : "INDOUBT the change was made, but this node has not learned of it yet");
+                     : "INDOUBT options of the whole cluster were changed, but this node has not "
+                       "learned of it yet; its own were not changed");
   }
+}
+
+void Settings::Stop() {
+  stopped_ = true;
+  Answer();
 }
 
 }  // namespace holdfast::cluster

@@ -5,9 +5,9 @@
 //   node core 0 changes its options and gives them to all cores, then tells the other nodes up to
 //   which revision it has come (item kSettings)
 //
-// The node that was asked answers when every node that it can reach has the change, so that what
-// its client does next finds it in force wherever the key is led. A node that can't be reached
-// learns of it when it is back.
+// The node that was asked answers when every node that it can reach has the change, or after a
+// second, so that what its client does next finds it in force wherever the key is led. A node that
+// can't be reached learns of it when it is back.
 //
 // The records are keys of the meta partition's database 0; their values are
 //   1 <the option's value, as CONFIG GET shows it>
@@ -49,7 +49,7 @@ class Settings final : public engine::CommitObserver {
   // REQUIRES: core 0's transport is there.
   explicit Settings(engine::Engine* engine);
 
-  // Changes options of the whole cluster: names and values in turn, which were checked.
+  // Changes options of the whole cluster: names and values in turn, as the client gave them.
   void Change(const std::vector<std::string>& pairs, Done done);
 
   // An item of kind kSettings. Closes links that send nonsense.
@@ -58,6 +58,8 @@ class Settings final : public engine::CommitObserver {
   void OnUp(replica::PeerLink& link);
   // Every now and then.
   void Tick() { Answer(); }
+  // Nobody waits any more, since the core is about to end.
+  void Stop();
 
   // ---- engine::CommitObserver, of the meta partition
   void OnCommitted(std::string_view payload) override;
@@ -81,7 +83,9 @@ class Settings final : public engine::CommitObserver {
   engine::Engine* const engine_;
   engine::Core* const core_;
   std::unique_ptr<engine::InternalClient> self_;
+  const engine::Command* const change_;  // CLUSTER SETOPTION
   bool running_ = false;
+  bool stopped_ = false;
   uint64_t applied_ = 0;                     // of this node: the revision
   std::map<raft::NodeId, uint64_t> others_;  // of the others, as they said
   std::vector<Waiting> waiting_;

@@ -214,26 +214,36 @@ void ClusterSetpartition(ExecContext& ctx) {
   ctx.reply.Simple("OK");
 }
 
-// CLUSTER SETOPTION name value […]. The reply is the revision of the change.
+// CLUSTER SETOPTION name value […]. The reply is the revision of the change, or of the last one
+// when everything is as it should be.
 void ClusterSetoption(ExecContext& ctx) {
   if (ctx.args.size() % 2 != 0) return ctx.Error(engine::kSyntaxError);
   engine::Config scratch = ctx.config();
-  std::map<std::string_view, std::string> changes;
+  std::map<std::string, const engine::Option*> changes;
   for (size_t i = 2; i < ctx.args.size(); i += 2) {
     const engine::Option* option = engine::FindOption(ctx.args[i]);
     if (option == nullptr || (option->flags & engine::kShared) == 0) {
       return ctx.Error("ERR Unknown option of the cluster");
     }
+    std::string key_name = cluster::SettingKey(option->name);
+    const Key key = ctx.FindForWriteIn(0, key_name);
+    std::string_view present;
+    // An option of several parts may be set in part: that is added to the newest value.
+    if (changes.emplace(key_name, option).second && key &&
+        cluster::DecodeSetting(key.object->value(), &present).ok()) {
+      (void)engine::SetOption(&scratch, *option, present);
+    }
     const Status status = engine::SetOption(&scratch, *option, ctx.args[i + 1]);
     if (!status.ok()) return ctx.Error(engine::ConfigSetFailed(option->name, status.message()));
-    changes[option->name] = engine::GetOption(scratch, *option);
   }
   uint64_t revision = 0;
-  for (const auto& [name, value] : changes) {
-    const std::string key_name = cluster::SettingKey(name);
+  for (const auto& [key_name, option] : changes) {
     Key key = ctx.FindForWriteIn(0, key_name);
-    revision =
-        ctx.Put(&key, data::ObjectType::kString, cluster::EncodeSetting(value), Expiry::Clear());
+    const std::string record = cluster::EncodeSetting(engine::GetOption(scratch, *option));
+    const uint64_t at = key && key.object->value() == record
+                            ? key.object->revision()
+                            : ctx.Put(&key, data::ObjectType::kString, record, Expiry::Clear());
+    revision = std::max(revision, at);
   }
   ctx.reply.Integer(static_cast<int64_t>(revision));
 }

@@ -88,8 +88,7 @@ Result<Pairs> SplitPairs(engine::Args args, const Config& before) {
   for (size_t i = 0; i < args.size(); i += 2) {
     const engine::Option* option = engine::FindOption(args[i]);
     if ((option->flags & engine::kShared) != 0) {
-      pairs.shared.emplace_back(option->name);
-      pairs.shared.push_back(engine::GetOption(after.value(), *option));
+      pairs.shared.insert(pairs.shared.end(), {std::string(args[i]), std::string(args[i + 1])});
     } else {
       pairs.own.insert(pairs.own.end(), {args[i], args[i + 1]});
     }

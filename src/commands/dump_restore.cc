@@ -108,6 +108,7 @@ void Restore(ExecContext& ctx) {
     ctx.reply.Ok();
     return;
   }
+  const bool overwrites = static_cast<bool>(key);
   if (data::HasElements(dumped.type)) {
     if (key) ctx.Delete(&key);
     ctx.Change(&key, dumped.type, dumped.elements, dumped.value);
@@ -115,6 +116,7 @@ void Restore(ExecContext& ctx) {
   } else {
     ctx.Put(&key, dumped.type, dumped.value, at_ms == 0 ? Expiry::Clear() : Expiry::At(at_ms));
   }
+  if (overwrites) ctx.Notify(key, engine::kNewKeyEvents, "new");
   ctx.Notify(key, engine::kGenericEvents, "restore");
   if (options.idle_s >= 0) SetIdleSeconds(ctx, key, options.idle_s);
   if (options.frequency >= 0) SetFrequency(ctx, key, static_cast<uint8_t>(options.frequency));

@@ -92,7 +92,7 @@ int64_t ExpiresAt(ExecContext& ctx, const Key& key) {
 }
 
 void ReplyTime(ExecContext& ctx, bool absolute, bool seconds) {
-  const Key key = ctx.Peek(ctx.args[1]);
+  const Key key = ctx.FindToShow(ctx.args[1]);
   if (!key) {
     ctx.reply.Integer(-2);
     return;

@@ -23,7 +23,7 @@ constexpr std::string_view kSameObject = "ERR source and destination objects are
 
 // Writes what `source` holds to `target`, with its expiry time and fence, over whatever is there.
 // Collections have no fence: only a SET takes one. `moves`: the source is deleted next.
-void Duplicate(ExecContext& ctx, Key* from, Key* target, bool moves) {
+void WriteDuplicate(ExecContext& ctx, Key* from, Key* target, bool moves) {
   const Key& source = *from;
   const int64_t expire_at_ms = ctx.ExpireAt(source);
   if (const data::Collection* collection = source.object->collection()) {
@@ -47,6 +47,13 @@ void Duplicate(ExecContext& ctx, Key* from, Key* target, bool moves) {
   ctx.Put(target, source.object->type(), source.object->value(),
           expire_at_ms == 0 ? Expiry::Clear() : Expiry::At(expire_at_ms), source.object->raw(),
           source.object->fence());
+}
+
+// As WriteDuplicate; as in Redis the target is a new key also when one was there.
+void Duplicate(ExecContext& ctx, Key* from, Key* target, bool moves) {
+  const bool overwrites = static_cast<bool>(*target);
+  WriteDuplicate(ctx, from, target, moves);
+  if (overwrites) ctx.Notify(*target, engine::kNewKeyEvents, "new");
 }
 
 // DEL and UNLINK: freeing a value never stalls here, so that there is one way.
@@ -137,7 +144,7 @@ void Exists(ExecContext& ctx) {
   int64_t found = 0;
   for (size_t i = 1; i < ctx.args.size(); ++i) {
     ctx.LookAhead(1, i, 1);
-    found += ctx.Peek(ctx.args[i]) ? 1 : 0;
+    found += ctx.FindToShow(ctx.args[i]) ? 1 : 0;
   }
   ctx.reply.Integer(found);
 }
@@ -152,7 +159,7 @@ void Touch(ExecContext& ctx) {
 }
 
 void Type(ExecContext& ctx) {
-  const Key key = ctx.Peek(ctx.args[1]);
+  const Key key = ctx.FindToShow(ctx.args[1]);
   ctx.reply.Simple(key ? data::TypeName(key.object->type()) : "none");
 }
 

@@ -152,7 +152,7 @@ void PopCommand(ExecContext& ctx, End end) {
     ctx.Error(kMustBePositive);
     return;
   }
-  Key key = ctx.FindForRead(ctx.args[1]);
+  Key key = ctx.FindForWrite(ctx.args[1]);
   if (!ctx.IsOrMissing(key, ObjectType::kList)) return;
   if (!key) {
     has_count ? ctx.reply.NullArray() : ctx.reply.Null();
@@ -225,7 +225,7 @@ void MoveItem(ExecContext& ctx, Key source, End from, End to) {
 }
 
 void MoveOrNull(ExecContext& ctx, End from, End to) {
-  const Key source = ctx.FindForRead(ctx.args[1]);
+  const Key source = ctx.FindForWrite(ctx.args[1]);
   if (!ctx.IsOrMissing(source, ObjectType::kList)) return;
   if (source) {
     MoveItem(ctx, source, from, to);
@@ -424,9 +424,12 @@ void Ltrim(ExecContext& ctx) {
         return --count > 0;
       });
     };
+    const uint64_t size = list->size();
     drop(0, first);
-    drop(end, list->size() - end);
+    drop(end, size - end);
     change.Emit("ltrim");
+    // As in Redis, also when nothing went.
+    if (first == 0 && end == size) ctx.Notify(key, engine::kListEvents, "ltrim");
   }
   ctx.reply.Ok();
 }

@@ -264,7 +264,7 @@ void Spop(ExecContext& ctx) {
     ctx.Error("ERR value is out of range, must be positive");
     return;
   }
-  Key key = ctx.FindForRead(ctx.args[1]);
+  Key key = ctx.FindForWrite(ctx.args[1]);
   if (!ctx.IsOrMissing(key, ObjectType::kSet)) return;
   std::vector<std::string> members;
   if (key) {

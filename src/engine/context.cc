@@ -83,7 +83,7 @@ Key ExecContext::Find(std::string_view name, uint32_t db, bool count, bool touch
 }
 
 void ExecContext::Notify(const Key& key, uint32_t event_class, std::string_view event) {
-  if ((config().notify_key_events & event_class) == 0 || !wanted_.empty()) return;
+  if (!WantsKeyEvents(config().notify_key_events, event_class) || !wanted_.empty()) return;
   const uint32_t db = partition_->keyspace_->LogicalOf(key.database->physical);
   key_events_.push_back({0, db, event, std::string(key.hashed.key)});
 }
@@ -178,7 +178,7 @@ data::Effect EffectOn(data::EffectKind kind, const Key& key) {
 uint64_t ExecContext::Put(Key* key, data::ObjectType type, std::string_view value, Expiry expiry,
                           bool raw, uint64_t fence, bool keep_revision) {
   if (!wanted_.empty()) return 0;
-  const bool is_new = key->object == nullptr;
+  const bool is_new = key->object == nullptr && !key->replaced;
   if (key->object != nullptr && data::HasElements(key->object->type())) {
     // Its elements end with it; what is said of the key goes on.
     if (expiry.kind == Expiry::Kind::kKeep) {
@@ -211,15 +211,15 @@ uint64_t ExecContext::Put(Key* key, data::ObjectType type, std::string_view valu
 uint64_t ExecContext::Change(Key* key, data::ObjectType type, const data::ElementChanges& changes,
                              std::string_view head) {
   if (!wanted_.empty()) return 0;
-  const bool is_new = key->object == nullptr;
-  CHECK((is_new || key->Is(type)) && (!changes.empty() || data::MayBeEmpty(type)));
+  const bool is_missing = key->object == nullptr;
+  CHECK((is_missing || key->Is(type)) && (!changes.empty() || data::MayBeEmpty(type)));
   data::Effect effect = EffectOn(data::EffectKind::kElements, *key);
-  if (!is_new) effect.meta = data::Keyspace::MetaOf(*key->database, key->object);
+  if (!is_missing) effect.meta = data::Keyspace::MetaOf(*key->database, key->object);
   effect.meta.type = type;
   effect.value = head;
   effect.changes = changes.bytes();
   Emit(&effect, key, partition_->keyspace_->LogicalOf(key->database->physical));
-  if (is_new) Notify(*key, kNewKeyEvents, "new");
+  if (is_missing && !key->replaced) Notify(*key, kNewKeyEvents, "new");
   return effect.meta.revision;
 }
 
@@ -244,7 +244,7 @@ uint64_t ExecContext::Copy(Key* source, Key* target, bool moves) {
   effect.generation = source->object->created();
   effect.moves = moves;
   Emit(&effect, target, partition_->keyspace_->LogicalOf(target->database->physical));
-  Notify(*target, kNewKeyEvents, "new");
+  if (!target->replaced) Notify(*target, kNewKeyEvents, "new");
   if (moves) source->object = source->database->table.Find(source->hashed);
   partition_->NoteCopy(*target, moves, bytes);
   return effect.meta.revision;
@@ -277,6 +277,7 @@ uint64_t ExecContext::SetExpiry(Key* key, int64_t at_ms, bool keep_revision) {
 uint64_t ExecContext::Delete(Key* key) {
   if (!wanted_.empty()) return 0;
   CHECK(key->object != nullptr);
+  key->replaced = true;
   data::Effect effect = EffectOn(data::EffectKind::kDelete, *key);
   Emit(&effect, key, partition_->keyspace_->LogicalOf(key->database->physical));
   return effect.meta.revision;

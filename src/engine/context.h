@@ -55,6 +55,7 @@ struct Key {
   data::HashedKey hashed;
   data::Database* database = nullptr;
   data::Object* object = nullptr;
+  bool replaced = false;  // it was deleted here: what comes in its place is not a new key
 
   explicit operator bool() const { return object != nullptr; }
   bool Is(data::ObjectType type) const { return object != nullptr && object->type() == type; }
@@ -120,7 +121,9 @@ class ExecContext {
   Key FindForRead(std::string_view name) { return Find(name, caller.db, true, true); }
   // Marks the access.
   Key FindForWrite(std::string_view name) { return Find(name, caller.db, false, true); }
-  // Neither: OBJECT, TTL, TYPE, DEBUG … don't count as use.
+  // Counts a keyspace hit or miss; TTL, TYPE and EXISTS don't count as use.
+  Key FindToShow(std::string_view name) { return Find(name, caller.db, true, false); }
+  // Neither: OBJECT, DEBUG ….
   Key Peek(std::string_view name) { return Find(name, caller.db, false, false); }
   // To be replaced or only looked at, in one of SELECT's databases (COPY, MOVE, RENAME): its value
   // may not be in memory.

@@ -8,6 +8,8 @@ namespace {
 
 // Events that wait for their entries beyond this are dropped.
 constexpr size_t kMaxKeyEventBytes = size_t{64} << 20;
+// Room for so many is kept from batch to batch.
+constexpr size_t kKeptBatchEvents = 1024;
 
 size_t BytesOf(const KeyEvent& event) { return sizeof(KeyEvent) + event.key.size(); }
 
@@ -15,7 +17,7 @@ size_t BytesOf(const KeyEvent& event) { return sizeof(KeyEvent) + event.key.size
 
 void Partition::Notify(uint32_t event_class, std::string_view name, uint32_t logical,
                        std::string_view key) {
-  if ((host_->config().notify_key_events & event_class) == 0) return;
+  if (!WantsKeyEvents(host_->config().notify_key_events, event_class)) return;
   AddKeyEvent({0, logical, name, std::string(key)});
 }
 
@@ -36,6 +38,7 @@ void Partition::QueueKeyEvents(uint64_t entry) {
     key_events_.push_back(std::move(event));
   }
   batch_events_.clear();
+  if (batch_events_.capacity() > kKeptBatchEvents) batch_events_.shrink_to_fit();
 }
 
 void Partition::PublishKeyEvents() {

@@ -10,13 +10,14 @@ struct Letter {
   uint32_t event_class;
 };
 
-// In the order in which Redis writes them; the last three aren't a part of A.
+// In the order in which Redis writes them; kOthers aren't a part of A.
 constexpr Letter kClasses[] = {
     {'g', kGenericEvents}, {'$', kStringEvents},    {'l', kListEvents},    {'s', kSetEvents},
     {'h', kHashEvents},    {'z', kSortedSetEvents}, {'x', kExpiredEvents}, {'e', kEvictedEvents},
-    {'t', kStreamEvents},  {'d', kModuleEvents},    {'n', kNewKeyEvents},
+    {'t', kStreamEvents},  {'d', kModuleEvents},
 };
-constexpr Letter kOthers[] = {{'K', kEventsOfKeys}, {'E', kEventsByName}, {'m', kKeyMissEvents}};
+constexpr Letter kOthers[] = {
+    {'n', kNewKeyEvents}, {'K', kEventsOfKeys}, {'E', kEventsByName}, {'m', kKeyMissEvents}};
 
 uint32_t ClassOf(char letter) {
   if (letter == 'A') return kAllEvents;

@@ -39,11 +39,16 @@ enum KeyEventClass : uint32_t {
 
 // Reads letters in any order. False, with nothing changed, when one is no class.
 [[nodiscard]] bool ParseKeyEvents(std::string_view letters, uint32_t* classes);
-// As Redis writes them.
+// As Redis writes them, which forgets n behind A.
 std::string FormatKeyEvents(uint32_t classes);
 
+// Whether a configuration wants events of this class on any channel.
+inline bool WantsKeyEvents(uint32_t wanted, uint32_t event_class) {
+  return (wanted & event_class) != 0 && (wanted & (kEventsOfKeys | kEventsByName)) != 0;
+}
+
 struct KeyEvent {
-  uint64_t entry = 0;     // the one that makes it, 0 = none: nothing has to be committed
+  uint64_t entry = 0;     // the one that makes it, or the last one that it has seen
   uint32_t db = 0;        // of SELECT
   std::string_view name;  // static
   std::string key;

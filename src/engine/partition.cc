@@ -463,10 +463,10 @@ void Partition::ServeReadyKey(uint32_t db, const std::string& key) {
       WantValues(context.wanted(), &again);
       return Served::kInTurn;
     }
-    context.PassOnKeyEvents();
     if (context.blocked()) {
       return context.wait_.in_line == InLine::kInTurn ? Served::kInTurn : Served::kTogether;
     }
+    context.PassOnKeyEvents();
     Outcome outcome;
     outcome.index = context.gate_index();
     outcome.wrote = context.emitted();
@@ -506,8 +506,8 @@ void Partition::ProposeBatch() {
 void Partition::TurnEnd() {
   for (const auto& waiter : std::exchange(announcements_, {})) waiter->OnGateOpen();
   ProposeBatch();
-  // Nothing was changed: what is told was only seen.
-  if (batch_.empty() && !script_suspended()) QueueKeyEvents(0);
+  // Nothing was changed: what is told was only seen, perhaps in an entry that isn't committed yet.
+  if (batch_.empty() && !script_suspended()) QueueKeyEvents(open_index_ - 1);
   PublishKeyEvents();
   if (round_used_) {
     round_used_ = false;

@@ -250,12 +250,9 @@ void PubSub::PublishKeyEvent(const KeyEvent& event) {
   const uint32_t wanted = core_->config().notify_key_events;
   const std::string db = std::to_string(event.db);
   const auto publish = [this](const std::string& channel, std::string_view message) {
-    // Nobody waits for it, so nothing else bounds it.
-    if (crowded()) {
-      ++core_->stats()->publications_dropped;
-    } else {
-      Publish({false, channel, message}, [] { return [](int64_t) {}; });
-    }
+    const Publication publication{false, channel, message};
+    SendToNodes(publication);
+    PassOn(publication, Deliver(publication));
   };
   if ((wanted & kEventsOfKeys) != 0) publish("__keyspace@" + db + "__:" + event.key, event.name);
   if ((wanted & kEventsByName) != 0) {
@@ -311,13 +308,15 @@ void PubSub::OnPeerItem(replica::PeerLink& link, std::string_view bytes) {
     return;
   }
   ++core_->stats()->publications_received;
-  Deliver(publication);
-  // Nobody waits for what comes from elsewhere, so nothing else bounds it.
+  PassOn(publication, Deliver(publication));
+}
+
+void PubSub::PassOn(const Publication& publication, int64_t receivers) {
   if (crowded()) {
     ++core_->stats()->publications_dropped;
     return;
   }
-  SendToCores(publication, 0, [] { return [](int64_t) {}; });
+  SendToCores(publication, receivers, [] { return [](int64_t) {}; });
 }
 
 void PubSub::PublishBehind(Partition* partition, const Gate& gate, const Publication& publication,

@@ -78,7 +78,6 @@ class PubSub {
   void PublishBehind(Partition* partition, const Gate& gate, const Publication& publication,
                      Done done, absl::AnyInvocable<void(bool proposed)> lost);
   // An event of a key that is committed, as messages on the channels that the configuration names.
-  // Dropped when too much is on its way.
   void PublishKeyEvent(const KeyEvent& event);
   // So much is on its way to other cores that publishers should wait until theirs has arrived.
   bool crowded() const { return in_flight_bytes_ > kMaxInFlightBytes; }
@@ -134,6 +133,8 @@ class PubSub {
   bool SendToCores(const Publication& publication, int64_t receivers,
                    absl::FunctionRef<Done()> done);
   void SendToNodes(const Publication& publication);
+  // A message that nobody waits for, to the other cores, unless too much is on its way.
+  void PassOn(const Publication& publication, int64_t receivers);
   void Push(Client* client, std::string_view bytes);
   void PutBefore(Client* client, std::string_view bytes);
 

@@ -123,6 +123,8 @@ void Partition::HoldEffects() {
     data::AppendPayloadHeader(&batch_);
     batch_ += own;
   }
+  // What was told before, with nothing changed.
+  QueueKeyEvents(open_index_ - 1);
   batch_events_ = std::move(kept);
 }
 
@@ -212,6 +214,7 @@ void Partition::ContinueScript() {
   run.suspended = false;
   SetBusy(false);
   ReleaseEffects();
+  if (!batch_events_.empty()) host_->NeedsTurnEnd(this);
   const ExecResult result = Finish(run.outcome, run.caller.unconfirmed);
   EndScript(result);
 }

@@ -68,10 +68,12 @@ struct CoreStats {
   uint64_t forwarded_in_doubt = 0;     // own writes whose answer was lost
   uint64_t publications_sent = 0;      // own messages for the other nodes
   uint64_t publications_received = 0;  // other nodes' messages
-  uint64_t publications_dropped = 0;   // missed by a node that was gone or behind, each time
-  uint64_t follower_reads = 0;         // answered here although another node leads
-  uint64_t forwarded_waiting = 0;      // own requests that are held or not answered, at present
-  uint64_t max_turn_ns = 0;            // longest turn of the loop since CONFIG RESETSTAT
+  // Missed by a node that was gone or behind, each time, or by other cores when too much was on its
+  // way, and events that were not even queued.
+  uint64_t publications_dropped = 0;
+  uint64_t follower_reads = 0;     // answered here although another node leads
+  uint64_t forwarded_waiting = 0;  // own requests that are held or not answered, at present
+  uint64_t max_turn_ns = 0;        // longest turn of the loop since CONFIG RESETSTAT
 
   // Counts an error reply by the word it begins with; at most 128 different words are kept.
   void CountError(std::string_view text);

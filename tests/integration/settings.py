@@ -3,6 +3,7 @@
 
 import os
 import signal
+import time
 
 from harness import ReplyError, Server, equal, main, test, wait_for
 from nodes import cluster, leader_of, node, others, voters
@@ -109,6 +110,53 @@ def a_node_that_stands_still_holds_nobody_up_for_long():
     finally:
         os.kill(stopped.pid, signal.SIGCONT)
     wait_for("the one that stood still", lambda: value(stopped, "maxmemory-samples") == "7")
+
+
+@test
+def what_was_set_is_kept_in_full():
+    nodes = cluster(3)
+    with nodes[0].client() as a, nodes[1].client() as b:
+        a("CONFIG", "SET", "notify-keyspace-events", "AEn")
+        with nodes[2].client() as listener:
+            listener("PSUBSCRIBE", "__keyevent@0__:*")
+            a("SET", "k", "v")
+            equal([listener.read()[2] for _ in range(2)], [b"__keyevent@0__:new", b"__keyevent@0__:set"])
+        # Of an option that has several parts each client may set one.
+        for i in range(10):
+            a.send("CONFIG", "SET", "client-output-buffer-limit", f"normal {i + 1}mb 0 0")
+            b.send("CONFIG", "SET", "client-output-buffer-limit", f"pubsub {i + 1}mb 0 0")
+            equal([a.read(), b.read()], ["OK", "OK"])
+            for each in nodes:
+                limits = value(each, "client-output-buffer-limit")
+                assert f"normal {(i + 1) << 20} 0 0" in limits and f"pubsub {(i + 1) << 20} 0 0" in limits, limits
+
+
+@test
+def a_pause_of_writes_holds_nothing_up():
+    nodes = cluster(3)
+    with nodes[0].client() as c:
+        c("CLIENT", "PAUSE", 100_000, "WRITE")
+        equal(c("CONFIG", "SET", "maxmemory-samples", 8), "OK")
+        equal(c("CLIENT", "UNPAUSE"), "OK")
+    equal(value(nodes[2], "maxmemory-samples"), "8")
+
+
+@test
+def a_node_that_ends_answers_who_waits():
+    nodes = cluster(3, shutdown_timeout=60)
+    stopped, asked = others(nodes, leader_of(nodes))
+    os.kill(stopped.pid, signal.SIGSTOP)
+    try:
+        with asked.client() as c:
+            c.send("CONFIG", "SET", "maxmemory-samples", 8)
+            wait_for("the change", lambda: value(asked, "maxmemory-samples") == "8")
+            began = time.monotonic()
+            asked.process.terminate()
+            equal(c.read(), "OK")
+            equal(asked.wait_exit(), 0)
+            assert time.monotonic() - began < 30
+    finally:
+        os.kill(stopped.pid, signal.SIGCONT)
 
 
 @test
