@@ -160,13 +160,17 @@ void ClusterRemovenode(ExecContext& ctx) {
   if (!FindKnownNode(ctx, name, &key, &record)) return;
   if (record.present()) {
     size_t members = 0;
+    size_t others = 0;
     data::Keyspace& keyspace = ctx.partition().keyspace();
     cluster::ViewBuilder all;
     CHECK(all.Reset(keyspace).ok());
     for (const auto& [other, other_record] : all.view().nodes) {
-      members += other != id && other_record.state == NodeState::kMember ? 1 : 0;
+      if (other == id || !other_record.present()) continue;
+      ++others;
+      members += other_record.state == NodeState::kMember ? 1 : 0;
     }
-    if (members == 0) return ctx.Error("ERR The last member can't be removed");
+    if (others == 0) return ctx.Error("ERR The last member can't be removed");
+    if (members == 0) return ctx.Error("TRYAGAIN The other nodes have not arrived yet");
     record.state = NodeState::kLeaving;
     PutNode(ctx, &key, record);
   }

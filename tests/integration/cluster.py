@@ -4,7 +4,7 @@
 import time
 
 from harness import ReplyError, Server, equal, main, ports, refused_start, scaled, temp_dir, test, wait_for
-from nodes import cluster, leader_of, node, node_id, others, raft, voters
+from nodes import cluster, leader_of, members, node, node_id, others, raft, voters
 
 # How long a failover may take from kill -9 to the next acknowledged write, with default settings.
 FAILOVER_S = 1.0
@@ -222,6 +222,7 @@ def nodes_come_and_go():
         c("SET", "k", "v")
     fourth = node(nodes[1])
     wait_for("four voters", lambda: voters(nodes[0], 4))
+    wait_for("four members", lambda: members(nodes[0], 4))
     gone = leader_of(nodes)
     rest = [each for each in [*nodes, fourth] if each is not gone]
     name = node_id(gone)

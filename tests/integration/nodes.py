@@ -35,6 +35,13 @@ def voters(server: Server, count: int) -> bool:
     return all(f"voters={count},learners=0" in line for line in lines)
 
 
+def members(server: Server, count: int) -> bool:
+    """Whether so many nodes have arrived, as far as this one knows."""
+    with server.client() as c:
+        lines = c("CLUSTER", "NODES").decode().splitlines()
+    return len(lines) == count and not any("handshake" in line for line in lines)
+
+
 def cluster(size=3, **options) -> list[Server]:
     first = node(**options)
     nodes = [first]
@@ -42,6 +49,7 @@ def cluster(size=3, **options) -> list[Server]:
         nodes.append(node(first, **options))
     for each in nodes:
         wait_for(f"{size} voters everywhere", lambda each=each: voters(each, size))
+        wait_for("all are members", lambda each=each: members(each, size))
     return nodes
 
 
