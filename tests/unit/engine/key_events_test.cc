@@ -12,13 +12,13 @@ TEST_CASE("the letters of events are read in any order and written in Redis's") 
     std::string_view given;
     std::string_view shown;
   };
-  for (const auto& [given, shown] :
+  for (const Case& each :
        {Case{"", ""}, Case{"xE", "xE"}, Case{"AKE", "AKE"}, Case{"KEA", "AKE"},
         Case{"g$lshzxetdKE", "AKE"}, Case{"Knm", "nKm"}, Case{"AKEmn", "AnKEm"}, Case{"KK", "K"}}) {
-    CAPTURE(given);
+    CAPTURE(each.given);
     uint32_t classes = 0;
-    REQUIRE(ParseKeyEvents(given, &classes));
-    CHECK(FormatKeyEvents(classes) == shown);
+    REQUIRE(ParseKeyEvents(each.given, &classes));
+    CHECK(FormatKeyEvents(classes) == each.shown);
   }
 }
 
