@@ -71,6 +71,11 @@ bool AllowedWhileSubscribed(const Command& command) {
 // `in_transaction`, `behind`: see SessionContext.
 void RunSession(Client* client, const Command& command, Args args, bool in_transaction = false,
                 const TransactionGate* behind = nullptr) {
+  // As in Redis any command makes room first, since clients' buffers may have grown: what INFO
+  // tells is true.
+  if (client->core->config().maxmemory_bytes != 0 && !in_transaction) {
+    client->core->evictor().Tick();
+  }
   const int64_t begin_ns = client->core->clock().MonotonicNs();
   std::optional<PubSub::AfterReply> after_reply;
   if (client->subscribed()) after_reply.emplace(client);

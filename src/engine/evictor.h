@@ -47,6 +47,7 @@ class Evictor {
   // See PartitionHost::EvictElsewhere.
   bool EvictElsewhere(const Partition* asking, size_t max_keys);
   // Without being asked by a write: clients' buffers have grown, or maxmemory is lower than it was.
+  // Every now and then, and before commands that no partition runs.
   // True when there is more to do.
   bool Tick();
   // A write was let through because of room that other cores are still making.

@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """Options of the whole cluster: CONFIG SET at any node is in force on all of them."""
 
+# also under: asan tsan
+
 import os
 import signal
 import time
