@@ -1,11 +1,16 @@
 """Clusters of real processes."""
 
-from harness import Server, equal, ports, wait_for
+from harness import SANITIZER, SLOWNESS, Server, equal, ports, wait_for
 from resp import Client
 
 
 def node(first: Server | None = None, **options) -> Server:
     """A node that founds a cluster, or joins that of `first`."""
+    if SANITIZER:
+        # A node that gets no processor for a while is no reason for an election.
+        given = {name.replace("-", "_") for name in options}
+        slow = {"cluster_election_timeout": 400 * SLOWNESS, "cluster_retry_timeout": 3000 * SLOWNESS}
+        options |= {name: value for name, value in slow.items() if name not in given}
     cluster_port = ports.take()
     entry = {"join": f"127.0.0.1:{first.options['cluster_port']}"} if first else {"bootstrap": "yes"}
     server = Server(start=False, cluster_port=cluster_port, cluster_secret="secret", **entry, **options)
