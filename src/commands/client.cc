@@ -91,18 +91,4 @@ void ClientNoEvict(SessionContext& ctx) { Switch(ctx, &ctx.client.no_evict); }
 
 void ClientNoTouch(SessionContext& ctx) { Switch(ctx, &ctx.client.no_touch); }
 
-// Client-side caching is not offered, so that it is off for every connection.
-void ClientGetredir(SessionContext& ctx) { ctx.reply.Integer(-1); }
-
-void ClientTrackinginfo(SessionContext& ctx) {
-  ctx.reply.Map(3);
-  ctx.reply.Bulk("flags");
-  ctx.reply.Set(1);
-  ctx.reply.Bulk("off");
-  ctx.reply.Bulk("redirect");
-  ctx.reply.Integer(-1);
-  ctx.reply.Bulk("prefixes");
-  ctx.reply.Array(0);
-}
-
 }  // namespace holdfast::commands

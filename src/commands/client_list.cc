@@ -23,6 +23,11 @@ std::string Flags(const engine::Client& client) {
   if (client.monitor) flags += 'O';
   if (client.subscribed()) flags += 'P';
   if (client.in_multi) flags += 'x';
+  if (client.tracking != nullptr) {
+    flags += 't';
+    if (client.tracking->broken_redirect) flags += 'R';
+    if (client.tracking->options.broadcast) flags += 'B';
+  }
   if (client.blocked || client.pause_ticket != 0) flags += 'b';
   if (client.close_after_reply) flags += 'c';
   if (client.closing) flags += 'A';
@@ -32,6 +37,11 @@ std::string Flags(const engine::Client& client) {
 }
 
 }  // namespace
+
+int64_t RedirectOf(const engine::Client& client) {
+  if (client.tracking == nullptr) return -1;
+  return static_cast<int64_t>(client.tracking->options.redirect);
+}
 
 size_t RequestBytes(engine::Args args) {
   size_t bytes = HeaderBytes(args.size());
@@ -53,7 +63,7 @@ void AppendClientLine(const engine::Client& client, size_t request_bytes, int64_
   out->append(fmt::format(
       "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} ssub={} "
       "multi={} qbuf={} qbuf-free={} argv-mem={} multi-mem={} rbs={} rbp={} obl={} oll={} omem={} "
-      "tot-mem={} events={} cmd={} user=default redir=-1 resp={} lib-name={} lib-ver={}\n",
+      "tot-mem={} events={} cmd={} user=default redir={} resp={} lib-name={} lib-ver={}\n",
       client.id, client.address, client.local_address, client.fd, client.name,
       (now_ms - client.created_ms) / 1000, (now_ms - client.last_interaction_ms) / 1000,
       Flags(client), client.db, client.subscription_count(SubscriptionKind::kChannel),
@@ -64,7 +74,7 @@ void AppendClientLine(const engine::Client& client, size_t request_bytes, int64_
       client.queued_bytes, queued_output, queued_output, queued_output, unsent > 0 ? 1 : 0, unsent,
       ClientMemory(client), unsent > 0 ? "rw" : "r",
       client.last_command == nullptr ? "NULL" : engine::FullName(*client.last_command),
-      client.protocol, client.lib_name, client.lib_version));
+      RedirectOf(client), client.protocol, client.lib_name, client.lib_version));
 }
 
 std::optional<ClientType> ParseClientType(std::string_view name) {

@@ -20,6 +20,9 @@ void AppendClientLine(const engine::Client& client, size_t request_bytes, int64_
 // The bytes of a request in the form in which clients send it.
 size_t RequestBytes(engine::Args args);
 
+// The client that is told for this one what changes: 0 when it is told itself, -1 when nobody is.
+int64_t RedirectOf(const engine::Client& client);
+
 // The memory that a client takes, roughly.
 size_t ClientMemory(const engine::Client& client);
 

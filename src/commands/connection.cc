@@ -174,6 +174,7 @@ void Reset(SessionContext& ctx) {
   engine::ResetTransaction(&client);
   engine::UnwatchAll(&client);
   ctx.core.pubsub().UnsubscribeAll(&client);
+  ctx.core.tracking().Disable(&client);
   if (client.monitor) {
     client.monitor = false;
     ctx.core.engine().monitors.fetch_sub(1);

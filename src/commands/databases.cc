@@ -91,7 +91,8 @@ void Flush(ExecContext& ctx, uint32_t first, uint32_t last) {
     map.physical[db] = map.next++;
     affected |= 1u << db;
   }
-  if (affected != 0) ctx.SetDatabases(map, affected);
+  // Also when there is nothing: clients that cache what they have read are told in any case.
+  ctx.SetDatabases(map, affected);
   // What was empty may be so by an entry that isn't committed yet.
   ctx.DependsOnAll();
   ctx.reply.Ok();

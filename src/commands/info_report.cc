@@ -80,6 +80,10 @@ void ReadClients(const Core& core, CoreReport* report) {
     if (!client->watched.empty()) ++report->watching_clients;
     if (client->subscribed()) ++report->subscribed_clients;
   }
+  report->tracking_clients = core.tracking().clients();
+  report->tracked_keys = core.tracking().keys();
+  report->tracked_items = core.tracking().items();
+  report->tracked_prefixes = core.tracking().prefixes();
 }
 
 void AddPersisted(const data::PersistStats& from, data::PersistStats* to) {
@@ -170,6 +174,10 @@ void CoreReport::Merge(CoreReport&& other) {
   blocked_with_deadline += other.blocked_with_deadline;
   watching_clients += other.watching_clients;
   subscribed_clients += other.subscribed_clients;
+  tracking_clients += other.tracking_clients;
+  tracked_keys += other.tracked_keys;
+  tracked_items += other.tracked_items;
+  tracked_prefixes += other.tracked_prefixes;
   for (size_t kind = 0; kind < listened.size(); ++kind) {
     std::vector<uint64_t> both;
     std::set_union(listened[kind].begin(), listened[kind].end(), other.listened[kind].begin(),

@@ -65,6 +65,10 @@ struct CoreReport {
   uint64_t blocked_with_deadline = 0;
   uint64_t watching_clients = 0;
   uint64_t subscribed_clients = 0;
+  uint64_t tracking_clients = 0;
+  uint64_t tracked_keys = 0;
+  uint64_t tracked_items = 0;
+  uint64_t tracked_prefixes = 0;
   // Hashes of the names that are listened to, by kind: a name may be on several cores.
   std::array<std::vector<uint64_t>, engine::kSubscriptionKinds> listened;
 

@@ -100,7 +100,7 @@ void WriteClients(const InfoContext& info, std::string* out) {
   Add(out, "client_recent_max_input_buffer:{}", info.report.max_input_bytes);
   Add(out, "client_recent_max_output_buffer:{}", info.report.max_output_bytes);
   Add(out, "blocked_clients:{}", info.engine.blocked_clients.load());
-  Add(out, "tracking_clients:0");
+  Add(out, "tracking_clients:{}", info.report.tracking_clients);
   Add(out, "clients_in_timeout_table:{}", info.report.blocked_with_deadline);
   Add(out, "pubsub_clients:{}", info.report.subscribed_clients);
   Add(out, "watching_clients:{}", info.report.watching_clients);

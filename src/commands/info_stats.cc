@@ -50,9 +50,9 @@ void WriteStats(const InfoContext& info, std::string* out) {
   Add(out, "active_defrag_key_misses:0");
   Add(out, "total_active_defrag_time:0");
   Add(out, "current_active_defrag_time:0");
-  Add(out, "tracking_total_keys:0");
-  Add(out, "tracking_total_items:0");
-  Add(out, "tracking_total_prefixes:0");
+  Add(out, "tracking_total_keys:{}", info.report.tracked_keys);
+  Add(out, "tracking_total_items:{}", info.report.tracked_items);
+  Add(out, "tracking_total_prefixes:{}", info.report.tracked_prefixes);
   Add(out, "forwarded_requests_sent:{}", stats.forwarded_sent);
   Add(out, "forwarded_requests_received:{}", stats.forwarded_received);
   Add(out, "forwarded_requests_refused:{}", stats.forwarded_refused);

@@ -9,7 +9,8 @@ class SessionContext;
 
 namespace holdfast::commands {
 
-// client.cc, client_admin.cc
+// client.cc, client_admin.cc, client_tracking.cc
+void ClientCaching(engine::SessionContext& ctx);
 void ClientGetname(engine::SessionContext& ctx);
 void ClientGetredir(engine::SessionContext& ctx);
 void ClientId(engine::SessionContext& ctx);
@@ -22,6 +23,7 @@ void ClientPause(engine::SessionContext& ctx);
 void ClientReply(engine::SessionContext& ctx);
 void ClientSetinfo(engine::SessionContext& ctx);
 void ClientSetname(engine::SessionContext& ctx);
+void ClientTracking(engine::SessionContext& ctx);
 void ClientTrackinginfo(engine::SessionContext& ctx);
 void ClientUnblock(engine::SessionContext& ctx);
 void ClientUnpause(engine::SessionContext& ctx);

@@ -16,6 +16,16 @@ using engine::kNoscript;
 using engine::kStale;
 
 constexpr Command kClientSubcommands[] = {
+    {.name = "caching",
+     .arity = 3,
+     .flags = kNoscript | kLoading | kStale,
+     .session = ClientCaching,
+     .acl = kAclConnection,
+     .since = "6.0.0",
+     .group = "connection",
+     .complexity = "O(1)",
+     .summary = "Instruct the server about tracking or not keys in the next request",
+     .syntax = "<YES | NO>"},
     {.name = "getname",
      .arity = 2,
      .flags = kNoscript | kLoading | kStale,
@@ -145,6 +155,17 @@ constexpr Command kClientSubcommands[] = {
      .complexity = "O(1)",
      .summary = "Set the current connection name",
      .syntax = "connection-name"},
+    {.name = "tracking",
+     .arity = -3,
+     .flags = kNoscript | kLoading | kStale,
+     .session = ClientTracking,
+     .acl = kAclConnection,
+     .since = "6.0.0",
+     .group = "connection",
+     .complexity = "O(1). Some options may introduce additional complexity.",
+     .summary = "Enable or disable server assisted client side caching support",
+     .syntax = "<ON | OFF> [REDIRECT client-id] [PREFIX prefix [PREFIX prefix ...]] [BCAST] "
+               "[OPTIN] [OPTOUT] [NOLOOP]"},
     {.name = "trackinginfo",
      .arity = 2,
      .flags = kNoscript | kLoading | kStale,
@@ -176,6 +197,8 @@ constexpr Command kClientSubcommands[] = {
      .summary = "Resume processing of clients that were paused"},
 };
 constexpr std::string_view kClientHelp[] = {
+    "CACHING (YES|NO)",
+    "    Enable/disable tracking of the keys for next command in OPTIN/OPTOUT modes.",
     "GETREDIR",
     "    Return the client ID we are redirecting to when tracking is enabled.",
     "GETNAME",
@@ -212,6 +235,9 @@ constexpr std::string_view kClientHelp[] = {
     "    Assign the name <name> to the current connection.",
     "UNBLOCK <clientid> [TIMEOUT|ERROR]",
     "    Unblock the specified blocked client.",
+    "TRACKING (ON|OFF) [REDIRECT <id>] [BCAST] [PREFIX <prefix> [...]]",
+    "         [OPTIN] [OPTOUT] [NOLOOP]",
+    "    Control server assisted client side caching.",
     "TRACKINGINFO",
     "    Report tracking status for the current connection.",
     "NO-EVICT (ON|OFF)",

@@ -7,6 +7,7 @@ namespace holdfast::data {
 namespace {
 
 constexpr char kPayloadFormat = 1;
+constexpr char kAuthorTag = 'A';
 
 size_t VarintSize(uint64_t v) {
   size_t n = 1;
@@ -129,6 +130,17 @@ Status ReadEffect(ByteReader* in, Effect* effect) {
   }
 }
 
+// Takes an author, when one is next; there has to be an effect behind it.
+Status ReadAuthor(ByteReader* in, Author* author) {
+  if (in->rest().front() != kAuthorTag) return Status::Ok();
+  uint8_t tag;
+  if (!in->ReadByte(&tag) || !in->ReadVarint(&author->node) || !in->ReadVarint(&author->client) ||
+      in->empty()) {
+    return Status::Corruption("author is cut short");
+  }
+  return Status::Ok();
+}
+
 }  // namespace
 
 void AppendPayloadHeader(std::string* payload) { payload->push_back(kPayloadFormat); }
@@ -178,13 +190,22 @@ void AppendEffect(std::string* payload, const Effect& effect) {
   }
 }
 
+void AppendAuthor(std::string* payload, const Author& author) {
+  payload->push_back(kAuthorTag);
+  AppendVarint(payload, author.node);
+  AppendVarint(payload, author.client);
+}
+
 Status ForEachEffect(std::string_view payload, const std::function<Status(const Effect&)>& visit) {
   ByteReader in(payload);
   uint8_t format;
   if (!in.ReadByte(&format)) return Status::Corruption("empty payload");
   if (format != kPayloadFormat) return Status::Unsupported("payload of a newer format");
+  Author author;
   while (!in.empty()) {
+    RETURN_IF_ERROR(ReadAuthor(&in, &author));
     Effect effect;
+    effect.author = author;
     RETURN_IF_ERROR(ReadEffect(&in, &effect));
     RETURN_IF_ERROR(visit(effect));
   }

@@ -11,13 +11,15 @@
 //   remove     'R' length record-key revision(varint) generation(varint)
 //   copy       'X' length record-key length meta length head length record-key of the source
 //              generation of the source(varint) moves(byte)
+//   author     'A' node(varint) client(varint)
 // A patch rewrites a part of a value (the rest is kept, zero bytes where it grows) and a meta
 // effect keeps the whole value: APPEND or EXPIRE on a large value log a few bytes. An elements
 // effect creates the collection when there is none, and changes some of its elements; a remove
 // effect deletes a collection, whose elements are records of its generation (its created revision).
 // A copy effect makes a collection of all that another one has, however much that is: the store
 // copies the elements, and memory has them only when they are wanted, or takes them from the source
-// (`moves`), which a remove effect behind it deletes.
+// (`moves`), which a remove effect behind it deletes. An author isn't an effect: it says who made
+// those behind it, up to the next one.
 #pragma once
 
 #include <cstdint>
@@ -41,6 +43,14 @@ enum class EffectKind : char {
   kCopy = 'X',
 };
 
+// The client that made an effect, of those that don't want to hear of their own changes
+// (engine/tracking.h): the node's id, and the client's in that process. Both 0: anybody.
+struct Author {
+  uint64_t node = 0;
+  uint64_t client = 0;
+  bool operator==(const Author&) const = default;
+};
+
 struct Effect {
   EffectKind kind = EffectKind::kPut;
   uint16_t slot = 0;
@@ -61,11 +71,14 @@ struct Effect {
   // Set by ForEachEffect only: the bytes of the record's key, and of a put's whole record value.
   std::string_view record_key;
   std::string_view record;
+  Author author;
 };
 
 // Starts a payload; AppendEffect adds to it.
 void AppendPayloadHeader(std::string* payload);
 void AppendEffect(std::string* payload, const Effect& effect);
+// Whoever makes the effects that follow, at least one.
+void AppendAuthor(std::string* payload, const Author& author);
 
 // Calls `visit` for each effect, in order, until it fails. The views point into `payload`.
 Status ForEachEffect(std::string_view payload, const std::function<Status(const Effect&)>& visit);

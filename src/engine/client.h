@@ -12,6 +12,7 @@
 #include "engine/owned_args.h"
 #include "engine/reply_queue.h"
 #include "engine/subscriptions.h"
+#include "engine/tracking.h"
 
 namespace holdfast::engine {
 
@@ -59,6 +60,7 @@ class Client {
   bool readonly = false;  // READONLY: this node may answer reads
   bool monitor = false;
   std::unique_ptr<Subscriptions> subscriptions;  // null: none. Changed by PubSub only
+  std::unique_ptr<ClientTracking> tracking;      // null: off. Changed by Tracking only
   ReplyMode reply_mode = ReplyMode::kOn;
 
   // ---- Transaction.

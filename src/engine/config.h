@@ -136,6 +136,7 @@ struct Config {
   std::string pidfile;                 // empty: none
   int64_t slowlog_slower_than_us = 0;  // 0: every command; -1: none
   int64_t slowlog_max_len = 0;
+  int64_t tracking_table_max_keys = 0;
   int64_t latency_monitor_threshold_ms = 0;  // 0: off
   uint32_t notify_key_events = 0;            // KeyEventClass, or-ed
   bool latency_tracking = false;

@@ -454,6 +454,11 @@ constexpr Option kOptions[] = {
      .meaning = "When the buffers of all clients take more, the largest clients are disconnected; "
                 "0: no limit.",
      .flags = kRuntime | kShared, .min = -100, .field = &Config::maxmemory_clients},
+    {.section = kMemory, .name = "tracking-table-max-keys", .type = OptionType::kInteger,
+     .default_value = "1000000", .unit = "keys",
+     .meaning = "Keys that clients of CLIENT TRACKING have read and are to hear of; beyond it some "
+                "are told as changed and forgotten. 0: no limit.",
+     .flags = kRuntime, .max = INT64_MAX, .field = &Config::tracking_table_max_keys},
     {.section = kMemory, .name = "hz", .type = OptionType::kInteger, .default_value = "10",
      .unit = "times a second",
      .meaning = "How often each core looks for expired keys.",

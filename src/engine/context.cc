@@ -154,7 +154,7 @@ int64_t ExecContext::LeaseRemainingMs(const Key& key) const {
 
 void ExecContext::Emit(data::Effect* effect, Key* key, uint32_t logical) {
   const bool is_new = key->object == nullptr;
-  partition_->Emit(effect, key, logical, now_ms_);
+  partition_->Emit(effect, key, logical, now_ms_, caller.author);
   // A lookup marks the access of a key that is there; one that comes now was never looked up.
   if (is_new && key->object != nullptr) NoteUse(key->object, true);
   emitted_ = true;
@@ -318,6 +318,7 @@ void ExecContext::RunInside(const Command& inner, Args inner_args, uint32_t db, 
   CHECK(!outcome.blocked);
   gate_index_ = std::max(gate_index_, outcome.index);
   emitted_ |= outcome.wrote;
+  read_inside_ |= inner.has(kReadonly);
 }
 
 std::string_view ExecContext::WhyRefused(uint32_t flags) { return partition_->WhyRefused(flags); }

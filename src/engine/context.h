@@ -44,6 +44,10 @@ struct Caller {
   uint64_t functions_revision = 0;
   int64_t now_ms = 0;  // inside of a script: when that began, as ExecContext::now_ms; 0: now
   bool error_counted = false;  // the reply's error is in the statistics already
+  // The client of this core that is to hear when what it reads changes; 0: nobody (tracking.h).
+  uint64_t reader = 0;
+  // The client, when it doesn't want to hear of its own changes.
+  data::Author author;
   // Of the client, for the slow log; valid while the command runs.
   std::string_view address;
   std::string_view name;
@@ -262,6 +266,7 @@ class ExecContext {
   const size_t reply_begin_;  // in the bytes that `reply` writes to
   uint64_t gate_index_ = 0;
   bool emitted_ = false;
+  bool read_inside_ = false;  // a script: it has run a command that only reads
   bool needs_leader_ = false;
   bool tells_no_state_ = false;
   std::vector<ColdValue> wanted_;

@@ -81,6 +81,7 @@ bool Core::TurnEnd() {
   turn_end_.clear();
   replicas_->EndTurn();
   forwarding_->TurnEnd();
+  tracking_.TurnEnd();
   if (!waiting_for_room_.empty() && router().TakeRoom()) ResumeAll(&waiting_for_room_);
   // To the other nodes, while the log thread writes.
   if (transport_ != nullptr) transport_->Flush();
@@ -156,6 +157,7 @@ void Core::Tick() {
   }
   const int64_t forwarding_wish = forwarding_->Tick();
   if (forwarding_wish != 0) next = std::min(next, std::max(forwarding_wish, now_ms + 1));
+  tracking_.Tick();
   if (evictor_.Tick()) next = std::min(next, now_ms + 1);
   persister_->Pump(false);
   stats_.max_turn_ns = std::max(stats_.max_turn_ns, static_cast<uint64_t>(loop_.TakeMaxTurnNs()));
@@ -358,6 +360,7 @@ void Core::AddInternalClient(Client* client) { internal_clients_.emplace(client-
 
 void Core::RemoveClient(Client* client) {
   LeavePause(client);
+  tracking_.Disable(client);
   clients_.erase(client->id);
   internal_clients_.erase(client->id);
 }
@@ -372,7 +375,14 @@ void Core::WakeClient(uint64_t client) {
   if (Client* found = FindClient(client)) found->GateOpened();
 }
 
+void Core::NoteRead(uint64_t reader, const Request& request, const ChangePosition& seen) {
+  if (Client* client = FindClient(reader)) {
+    tracking_.Remember(client, *request.command, request.args, seen);
+  }
+}
+
 void Core::GatesLost(Partition* partition) {
+  tracking_.ForgetEntries();
   // Also those that no partition knows of yet, because their turn has not ended.
   for (const auto* clients : {&clients_, &internal_clients_}) {
     for (const auto& [id, client] : *clients) {
@@ -445,7 +455,10 @@ void Core::GiveBack(Partition* partition, BlockedRequest request) {
 
 void Core::StandingChanged(Partition* partition) {
   const uint32_t number = partition->number();
+  const bool had_leader = engine_->LeaderOf(number) != raft::kNoNode;
   engine_->NoteStanding(number, partition->replica()->group().leader(), partition->ready());
+  // It may be this node that is cut off, and hears of no change any more.
+  if (had_leader && engine_->LeaderOf(number) == raft::kNoNode) tracking_.EverythingChanged();
   // Before the cores run there is nothing to tell them.
   for (uint32_t i = 0; i < outboxes_.size(); ++i) {
     Forwarding* there = &engine_->core(i).forwarding();
@@ -476,6 +489,7 @@ void Core::SetConfig(const Config& config) {
   config_ = config;
   engine_->ShareOptions(config);
   evictor_.ConfigChanged();
+  tracking_.Tick();
   slowlog_.Trim(static_cast<size_t>(config.slowlog_max_len));
 }
 

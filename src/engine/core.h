@@ -32,6 +32,7 @@
 #include "engine/slowlog.h"
 #include "engine/snapshots.h"
 #include "engine/stats.h"
+#include "engine/tracking.h"
 #include "net/event_loop.h"
 #include "net/mailbox.h"
 #include "replica/replica.h"
@@ -127,6 +128,8 @@ class Core final : public PartitionHost, public replica::MessageSink, public rep
   Evictor& evictor() { return evictor_; }
   PubSub& pubsub() { return pubsub_; }
   const PubSub& pubsub() const { return pubsub_; }
+  Tracking& tracking() { return tracking_; }
+  const Tracking& tracking() const { return tracking_; }
   // The way of requests to and from other cores and nodes.
   Forwarding& forwarding() { return *forwarding_; }
   const Router& router() const { return forwarding_->router(); }
@@ -153,6 +156,11 @@ class Core final : public PartitionHost, public replica::MessageSink, public rep
   bool ActiveExpireEnabled() const override { return active_expire_ && pause_.until_ms == 0; }
   void Deliver(const ReplyAddress& address, std::string bytes) override;
   void PublishKeyEvent(const KeyEvent& event) override { pubsub_.PublishKeyEvent(event); }
+  void NoteCommitted(uint64_t entry, std::string_view payload) override {
+    tracking_.OnCommitted(entry, payload);
+  }
+  void NoteReplaced() override { tracking_.EverythingChanged(); }
+  void NoteRead(uint64_t reader, const Request& request, const ChangePosition& seen) override;
   void WakeClient(uint64_t client) override;
   void GatesLost(Partition* partition) override;
   void GiveBack(Partition* partition, BlockedRequest request) override;
@@ -237,6 +245,7 @@ class Core final : public PartitionHost, public replica::MessageSink, public rep
   Evictor evictor_{this};
   static constexpr size_t kMaxHeldBytes = size_t{8} << 20;
   PubSub pubsub_{this};
+  Tracking tracking_{this};
   Pause pause_;
   std::map<uint64_t, uint64_t> paused_clients_;  // ids by Client::pause_ticket
   uint64_t last_pause_ticket_ = 0;

@@ -112,12 +112,25 @@ void Reject(Client* client, const Command* command, std::string_view error) {
   }
 }
 
+namespace {
+
+data::Author AuthorOf(const Client& client) {
+  if (client.tracking == nullptr || !client.tracking->options.no_loop) return {};
+  return {client.core->engine().identity().node_id, client.id};
+}
+
+}  // namespace
+
 Caller CallerOf(const Client& client) {
   Caller caller;
   caller.db = client.db;
   caller.protocol = client.protocol;
   caller.no_touch = client.no_touch;
   caller.unconfirmed = client.core->config().reads == Reads::kLocal;
+  if (client.tracking != nullptr) {
+    if (Tracking::Remembers(client)) caller.reader = client.id;
+    caller.author = AuthorOf(client);
+  }
   caller.address = client.address;
   caller.name = client.name;
   return caller;
@@ -129,6 +142,7 @@ std::unique_ptr<Routed> MakeRouted(const Client& client, uint32_t partition, Pee
   routed->request.type = type;
   routed->request.no_touch = client.no_touch;
   routed->request.protocol = client.protocol;
+  routed->request.author = AuthorOf(client);
   routed->request.address = client.address;
   routed->request.name = client.name;
   routed->reply = {client.core->number(), client.id, 0};
@@ -264,9 +278,12 @@ void RefuseAsBusy(Client* client, const Command& command, std::string_view busy)
   Reject(client, &command, "EXECABORT Transaction discarded because of: " + std::string(busy));
 }
 
-// CLIENT REPLY SKIP covers exactly one request.
-void AfterRequest(Client* client) {
+// CLIENT REPLY SKIP covers exactly one request, CLIENT CACHING one or a transaction. `command`
+// null: there was none.
+void AfterRequest(Client* client, const Command* command) {
   if (client->reply_mode == ReplyMode::kSkipThis) client->reply_mode = ReplyMode::kOn;
+  if (client->tracking == nullptr || client->in_multi) return;
+  if (command == nullptr || command->parent != "client") client->tracking->caching = false;
 }
 
 }  // namespace
@@ -277,7 +294,7 @@ Dispatched Dispatch(Client* client, Args args) {
   if (client->reply_mode == ReplyMode::kSkipNext) client->reply_mode = ReplyMode::kSkipThis;
   const Command* command = Resolve(client, args);
   if (command == nullptr) {
-    AfterRequest(client);
+    AfterRequest(client, nullptr);
     return Dispatched::kDone;
   }
   const auto later = [client] {
@@ -295,11 +312,11 @@ Dispatched Dispatch(Client* client, Args args) {
   if (!ArityFits(*command, args.size())) {
     Reject(client, command,
            "ERR wrong number of arguments for '" + FullName(*command) + "' command");
-    AfterRequest(client);
+    AfterRequest(client, command);
     return Dispatched::kDone;
   }
   if (!CheckAuthenticated(client, *command)) {
-    AfterRequest(client);
+    AfterRequest(client, command);
     return Dispatched::kDone;
   }
   if (client->subscribed() && client->protocol == 2 && !AllowedWhileSubscribed(*command)) {
@@ -307,13 +324,13 @@ Dispatched Dispatch(Client* client, Args args) {
            "ERR Can't execute '" + FullName(*command) +
                "': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in "
                "this context");
-    AfterRequest(client);
+    AfterRequest(client, command);
     return Dispatched::kDone;
   }
   const bool queued = client->in_multi && !RunsInsideMulti(*command);
   if (const std::string_view busy = WhyBusy(*client, *command, args, queued); !busy.empty()) {
     RefuseAsBusy(client, *command, busy);
-    AfterRequest(client);
+    AfterRequest(client, command);
     return Dispatched::kDone;
   }
   if (core->pause().until_ms != 0 && core->IsPaused(*client, *command, args)) {
@@ -338,7 +355,7 @@ Dispatched Dispatch(Client* client, Args args) {
   if (!shows_itself && core->engine().monitors.load(std::memory_order_relaxed) > 0) {
     FeedMonitors(core, client->db, client->address, *command, args);
   }
-  AfterRequest(client);
+  AfterRequest(client, command);
   return Dispatched::kDone;
 }
 
@@ -493,6 +510,9 @@ void RouteTransaction(Client* client, std::shared_ptr<TransactionRequest> transa
   for (size_t i = 0; i < transaction->queued.size(); ++i) {
     QueuedCommand& queued = transaction->queued[i];
     if (queued.command->route == Route::kSession) continue;
+    if (Tracking::Remembers(*client)) {
+      home->tracking().Remember(client, *queued.command, queued.args.args());
+    }
     routed->is_write |= queued.command->may_write();
     // What it needs and isn't here may be known there: the error is then that node's to give.
     const Command* sent = queued.command;

@@ -151,6 +151,8 @@ class Engine {
   std::atomic<uint64_t> functions_revision{0};
   std::atomic<int64_t> monitors{0};  // clients in MONITOR, all cores
   std::atomic<int64_t> blocked_clients{0};
+  std::atomic<int64_t> tracking_clients{0};  // in CLIENT TRACKING, all cores
+  std::atomic<int64_t> tracked_keys{0};      // that they have read (engine/tracking.h)
   std::atomic<int64_t> last_save_s{0};    // unix time of the last flush to LevelDB
   std::atomic<bool> saving{false};        // a SAVE or BGSAVE is under way
   std::atomic<uint64_t> saves{0};         // finished ones

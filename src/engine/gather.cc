@@ -190,6 +190,7 @@ void RunOnManyPartitions(Client* client, const Command& command, Args args) {
     client->core->CommandRejected(command, kCrossSlot);
     return;
   }
+  if (Tracking::Remembers(*client)) client->core->tracking().Remember(client, command, args);
   auto spread = std::make_shared<Spread>();
   spread->command = &command;
   spread->protocol = client->protocol;

@@ -85,6 +85,11 @@ void Partition::Run(const Request& request, const Caller& caller, const ReplyAdd
     return;
   }
   context.PassOnKeyEvents();
+  // A script that reads at all may have read whatever it has declared.
+  if (caller.reader != 0 &&
+      ((request.command->acl & kAclScripting) == 0 || context.read_inside_)) {
+    host_->NoteRead(caller.reader, request, {open_index_, batch_.empty() ? 0 : batch_effects_});
+  }
   outcome->index = std::max(outcome->index, context.gate_index());
   outcome->wrote |= context.emitted();
   outcome->too_long |= context.too_long();
@@ -330,18 +335,26 @@ bool Partition::IsExpired(const data::Database& database, const data::Object* ob
   return database.expiries.DeadlineOf(object) <= now_ms;
 }
 
-void Partition::Append(const data::Effect& effect) {
+void Partition::Append(const data::Effect& effect, const data::Author& author) {
   CHECK_MSG(ready_, "an effect of a follower");
   if (batch_.empty()) {
     batch_.reserve(batch_reserve_);
     data::AppendPayloadHeader(&batch_);
+    batch_author_ = {};
+    batch_effects_ = 0;
     host_->NeedsTurnEnd(this);
   }
+  if (author != batch_author_) {
+    data::AppendAuthor(&batch_, author);
+    batch_author_ = author;
+  }
   data::AppendEffect(&batch_, effect);
+  ++batch_effects_;
   ++host_->stats()->effects;
 }
 
-void Partition::Emit(data::Effect* effect, Key* key, uint32_t logical, int64_t now_ms) {
+void Partition::Emit(data::Effect* effect, Key* key, uint32_t logical, int64_t now_ms,
+                     const data::Author& author) {
   const uint64_t fresh = revisions_.NextAt(now_ms);
   if (effect->kind == data::EffectKind::kDelete) {
     effect->meta.revision = fresh;
@@ -354,7 +367,7 @@ void Partition::Emit(data::Effect* effect, Key* key, uint32_t logical, int64_t n
     effect->meta.revision = fresh;
     if (effect->meta.version < UINT32_MAX) ++effect->meta.version;
   }
-  Append(*effect);
+  Append(*effect, author);
   key->object = keyspace_->Apply(*effect, key->object);
   touched_.Touch(effect->hash, open_index_, commit_index_);
   KeyChanged(logical, effect->key, fresh);
@@ -413,7 +426,7 @@ void Partition::EmitDatabases(const data::DatabaseMap& map, uint32_t affected, i
       watches_.TouchAll(db, effect.meta.revision, exists(db));
     }
     if (pass == 1) break;
-    Append(effect);
+    Append(effect, {});
     keyspace_->Apply(effect, nullptr);
     all_touched_ = open_index_;
   }
@@ -558,6 +571,7 @@ void Partition::TakeCommitted() {
       if (!status.ok()) Fatal("a committed entry can't be applied: " + status.message());
     }
     for (CommitObserver* observer : observers_) observer->OnCommitted(*entry.payload);
+    if (evictable_) host_->NoteCommitted(index, *entry.payload);
     job.bytes += entry.payload->size();
     job.payloads.push_back(entry.payload);
     job.positions.push_back({entry.index, entry.term});

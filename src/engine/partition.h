@@ -38,6 +38,7 @@
 #include "engine/key_events.h"
 #include "engine/stats.h"
 #include "engine/touched_keys.h"
+#include "engine/tracking.h"
 #include "engine/value_loads.h"
 #include "raft/types.h"
 #include "replica/replica.h"
@@ -116,6 +117,12 @@ class PartitionHost {
   virtual void Deliver(const ReplyAddress& address, std::string bytes) = 0;
   // What happened to a key is committed, and subscribers are to hear of it.
   virtual void PublishKeyEvent(const KeyEvent&) {}
+  // Entry `index` is committed.
+  virtual void NoteCommitted(uint64_t /*index*/, std::string_view /*payload*/) {}
+  // What the partition holds was replaced: any key may be another one now.
+  virtual void NoteReplaced() {}
+  // The client `reader` of this core has read the request's keys, and seen all changes up to `seen`.
+  virtual void NoteRead(uint64_t /*reader*/, const Request&, const ChangePosition& /*seen*/) {}
   // Replies of this core's client may leave.
   virtual void WakeClient(uint64_t client) = 0;
   // The partition lost its leadership: replies of this core's clients that wait for it become
@@ -391,8 +398,9 @@ class Partition : public replica::StateMachine {
   bool Unmodified(const WatchedKey& watch, Outcome* outcome);
   // Why a command with these flags can't be taken now; empty when it can.
   std::string_view WhyRefused(uint32_t flags);
-  void Emit(data::Effect* effect, Key* key, uint32_t logical, int64_t now_ms);
-  void Append(const data::Effect& effect);
+  void Emit(data::Effect* effect, Key* key, uint32_t logical, int64_t now_ms,
+            const data::Author& author = {});
+  void Append(const data::Effect& effect, const data::Author& author);
   void EmitDatabases(const data::DatabaseMap& map, uint32_t affected, int64_t now_ms);
   // Something happened to a key of database `logical`, which is to be told when the open batch, if
   // there is one, is committed. `name` is static.
@@ -495,6 +503,8 @@ class Partition : public replica::StateMachine {
   uint64_t open_index_ = 1;  // the index that the open batch will get
   std::string batch_;        // payload of the open batch; empty = no effect yet
   size_t batch_reserve_ = 0;
+  uint32_t batch_effects_ = 0;  // in it
+  data::Author batch_author_;  // of its last effect
   bool turn_end_requested_ = false;
   std::vector<KeyEvent> batch_events_;  // of the open batch
   std::deque<KeyEvent> key_events_;     // of entries that aren't committed yet, in order

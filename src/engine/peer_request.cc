@@ -13,6 +13,7 @@ constexpr uint8_t kVersion = 1;
 constexpr uint8_t kNoTouch = 1;
 constexpr uint8_t kResp3 = 2;
 constexpr uint8_t kHasFunctions = 4;
+constexpr uint8_t kHasAuthor = 8;
 constexpr uint8_t kExecuted = 1;
 constexpr uint8_t kRefused = 2;
 
@@ -57,9 +58,10 @@ bool ReadName(ByteReader* reader, std::string* name) {
   return true;
 }
 
-bool ReadFunctions(ByteReader* reader, uint8_t flags, uint64_t* revision) {
-  *revision = 0;
-  return (flags & kHasFunctions) == 0 || (reader->ReadVarint(revision) && *revision != 0);
+// A number that is there, and not 0, when `flag` is among the flags.
+bool ReadOptional(ByteReader* reader, uint8_t flags, uint8_t flag, uint64_t* number) {
+  *number = 0;
+  return (flags & flag) == 0 || (reader->ReadVarint(number) && *number != 0);
 }
 
 bool ReadCommands(ByteReader* reader, std::vector<PeerCommand>* commands) {
@@ -132,6 +134,7 @@ Caller PeerRequest::MakeCaller() const {
   caller.no_touch = no_touch;
   caller.waited_ms = waited_ms;
   caller.functions_revision = functions_revision;
+  caller.author = author;
   caller.address = address;
   caller.name = name;
   return caller;
@@ -165,10 +168,16 @@ std::string EncodePeerRequest(const PeerRequest& request) {
   AppendVarint(&out, request.epoch);
   out.push_back(static_cast<char>(request.type));
   const bool has_functions = request.functions_revision != 0;
+  const bool has_author = request.author.client != 0;
   out.push_back(static_cast<char>((request.no_touch ? kNoTouch : 0) |
                                   (request.protocol == 3 ? kResp3 : 0) |
-                                  (has_functions ? kHasFunctions : 0)));
+                                  (has_functions ? kHasFunctions : 0) |
+                                  (has_author ? kHasAuthor : 0)));
   if (has_functions) AppendVarint(&out, request.functions_revision);
+  if (has_author) {
+    AppendVarint(&out, request.author.node);
+    AppendVarint(&out, request.author.client);
+  }
   AppendVarint(&out, static_cast<uint64_t>(request.waited_ms));
   AppendLengthPrefixed(&out, std::string_view(request.address).substr(0, kMaxPeerNameBytes));
   AppendLengthPrefixed(&out, std::string_view(request.name).substr(0, kMaxPeerNameBytes));
@@ -195,8 +204,10 @@ Status DecodePeerRequest(std::string_view bytes, PeerRequest* request) {
   uint64_t waited_ms;
   if (!reader.ReadVarint(&request->id) || !ReadPartition(&reader, &request->partition) ||
       !reader.ReadVarint(&request->epoch) || !reader.ReadByte(&type) || !reader.ReadByte(&flags) ||
-      (flags & ~(kNoTouch | kResp3 | kHasFunctions)) != 0 ||
-      !ReadFunctions(&reader, flags, &request->functions_revision) ||
+      (flags & ~(kNoTouch | kResp3 | kHasFunctions | kHasAuthor)) != 0 ||
+      !ReadOptional(&reader, flags, kHasFunctions, &request->functions_revision) ||
+      !ReadOptional(&reader, flags, kHasAuthor, &request->author.node) ||
+      !ReadOptional(&reader, flags, kHasAuthor, &request->author.client) ||
       !reader.ReadVarint(&waited_ms) || waited_ms > INT64_MAX ||
       !ReadName(&reader, &request->address) || !ReadName(&reader, &request->name) ||
       !ReadCommands(&reader, &request->commands) ||

@@ -84,6 +84,10 @@ class PubSub {
   // An item of kind kPublish. Closes links that send nonsense.
   void OnPeerItem(replica::PeerLink& link, std::string_view bytes);
 
+  // A message for a client of this core, behind what it has been answered so far, and before what
+  // it waits for in a blocking command.
+  void Push(Client* client, std::string_view bytes);
+
   // While one of these exists, messages for `client` are kept back, and put behind whatever it has
   // been answered by the end: a client that publishes to itself reads the answer first, and never a
   // message in the middle of EXEC's array.
@@ -135,7 +139,6 @@ class PubSub {
   void SendToNodes(const Publication& publication);
   // A message that nobody waits for, to the other cores, unless too much is on its way.
   void PassOn(const Publication& publication, int64_t receivers);
-  void Push(Client* client, std::string_view bytes);
   void PutBefore(Client* client, std::string_view bytes);
 
   Core* const core_;

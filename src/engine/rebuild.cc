@@ -65,6 +65,7 @@ std::unique_ptr<data::Keyspace> Partition::Replace(std::unique_ptr<data::Keyspac
   touched_ = TouchedKeys();
   all_touched_ = 0;
   for (CommitObserver* observer : observers_) observer->OnReplaced(*keyspace_);
+  if (evictable_) host_->NoteReplaced();
   return keyspace;
 }
 

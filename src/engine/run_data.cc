@@ -134,6 +134,8 @@ void RunOn(Client* client, const Command& command, Args args, uint32_t number) {
                       (command.has(kAllowBusy) || !partition->HoldsRequests()) &&
                       !MustWaitForValues(*client, *partition, {&request, 1});
   const bool may_block = command.has(kBlocking);
+  // Before it leaves: what changes behind it is told. What runs here tells by itself what it reads.
+  if (!direct && Tracking::Remembers(*client)) core->tracking().Remember(client, command, args);
   if (!direct && ReadsAsFollower(*client, command, number)) {
     ReadAsFollower(client, command, args, number);
     return;

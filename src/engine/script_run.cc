@@ -85,6 +85,8 @@ ExecResult Partition::StartScript(std::span<const Request> requests, const Calle
   run.end_reason = {};
   run.batch_begin = batch_.size();
   run.events_begin = batch_events_.size();
+  // Its effects may have to stand by themselves: they name their author again.
+  if (batch_author_ != data::Author()) batch_author_ = {UINT64_MAX, UINT64_MAX};
   run.began_ns = host_->clock().MonotonicNs();
   run.slice_end_ns = run.began_ns + kFirstSliceNs;
   const bool over = run.fiber.Run([this, &run] {
