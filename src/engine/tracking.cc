@@ -148,7 +148,7 @@ void Tracking::Add(std::string_view key, uint64_t client, const ChangePosition& 
   ++items_;
   Interest(name).fetch_add(1);
   core_->engine().tracked_keys.fetch_add(1, std::memory_order_relaxed);
-  Shrink(kShrinkPerKey);
+  ++added_;
 }
 
 void Tracking::Erase(Entry* entry) {
@@ -330,7 +330,8 @@ void Tracking::Push(Client* client, std::string_view bytes) {
 }
 
 void Tracking::TurnEnd() {
-  if (late_.empty()) return;
+  // Not as keys are added, when replies are being written.
+  if (added_ > 0) Shrink(kShrinkPerKey * std::exchange(added_, 0));
   for (const auto& [id, bytes] : std::exchange(late_, {})) {
     if (Client* client = core_->FindClient(id)) core_->pubsub().Push(client, bytes);
   }

@@ -173,6 +173,7 @@ class Tracking {
   std::vector<std::unique_ptr<Entry>> entries_;  // all of table_, in no order
   std::vector<std::unique_ptr<Entry>> dead_;     // freed little by little
   size_t items_ = 0;
+  size_t added_ = 0;  // keys, in this turn
   std::map<std::string, std::vector<Client*>, std::less<>> prefixes_;  // of broadcasting clients
   uint64_t random_ = 0x9e3779b97f4a7c15;
   std::vector<Changes> queued_;  // by core; during OnCommitted
