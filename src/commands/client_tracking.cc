@@ -58,7 +58,9 @@ bool ParseTracking(SessionContext& ctx, TrackingOptions* options) {
   return true;
 }
 
-bool Overlap(std::string_view a, std::string_view b) { return a.starts_with(b) || b.starts_with(a); }
+bool Overlap(std::string_view a, std::string_view b) {
+  return a.starts_with(b) || b.starts_with(a);
+}
 
 // What is wrong with prefixes beside those that the client has, else empty.
 std::string CheckPrefixes(const std::vector<std::string>& prefixes,

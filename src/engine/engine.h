@@ -153,10 +153,10 @@ class Engine {
   std::atomic<int64_t> blocked_clients{0};
   std::atomic<int64_t> tracking_clients{0};  // in CLIENT TRACKING, all cores
   std::atomic<int64_t> tracked_keys{0};      // that they have read (engine/tracking.h)
-  std::atomic<int64_t> last_save_s{0};    // unix time of the last flush to LevelDB
-  std::atomic<bool> saving{false};        // a SAVE or BGSAVE is under way
-  std::atomic<uint64_t> saves{0};         // finished ones
-  std::atomic<int64_t> save_begin_ms{0};  // of the one under way or the last one; monotonic
+  std::atomic<int64_t> last_save_s{0};       // unix time of the last flush to LevelDB
+  std::atomic<bool> saving{false};           // a SAVE or BGSAVE is under way
+  std::atomic<uint64_t> saves{0};            // finished ones
+  std::atomic<int64_t> save_begin_ms{0};     // of the one under way or the last one; monotonic
   std::atomic<int64_t> last_save_took_ms{-1};
   std::atomic<uint64_t> peak_memory{0};
   const uint64_t startup_memory = AllocatedBytes();  // before anything was loaded

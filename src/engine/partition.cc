@@ -86,8 +86,7 @@ void Partition::Run(const Request& request, const Caller& caller, const ReplyAdd
   }
   context.PassOnKeyEvents();
   // A script that reads at all may have read whatever it has declared.
-  if (caller.reader != 0 &&
-      ((request.command->acl & kAclScripting) == 0 || context.read_inside_)) {
+  if (caller.reader != 0 && ((request.command->acl & kAclScripting) == 0 || context.read_inside_)) {
     host_->NoteRead(caller.reader, request, {open_index_, batch_.empty() ? 0 : batch_effects_});
   }
   outcome->index = std::max(outcome->index, context.gate_index());

@@ -121,7 +121,8 @@ class PartitionHost {
   virtual void NoteCommitted(uint64_t /*index*/, std::string_view /*payload*/) {}
   // What the partition holds was replaced: any key may be another one now.
   virtual void NoteReplaced() {}
-  // The client `reader` of this core has read the request's keys, and seen all changes up to `seen`.
+  // The client `reader` of this core has read the request's keys, and seen all changes up to
+  // `seen`.
   virtual void NoteRead(uint64_t /*reader*/, const Request&, const ChangePosition& /*seen*/) {}
   // Replies of this core's client may leave.
   virtual void WakeClient(uint64_t client) = 0;
@@ -504,7 +505,7 @@ class Partition : public replica::StateMachine {
   std::string batch_;        // payload of the open batch; empty = no effect yet
   size_t batch_reserve_ = 0;
   uint32_t batch_effects_ = 0;  // in it
-  data::Author batch_author_;  // of its last effect
+  data::Author batch_author_;   // of its last effect
   bool turn_end_requested_ = false;
   std::vector<KeyEvent> batch_events_;  // of the open batch
   std::deque<KeyEvent> key_events_;     // of entries that aren't committed yet, in order

@@ -169,10 +169,9 @@ std::string EncodePeerRequest(const PeerRequest& request) {
   out.push_back(static_cast<char>(request.type));
   const bool has_functions = request.functions_revision != 0;
   const bool has_author = request.author.client != 0;
-  out.push_back(static_cast<char>((request.no_touch ? kNoTouch : 0) |
-                                  (request.protocol == 3 ? kResp3 : 0) |
-                                  (has_functions ? kHasFunctions : 0) |
-                                  (has_author ? kHasAuthor : 0)));
+  out.push_back(
+      static_cast<char>((request.no_touch ? kNoTouch : 0) | (request.protocol == 3 ? kResp3 : 0) |
+                        (has_functions ? kHasFunctions : 0) | (has_author ? kHasAuthor : 0)));
   if (has_functions) AppendVarint(&out, request.functions_revision);
   if (has_author) {
     AppendVarint(&out, request.author.node);

@@ -4,9 +4,9 @@
 //   request: u8 version (1), varint id, partition, epoch, u8 type,
 //            u8 flags (1: NO-TOUCH, 2: RESP3, 4: a revision of the function libraries follows,
 //            8: an author follows), [varint that revision, not 0],
-//            [varint the author's node, not 0, varint client, not 0], varint milliseconds waited, address, name,
-//            varint count, then for each command: varint db, varint argc, its arguments,
-//            varint count, then for each watched key: varint db, key, varint revision
+//            [varint the author's node, not 0, varint client, not 0], varint milliseconds waited,
+//            address, name, varint count, then for each command: varint db, varint argc, its
+//            arguments, varint count, then for each watched key: varint db, key, varint revision
 //   reply:   u8 version (1), varint id, u8 outcome, u8 flags (1: executed, 2: refused), error,
 //            varint count, replies, varint count, varint revisions
 //   cancel:  u8 version (1), varint id, varint partition, u8 mode

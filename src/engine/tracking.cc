@@ -129,9 +129,9 @@ void Tracking::Add(std::string_view key, uint64_t client, const ChangePosition& 
   const auto found = table_.find(key);
   if (found != table_.end()) {
     auto& readers = found->second->readers;
-    const auto it = std::lower_bound(
-        readers.begin(), readers.end(), client,
-        [](const Reader& reader, uint64_t id) { return reader.client < id; });
+    const auto it =
+        std::lower_bound(readers.begin(), readers.end(), client,
+                         [](const Reader& reader, uint64_t id) { return reader.client < id; });
     // What it has read before may be older.
     if (it != readers.end() && it->client == client) return;
     readers.insert(it, {client, seen});
@@ -259,9 +259,8 @@ void Tracking::Distribute() {
     in_flight_bytes_ += bytes;
     core_->Post(i, [engine, i, home = core_->number(), bytes, changes = std::move(changes)] {
       engine->core(i).tracking().Take(changes);
-      engine->core(i).Post(home, [engine, home, bytes] {
-        engine->core(home).tracking().in_flight_bytes_ -= bytes;
-      });
+      engine->core(i).Post(
+          home, [engine, home, bytes] { engine->core(home).tracking().in_flight_bytes_ -= bytes; });
     });
   }
 }

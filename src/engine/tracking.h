@@ -1,5 +1,5 @@
-// Client-side caching (CLIENT TRACKING): who of this core's clients has read which keys, and telling
-// them when these change.
+// Client-side caching (CLIENT TRACKING): who of this core's clients has read which keys, and
+// telling them when these change.
 //
 //   a client reads ──▶ its core's table: key -> clients that may have it in their caches
 //   an entry is committed ──▶ each node's partition, as it hands the entry to its store
@@ -9,17 +9,17 @@
 // comes to its node by the log, whoever leads. At a node that follows, that is with the next
 // message or heartbeat of the leader. Why nothing is missed: when a client's read begins, the
 // client is in the table, and what its node's partition has not committed by then it will tell
-// later. What was committed before, the read has seen, since reads are linearizable. On the client's
-// connection an invalidation comes behind the reply of every read that was sent before it, so it
-// may come needlessly, never too early. With REDIRECT it comes on another connection, whose clients
-// have to be careful themselves, as with Redis.
+// later. What was committed before, the read has seen, since reads are linearizable. On the
+// client's connection an invalidation comes behind the reply of every read that was sent before it,
+// so it may come needlessly, never too early. With REDIRECT it comes on another connection, whose
+// clients have to be careful themselves, as with Redis.
 //
 // Whenever a node can't say what has changed, it says that everything has, which clients know from
-// FLUSHALL: when it gets a snapshot instead of entries, when a partition has lost its leader (it may
-// be this node that is cut off), and when more is on its way to another core than may be.
+// FLUSHALL: when it gets a snapshot instead of entries, when a partition has lost its leader (it
+// may be this node that is cut off), and when more is on its way to another core than may be.
 //
-// NOLOOP: entries name the authors of such clients' changes (data/effect.h), so that a client's node
-// knows its own whichever way they went.
+// NOLOOP: entries name the authors of such clients' changes (data/effect.h), so that a client's
+// node knows its own whichever way they went.
 //
 // The table is bounded by tracking-table-max-keys for all cores of the node together; a key that is
 // pushed out is told as changed. Databases aren't told apart, as in Redis.
@@ -94,8 +94,7 @@ class Tracking {
   static bool Remembers(const Client& client);
   // The client is about to read the request's keys, or has done so and has seen everything before
   // `seen` in their partition. Nothing, unless the command reads.
-  void Remember(Client* client, const Command& command, Args args,
-                const ChangePosition& seen = {});
+  void Remember(Client* client, const Command& command, Args args, const ChangePosition& seen = {});
 
   // ---- What has happened to keys.
 
@@ -124,7 +123,7 @@ class Tracking {
   };
   struct Entry {
     std::string key;
-    size_t place = 0;  // in entries_
+    size_t place = 0;                        // in entries_
     absl::InlinedVector<Reader, 1> readers;  // by client
   };
   struct Change {
@@ -173,7 +172,7 @@ class Tracking {
   std::vector<std::unique_ptr<Entry>> entries_;  // all of table_, in no order
   std::vector<std::unique_ptr<Entry>> dead_;     // freed little by little
   size_t items_ = 0;
-  size_t added_ = 0;  // keys, in this turn
+  size_t added_ = 0;                                                   // keys, in this turn
   std::map<std::string, std::vector<Client*>, std::less<>> prefixes_;  // of broadcasting clients
   uint64_t random_ = 0x9e3779b97f4a7c15;
   std::vector<Changes> queued_;  // by core; during OnCommitted

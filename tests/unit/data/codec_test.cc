@@ -294,6 +294,34 @@ TEST_CASE("effects round trip in batches; a cut payload never passes for a longe
   }
 }
 
+TEST_CASE("an author counts for the effects behind it, up to the next one") {
+  Effect effect;
+  effect.kind = EffectKind::kDelete;
+  effect.key = "k";
+  std::string payload;
+  AppendPayloadHeader(&payload);
+  AppendEffect(&payload, effect);
+  const size_t begin = payload.size();
+  AppendAuthor(&payload, {uint64_t{1} << 63, 300});
+  const size_t end = payload.size();
+  AppendEffect(&payload, effect);
+  AppendEffect(&payload, effect);
+  AppendAuthor(&payload, {});
+  AppendEffect(&payload, effect);
+  std::vector<Author> authors;
+  const auto note = [&authors](const Effect& seen) {
+    authors.push_back(seen.author);
+    return Status::Ok();
+  };
+  REQUIRE(ForEachEffect(payload, note).ok());
+  const Author one{uint64_t{1} << 63, 300};
+  CHECK(authors == std::vector<Author>{{}, one, one, {}});
+  // One without an effect, or cut.
+  for (size_t n = begin + 1; n <= end; ++n) {
+    CHECK(ForEachEffect(std::string_view(payload).substr(0, n), note).code() == Code::kCorruption);
+  }
+}
+
 TEST_CASE("a visitor's failure ends the walk") {
   std::string payload;
   AppendPayloadHeader(&payload);

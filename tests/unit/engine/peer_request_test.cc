@@ -71,6 +71,10 @@ TEST_CASE("a forwarded request arrives as it was sent") {
   call.functions_revision = uint64_t{1} << 50;
   REQUIRE(DecodePeerRequest(EncodePeerRequest(call), &request).ok());
   CHECK(request.MakeCaller().functions_revision == uint64_t{1} << 50);
+  CHECK(request.MakeCaller().author == data::Author());
+  call.author = {UINT64_MAX, 9};
+  REQUIRE(DecodePeerRequest(EncodePeerRequest(call), &request).ok());
+  CHECK(request.MakeCaller().author == data::Author{UINT64_MAX, 9});
   CHECK(request.name == "worker");
 }
 
