@@ -101,9 +101,9 @@ void Connection::OnPoll(int status, int events) {
   } else if (InHandshake()) {
     HandleHandshake();
   } else {
-    if (tls_ != nullptr && tls_->stream->read_wants_write()) events |= UV_READABLE;
     if ((events & UV_WRITABLE) != 0) HandleWritable();
     if (handle->data == nullptr) return;
+    if (tls_ != nullptr) ReadAgainIfTlsHasMore();
     if ((events & UV_READABLE) != 0 && !closing()) HandleReadable();
     if (handle->data == nullptr) return;
     if ((events & UV_DISCONNECT) != 0 && !closing()) HandleDisconnect();
@@ -131,7 +131,11 @@ void Connection::HandleReadable() {
 }
 
 void Connection::HandleWritable() {
-  if (queue_.empty()) return;
+  if (queue_.empty()) {
+    const int error = tls_ == nullptr ? 0 : tls_->stream->Flush();
+    if (error != 0) CloseWith(CloseReason::kError, error);
+    return;
+  }
   iovec parts[kMaxParts];
   const IoResult put = Send(parts, queue_.Front(parts, kMaxParts));
   if (put.error != 0) {
@@ -176,15 +180,12 @@ void Connection::HandleSocketError() {
 void Connection::UpdateWatch() {
   if (closed_) return;
   int wanted = queue_.empty() ? 0 : UV_WRITABLE;
-  if (tls_ != nullptr) {
-    if (InHandshake()) {
-      wanted = tls_->handshake_wants_write ? UV_WRITABLE : UV_READABLE;
-    } else if (!paused_ && tls_->stream->read_wants_write()) {
-      wanted = UV_WRITABLE;
-    }
-  }
+  if (tls_ != nullptr && tls_->stream->wants_write()) wanted = UV_WRITABLE;
   if (InHandshake()) {
-    // Nothing else counts yet.
+    const int writes = tls_->stream->wants_write() ? UV_WRITABLE : 0;
+    wanted = tls_->speaks_first ? UV_WRITABLE : UV_READABLE | writes;
+  } else if (tls_ != nullptr && tls_->stream->congested()) {
+    // Nothing is read before something of that was sent.
   } else if (!close_after_write_) {
     if (!paused_) {
       wanted |= UV_READABLE;
@@ -221,19 +222,22 @@ void Connection::BeginTls(std::unique_ptr<TlsStream> stream) {
   }
   tls_->deadline = std::make_unique<Timer>(loop_);
   tls_->deadline->Start(kHandshakeDeadlineMs, 0, [this] { CloseWith(CloseReason::kDeadline, 0); });
-  tls_->handshake_wants_write = !tls_->stream->accepts();  // who dials speaks first
+  tls_->speaks_first = !tls_->stream->accepts();
 }
 
 void Connection::HandleHandshake() {
   // The event comes again with the next turn.
   if (!loop_->MayHandshake()) return;
+  tls_->speaks_first = false;
+  if (const int error = tls_->stream->Flush(); error != 0) {
+    CloseWith(CloseReason::kError, error);
+    return;
+  }
   const int64_t begin_ns = SystemClock()->MonotonicNs();
   const TlsStream::Step step = tls_->stream->Handshake();
   loop_->NoteHandshake(SystemClock()->MonotonicNs() - begin_ns);
-  tls_->handshake_wants_write = step == TlsStream::Step::kWantWrite;
   switch (step) {
     case TlsStream::Step::kWantRead:
-    case TlsStream::Step::kWantWrite:
       return;
     case TlsStream::Step::kClosed:
       CloseWith(CloseReason::kPeer, 0);

@@ -141,7 +141,7 @@ class Connection {
     NextTurn again;
     // While the handshake lasts:
     std::unique_ptr<Timer> deadline;
-    bool handshake_wants_write = false;
+    bool speaks_first = false;  // and hasn't yet
   };
 
   // All bytes pass through these two. One system call, unless encrypted.

@@ -15,6 +15,7 @@
 #include <sstream>
 #include <string>
 #include <system_error>
+#include <utility>
 
 #include "base/check.h"
 #include "base/numbers.h"
@@ -46,6 +47,14 @@ std::string OpensslText() {
   if (ERR_SYSTEM_ERROR(code)) return SystemText(ERR_GET_REASON(code));
   const char* text = ERR_reason_error_string(code);
   return text != nullptr ? text : "error " + std::to_string(code);
+}
+
+IoResult SendTo(int fd, std::string_view bytes) {
+  for (;;) {
+    const ssize_t n = ::send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    if (n >= 0) return {.bytes = static_cast<size_t>(n)};
+    if (errno != EINTR) return {.error = errno};
+  }
 }
 
 }  // namespace
@@ -90,28 +99,32 @@ struct TlsStream::Bio {
       stream->more_ = static_cast<size_t>(n) == wanted;
       return static_cast<int>(n);
     }
-    if (n < 0) return Failed(stream, bio, BIO_FLAGS_READ);
-    stream->eof_ = true;
-    return 0;
+    if (n == 0) {
+      stream->eof_ = true;
+      return 0;
+    }
+    if (errno == EAGAIN || errno == EWOULDBLOCK) {
+      BIO_set_retry_read(bio);
+    } else {
+      stream->io_error_ = errno;
+    }
+    return -1;
   }
 
   static int Write(BIO* bio, const char* bytes, int size) {
     auto* stream = static_cast<TlsStream*>(BIO_get_data(bio));
     BIO_clear_retry_flags(bio);
-    ssize_t n;
-    do {
-      n = ::send(stream->fd_, bytes, static_cast<size_t>(size), MSG_NOSIGNAL);
-    } while (n < 0 && errno == EINTR);
-    return n >= 0 ? static_cast<int>(n) : Failed(stream, bio, BIO_FLAGS_WRITE);
-  }
-
-  static int Failed(TlsStream* stream, BIO* bio, int direction) {
-    if (errno == EAGAIN || errno == EWOULDBLOCK) {
-      BIO_set_flags(bio, direction | BIO_FLAGS_SHOULD_RETRY);
-    } else {
-      stream->io_error_ = errno;
+    size_t sent = 0;
+    if (stream->unsent_.empty()) {
+      const IoResult put = SendTo(stream->fd_, {bytes, static_cast<size_t>(size)});
+      if (put.error != 0 && !put.would_block()) {
+        stream->io_error_ = put.error;
+        return -1;
+      }
+      sent = put.bytes;
     }
-    return -1;
+    stream->unsent_.append(bytes + sent, static_cast<size_t>(size) - sent);
+    return size;
   }
 
   static long Control(BIO* bio, int command, long, void*) {  // NOLINT: OpenSSL's type
@@ -169,17 +182,31 @@ TlsStream::Step TlsStream::Handshake() {
   }
   const int reason = SSL_get_error(ssl_, done);
   if (reason == SSL_ERROR_WANT_READ) return Step::kWantRead;
-  if (reason == SSL_ERROR_WANT_WRITE) return Step::kWantWrite;
   const bool left = eof_;
   Fail(reason);
   return left ? Step::kClosed : Step::kFailed;
 }
 
+int TlsStream::Flush() {
+  if (failure_ != 0 || unsent_.empty()) return failure_;
+  const IoResult put = SendTo(fd_, unsent_);
+  if (put.error != 0 && !put.would_block()) {
+    io_error_ = put.error;
+    return Fail(SSL_ERROR_SYSCALL);
+  }
+  if (put.bytes == unsent_.size()) {
+    std::string().swap(unsent_);
+  } else {
+    unsent_.erase(0, put.bytes);
+  }
+  return 0;
+}
+
 IoResult TlsStream::Read(std::span<char> into) {
   CHECK(handshake_done_);
-  input_waits_ = false;
-  read_wants_write_ = false;
   if (failure_ != 0) return {.error = failure_};
+  if (congested()) return {.error = EAGAIN};
+  input_waits_ = false;
   BeginCall(into.size() + kReadSlackBytes);
   size_t total = 0;
   while (total < into.size()) {
@@ -190,8 +217,7 @@ IoResult TlsStream::Read(std::span<char> into) {
       continue;
     }
     const int reason = SSL_get_error(ssl_, 0);
-    if (reason == SSL_ERROR_WANT_READ || reason == SSL_ERROR_WANT_WRITE) {
-      read_wants_write_ = reason == SSL_ERROR_WANT_WRITE;
+    if (reason == SSL_ERROR_WANT_READ) {
       return total > 0 ? IoResult{.bytes = total} : IoResult{.error = EAGAIN};
     }
     const bool ended = reason == SSL_ERROR_ZERO_RETURN || eof_;
@@ -207,52 +233,52 @@ IoResult TlsStream::Read(std::span<char> into) {
 
 IoResult TlsStream::Write(const iovec* parts, int count, std::span<char> scratch) {
   CHECK(handshake_done_ && scratch.size() >= kRecordBytes);
-  if (failure_ != 0) return {.error = failure_};
+  if (const int error = Flush(); error != 0) return {.error = error};
+  if (!unsent_.empty()) return {.error = EAGAIN};
   BeginCall(0);
-  size_t total = 0;
   int i = 0;
   size_t offset = 0;  // what is written of parts[i]
-  while (total < kMaxWriteBytes) {
-    while (i < count && offset == parts[i].iov_len) {
-      ++i;
+  const auto advance = [&](size_t bytes) {
+    while (i < count && bytes >= parts[i].iov_len - offset) {
+      bytes -= parts[i++].iov_len - offset;
       offset = 0;
     }
-    if (i == count) break;
-    // A record that waits is encrypted already: OpenSSL wants to be given the same bytes.
-    const size_t wanted = unsent_bytes_ > 0 ? unsent_bytes_ : kRecordBytes;
+    CHECK(i < count || bytes == 0);
+    offset += bytes;
+  };
+  // The record that the last call left behind is out now.
+  size_t total = std::exchange(unsent_plain_, 0);
+  advance(total);
+  while (i < count && total < kMaxWriteBytes) {
     const char* bytes = static_cast<const char*>(parts[i].iov_base) + offset;
-    size_t size = std::min(parts[i].iov_len - offset, wanted);
-    if (size < wanted && i + 1 < count) {
+    size_t size = std::min(parts[i].iov_len - offset, kRecordBytes);
+    if (size < kRecordBytes && i + 1 < count) {
       std::memcpy(scratch.data(), bytes, size);
       bytes = scratch.data();
-      for (int j = i + 1; j < count && size < wanted; ++j) {
-        const size_t part = std::min(parts[j].iov_len, wanted - size);
+      for (int j = i + 1; j < count && size < kRecordBytes; ++j) {
+        const size_t part = std::min(parts[j].iov_len, kRecordBytes - size);
         if (part > 0) std::memcpy(scratch.data() + size, parts[j].iov_base, part);
         size += part;
       }
     }
-    CHECK(size >= unsent_bytes_);
+    if (size == 0) break;  // nothing but empty parts is left
     size_t written = 0;
     if (SSL_write_ex(ssl_, bytes, size, &written) != 1) {
-      const int reason = SSL_get_error(ssl_, 0);
-      const bool waits = reason == SSL_ERROR_WANT_WRITE;
-      unsent_bytes_ = waits ? size : 0;
-      const int error = waits ? EAGAIN : Fail(reason);
+      const int error = Fail(SSL_get_error(ssl_, 0));
       return total > 0 ? IoResult{.bytes = total} : IoResult{.error = error};
     }
-    unsent_bytes_ = 0;
-    total += written;
-    while (i < count && written >= parts[i].iov_len - offset) {
-      written -= parts[i++].iov_len - offset;
-      offset = 0;
+    if (!unsent_.empty()) {
+      unsent_plain_ = written;
+      return total > 0 ? IoResult{.bytes = total} : IoResult{.error = EAGAIN};
     }
-    offset += written;
+    total += written;
+    advance(written);
   }
   return {.bytes = total};
 }
 
 void TlsStream::Shutdown() {
-  if (!handshake_done_ || failure_ != 0 || unsent_bytes_ > 0) return;
+  if (!handshake_done_ || failure_ != 0) return;
   BeginCall(0);
   (void)SSL_shutdown(ssl_);
   ERR_clear_error();
@@ -378,9 +404,8 @@ Result<ContextPtr> NewContext(const TlsOptions& options) {
   if (context == nullptr) return TlsFault("OpenSSL", "");
   SSL_CTX_set_options(context.get(), SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
                                          SSL_OP_IGNORE_UNEXPECTED_EOF);
-  SSL_CTX_set_mode(context.get(), SSL_MODE_ENABLE_PARTIAL_WRITE |
-                                      SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
-                                      SSL_MODE_RELEASE_BUFFERS);
+  // Partial writes: one record a call.
+  SSL_CTX_set_mode(context.get(), SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_RELEASE_BUFFERS);
   SSL_CTX_set_read_ahead(context.get(), 1);
   RETURN_IF_ERROR(SetProtocols(context.get(), options.protocols));
   if (!options.ciphers.empty() &&

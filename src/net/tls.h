@@ -8,12 +8,17 @@
 // New certificates make a new context, which a TlsSlot hands out from then on; connections keep
 // the one that they were made from, so that none of them is dropped.
 //
-// OpenSSL reads and writes the socket itself, by a BIO of ours. Compared with a pair of memory BIOs
-// that is a copy less each way, and no encrypted bytes are ever kept beside OpenSSL's own record:
-// what Write says it has taken is in the kernel, so that Connection's queue holds plain text only
-// and counts as it does without TLS. "Read ahead" makes one recv of what would be two a record
-// (header, body); replies are put together to records of up to 16 KB, so that a batch costs one
-// record and one send. The price is a send for every 16 KB of a large reply.
+// OpenSSL reads and writes the socket itself, by a BIO of ours: compared with a pair of memory BIOs
+// that is a copy less each way. "Read ahead" makes one recv of what would be two a record (header,
+// body); replies are put together to records of up to 16 KB, so that a batch costs one record and
+// one send. The price is a send for every 16 KB of a large reply.
+//
+// What the kernel doesn't take of a record is kept here, so that OpenSSL never has to wait to
+// write: when it does, and the peer asks for new keys meanwhile, it gives the connection up ("bad
+// length", as of 3.0). That is one record at most, which Write doesn't count as taken before it is
+// out: so Connection's queue holds plain text only and counts as it does without TLS. Handshake
+// messages and answers to new keys may come on top; what is too much stops the reading.
+//
 // OpenSSL gives both of its buffers (17 KB each) back whenever they are empty
 // (SSL_MODE_RELEASE_BUFFERS): idle connections hold about 10 KB.
 #pragma once
@@ -78,11 +83,10 @@ struct TlsOptions {
 class TlsStream {
  public:
   enum class Step : uint8_t {
-    kDone,       // the handshake is over
-    kWantRead,   // it goes on when the peer has sent more
-    kWantWrite,  // or when the kernel takes more
-    kClosed,     // the peer left
-    kFailed,     // see error()
+    kDone,      // the handshake is over
+    kWantRead,  // it goes on when the peer has sent more
+    kClosed,    // the peer left
+    kFailed,    // see error()
   };
 
   ~TlsStream();
@@ -99,6 +103,15 @@ class TlsStream {
   Step Handshake();
   bool handshake_done() const { return handshake_done_; }
 
+  // ---- Any time.
+
+  // There is something to Flush when the kernel takes more.
+  bool wants_write() const { return !unsent_.empty(); }
+  // So much of it that nothing is read before.
+  bool congested() const { return unsent_.size() > kMaxUnsentBytes; }
+  // errno of a failure, or 0.
+  int Flush();
+
   // ---- After the handshake. A failure (EPROTO, or the system's errno) is final.
 
   // Reads until `into` is full or nothing more has arrived. EOF with or without TLS's own goodbye:
@@ -106,8 +119,6 @@ class TlsStream {
   IoResult Read(std::span<char> into);
   // Something has arrived that isn't in the kernel any more: no event will tell of it.
   bool input_waits() const { return input_waits_; }
-  // Read has to say something (an answer to new keys), which the kernel doesn't take.
-  bool read_wants_write() const { return read_wants_write_; }
 
   // Writes of the parts, in their order, what the kernel takes, at most kMaxWriteBytes. Small parts
   // are put together in `scratch`, of at least kRecordBytes. What it doesn't take has to come first
@@ -126,6 +137,7 @@ class TlsStream {
   static constexpr size_t kRecordBytes = 16 * 1024;
   // So that one connection can't keep the others waiting.
   static constexpr size_t kMaxWriteBytes = 1024 * 1024;
+  static constexpr size_t kMaxUnsentBytes = 64 * 1024;
 
  private:
   friend class TlsContext;
@@ -143,10 +155,10 @@ class TlsStream {
   bool eof_ = false;         // the socket's
   bool more_ = false;        // the last recv brought as much as it was asked for
   size_t read_budget_ = 0;   // bytes that the present call may still take from the socket
-  size_t unsent_bytes_ = 0;  // of the record that the kernel didn't take wholly: plain text
+  std::string unsent_;       // encrypted; waits for the kernel
+  size_t unsent_plain_ = 0;  // bytes of the caller's, in the last record of it
   bool handshake_done_ = false;
   bool input_waits_ = false;
-  bool read_wants_write_ = false;
   int failure_ = 0;  // errno; 0: it works
   std::string error_;
 };
