@@ -123,7 +123,7 @@ void Session::ProcessBuffered() {
   }
   if (consumed_ == input_.size()) {
     if (input_.capacity() > kKeepCapacity) {
-      input_ = std::string();
+      std::string().swap(input_);  // assigning an empty one keeps the room
     } else {
       input_.clear();
     }
@@ -190,7 +190,7 @@ void Session::Flush() {
     core->stats()->output_bytes += out_.size();
     ++core->stats()->writes;
     connection_.Write(out_);
-    if (out_.capacity() > kKeepCapacity) out_ = std::string();
+    if (out_.capacity() > kKeepCapacity) std::string().swap(out_);
   }
   if (replies.empty()) {
     if (close_after_reply) {
