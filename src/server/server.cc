@@ -39,22 +39,32 @@ uint32_t Server::AcceptingCores() const {
   return std::min(engine_->cores(), engine_->partitions());
 }
 
-Status Server::Bind(const engine::Config& config, std::vector<Door>* doors) const {
-  const size_t sockets = engine_ == nullptr ? 1 : AcceptingCores();
-  if (config.port == 0 && config.tls_port == 0) {
-    return Status::InvalidArgument("port and tls-port are both 0");
-  }
+std::vector<Server::Door> Server::DoorsOf(const engine::Config& config) {
+  std::vector<Door> doors;
   for (const bool tls : {false, true}) {
-    const int64_t port = tls ? config.tls_port : config.port;
+    const auto port = static_cast<uint16_t>(tls ? config.tls_port : config.port);
     if (port == 0) continue;
-    for (const std::string& host : config.bind) {
-      Result<net::PortBinding> binding =
-          net::PortBinding::Bind(host, static_cast<uint16_t>(port), sockets);
-      if (!binding.ok()) return binding.status();
-      doors->push_back({std::move(binding).value(), tls});
-    }
+    for (const std::string& host : config.bind) doors.push_back({host, port, tls});
   }
-  return Status::Ok();
+  return doors;
+}
+
+Result<std::vector<Server::BoundDoor>> Server::Bind(const engine::Config& config,
+                                                    bool listen) const {
+  const size_t sockets = engine_ == nullptr ? 1 : AcceptingCores();
+  std::vector<BoundDoor> bound;
+  const std::vector<Door> doors = DoorsOf(config);
+  if (doors.empty()) return Status::InvalidArgument("port and tls-port are both 0");
+  for (const Door& door : doors) {
+    if (std::find(doors_.begin(), doors_.end(), door) != doors_.end()) continue;
+    Result<net::PortBinding> binding = net::PortBinding::Bind(door.host, door.port, sockets);
+    if (!binding.ok()) return binding.status();
+    if (listen) {
+      RETURN_IF_ERROR(binding.value().Listen(static_cast<int>(config.tcp_backlog)));
+    }
+    bound.push_back({door, std::move(binding).value()});
+  }
+  return bound;
 }
 
 Status Server::Start() {
@@ -62,8 +72,7 @@ Status Server::Start() {
   RETURN_IF_ERROR(OpenLog(config.log_level, config.log_file));
   {
     // A port that is taken is found before anything is loaded.
-    std::vector<Door> probe;
-    RETURN_IF_ERROR(Bind(config, &probe));
+    RETURN_IF_ERROR(Bind(config, false).status());
   }
   Result<std::shared_ptr<const net::TlsContext>> certificates = ReadCertificates(config);
   if (!certificates.ok()) return certificates.status();
@@ -79,8 +88,8 @@ Status Server::Start() {
   engine_->config_file = loaded_.file;
   scripting_ = std::make_unique<script::Scripting>(engine_.get());
   ServeEngine();
-  std::vector<Door> doors;
-  RETURN_IF_ERROR(Bind(config, &doors));
+  Result<std::vector<BoundDoor>> doors = Bind(config, false);
+  if (!doors.ok()) return doors.status();
   RETURN_IF_ERROR(WritePidFile());
   if (engine_->in_cluster()) {
     if (!cluster_binding.has_value()) {
@@ -95,9 +104,12 @@ Status Server::Start() {
   OnEveryCore([](engine::Core& core, CoreSide& side) {
     side.sessions = std::make_unique<SessionList>(&core);
   });
-  RETURN_IF_ERROR(ListenOn(std::move(doors), config.tcp_backlog));
-  for (const Door& door : doors_) {
-    LogNotice("ready to accept connections on {}:{}{}", door.binding.host(), door.binding.port(),
+  for (BoundDoor& door : doors.value()) {
+    RETURN_IF_ERROR(door.binding.Listen(static_cast<int>(config.tcp_backlog)));
+  }
+  OpenDoors(std::move(doors).value());
+  for (const Door& door : DoorsOf(config)) {
+    LogNotice("ready to accept connections on {}:{}{}", door.host, door.port,
               door.tls ? " (TLS)" : "");
   }
   return Status::Ok();
@@ -192,23 +204,21 @@ Status Server::WritePidFile() const {
   return Status::Ok();
 }
 
-Status Server::ListenOn(std::vector<Door> doors, int64_t backlog) {
-  for (Door& door : doors) RETURN_IF_ERROR(door.binding.Listen(static_cast<int>(backlog)));
-  doors_ = std::move(doors);
-  OnEveryCore([this](engine::Core& core, CoreSide& side) {
-    side.listeners.clear();
+void Server::OpenDoors(std::vector<BoundDoor> doors) {
+  for (const BoundDoor& door : doors) doors_.push_back(door.door);
+  OnEveryCore([this, &doors](engine::Core& core, CoreSide&) {
     if (core.number() >= AcceptingCores()) return;
-    for (Door& door : doors_) OpenDoor(core.number(), door.binding.Take(), door.tls);
+    for (BoundDoor& door : doors) OpenDoor(core.number(), door.door, door.binding.Take());
   });
-  return Status::Ok();
 }
 
-void Server::OpenDoor(uint32_t core, net::Socket socket, bool tls) {
+void Server::OpenDoor(uint32_t core, const Door& door, net::Socket socket) {
   SessionList* sessions = sides_[core].sessions.get();
-  const net::TlsSlot* slot = tls ? &tls_ : nullptr;
-  sides_[core].listeners.push_back(std::make_unique<net::Listener>(
-      &engine_->core(core).loop(), std::move(socket),
-      [sessions, slot](net::Socket accepted) { sessions->Accept(std::move(accepted), slot); }));
+  const net::TlsSlot* tls = door.tls ? &tls_ : nullptr;
+  sides_[core].listeners.emplace_back(
+      door, std::make_unique<net::Listener>(
+                &engine_->core(core).loop(), std::move(socket),
+                [sessions, tls](net::Socket s) { sessions->Accept(std::move(s), tls); }));
 }
 
 void Server::OnEveryCore(const std::function<void(engine::Core&, CoreSide&)>& work) {
@@ -223,26 +233,26 @@ void Server::OnEveryCore(const std::function<void(engine::Core&, CoreSide&)>& wo
 }
 
 Status Server::ChangeListeners(engine::Core& core, const engine::Config& config) {
-  std::vector<Door> doors;
-  RETURN_IF_ERROR(Bind(config, &doors));
-  for (Door& door : doors) {
-    RETURN_IF_ERROR(door.binding.Listen(static_cast<int>(config.tcp_backlog)));
-  }
-  // From here on nothing can fail. Each core takes its sockets on its own thread, and closes the
-  // old ones: clients that are connected stay.
-  auto shared = std::make_shared<std::vector<Door>>(std::move(doors));
+  Result<std::vector<BoundDoor>> added = Bind(config, true);
+  if (!added.ok()) return added.status();
+  // From here on nothing can fail. Each core takes its sockets on its own thread, and closes those
+  // that are no longer wanted: clients that are connected stay.
+  doors_ = DoorsOf(config);
+  auto shared = std::make_shared<std::vector<BoundDoor>>(std::move(added).value());
   auto mutex = std::make_shared<std::mutex>();
   for (uint32_t i = 0; i < engine_->cores(); ++i) {
-    core.Post(i, [this, i, shared, mutex] {
-      sides_[i].listeners.clear();
+    core.Post(i, [this, i, wanted = doors_, shared, mutex] {
+      std::erase_if(sides_[i].listeners, [&](const auto& listener) {
+        return std::find(wanted.begin(), wanted.end(), listener.first) == wanted.end();
+      });
       if (i >= AcceptingCores()) return;
-      for (Door& door : *shared) {
+      for (BoundDoor& door : *shared) {
         net::Socket socket;
         {
           const std::lock_guard lock(*mutex);
           socket = door.binding.Take();
         }
-        OpenDoor(i, std::move(socket), door.tls);
+        OpenDoor(i, door.door, std::move(socket));
       }
     });
   }

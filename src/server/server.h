@@ -8,6 +8,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/status.h"
@@ -34,25 +35,34 @@ class Server {
   int Run();
 
  private:
-  // An address that clients connect to, with one socket for each core that accepts.
+  // An address that clients connect to.
   struct Door {
-    net::PortBinding binding;
+    std::string host;
+    uint16_t port = 0;
     bool tls = false;
+    bool operator==(const Door&) const = default;
+  };
+  // With one socket for each core that accepts.
+  struct BoundDoor {
+    Door door;
+    net::PortBinding binding;
   };
   // What a core has for its clients.
   struct CoreSide {
     std::unique_ptr<SessionList> sessions;
-    std::vector<std::unique_ptr<net::Listener>> listeners;
+    std::vector<std::pair<Door, std::unique_ptr<net::Listener>>> listeners;
   };
 
   // How many cores take connections: the first ones.
   uint32_t AcceptingCores() const;
-  // Binds every address of `config` with its ports.
-  Status Bind(const engine::Config& config, std::vector<Door>* doors) const;
-  // Cores accept at these doors instead of the present ones.
-  Status ListenOn(std::vector<Door> doors, int64_t backlog);
+  // The addresses of `config` with its ports.
+  static std::vector<Door> DoorsOf(const engine::Config& config);
+  // Binds those of them that aren't open, and listens if that is wanted.
+  Result<std::vector<BoundDoor>> Bind(const engine::Config& config, bool listen) const;
+  // Cores accept at these doors. Before clients may change them.
+  void OpenDoors(std::vector<BoundDoor> doors);
   // Has a core accept on a door's socket.
-  void OpenDoor(uint32_t core, net::Socket socket, bool tls);
+  void OpenDoor(uint32_t core, const Door& door, net::Socket socket);
   // Runs `work` on every core's loop and waits for all.
   void OnEveryCore(const std::function<void(engine::Core&, CoreSide&)>& work);
   void HandOver();
@@ -76,7 +86,7 @@ class Server {
   std::unique_ptr<script::Scripting> scripting_;
   std::unique_ptr<engine::Engine> engine_;
   std::unique_ptr<cluster::Cluster> cluster_;  // null when the node is alone
-  std::vector<Door> doors_;
+  std::vector<Door> doors_;                    // that are open; once cores run, core 0's
   std::vector<CoreSide> sides_;
   std::atomic<bool> stopping_{false};
 };
