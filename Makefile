@@ -45,7 +45,7 @@ endif
 CCACHE := $(shell command -v ccache 2>/dev/null)
 LINKER := $(if $(shell command -v ld.lld 2>/dev/null),-fuse-ld=lld,$(if $(shell command -v ld.gold 2>/dev/null),-fuse-ld=gold))
 
-PACKAGES := libuv hiredis libcrypto lua5.1 lua5.1-cjson lua5.1-bitop libxxhash yaml-cpp spdlog fmt absl_flat_hash_map absl_flat_hash_set \
+PACKAGES := libuv hiredis libssl libcrypto lua5.1 lua5.1-cjson lua5.1-bitop libxxhash yaml-cpp spdlog fmt absl_flat_hash_map absl_flat_hash_set \
             absl_node_hash_map absl_inlined_vector absl_strings
 PACKAGE_LIBS := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null)
 

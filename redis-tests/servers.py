@@ -92,12 +92,16 @@ class Ports:
 class Server:
     """A server started for one unit, with data and log below `directory`; answers when constructed.
 
-    `template` is a command line in which {port} and {dir} are replaced.
+    `template` is a command line in which {port} and {dir} are replaced. With `tls_port` and the
+    directory `certificates` it listens there, too, for clients that speak TLS.
     """
 
-    def __init__(self, processes: Processes, template: str, port: int, directory: Path):
+    def __init__(
+        self, processes: Processes, template: str, port: int, directory: Path,
+        tls_port: int | None = None, certificates: Path | None = None,
+    ):  # fmt: skip
         self._processes = processes
-        self.port = port
+        self.port = port  # the suite's
         self.log = directory / "server.log"
         data = directory / "data"
         data.mkdir()
@@ -105,6 +109,11 @@ class Server:
             part.replace("{port}", str(port)).replace("{dir}", str(data))
             for part in shlex.split(template)
         ]
+        if tls_port is not None:
+            self.port = tls_port
+            command += ["--tls-port", str(tls_port)]
+            for option, file in (("cert-file", "server.crt"), ("key-file", "server.key"), ("ca-cert-file", "ca.crt")):
+                command += [f"--tls-{option}", str(certificates / file)]
         # The server runs in its data directory, so a relative program name is resolved here.
         command[0] = os.path.abspath(shutil.which(command[0]) or command[0])
         with open(self.log, "wb") as log:

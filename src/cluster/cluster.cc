@@ -42,7 +42,7 @@ std::string Cluster::ClusterAddress(const engine::Config& config) {
 }
 
 std::string Cluster::ClientAddress(const engine::Config& config) {
-  return HostAndPort(config.bind.front(), config.port);
+  return HostAndPort(config.bind.front(), config.port != 0 ? config.port : config.tls_port);
 }
 
 replica::Hello Cluster::HelloOf(const engine::Config& config, const storage::Identity& identity) {
@@ -60,7 +60,8 @@ Cluster::Cluster(engine::Engine* engine, const engine::Config& config)
     : engine_(engine),
       node_(engine->identity().node_id),
       hello_(HelloOf(config, engine->identity())),
-      secret_(config.cluster_secret) {
+      secret_(config.cluster_secret),
+      tls_(config.tls_cluster ? engine->tls : nullptr) {
   hello_.cores = engine->cores();
   for (uint32_t i = 0; i < engine->cores(); ++i) {
     engine::Core* core = &engine->core(i);
@@ -74,7 +75,8 @@ Cluster::Cluster(engine::Engine* engine, const engine::Config& config)
     replica::TransportOptions options;
     options.link.max_frame_bytes = kMaxFrameBytes;
     core->OpenTransport(
-        {self, secret_, [this, raw](const replica::Hello& peer) { return Authorize(*raw, peer); }},
+        {self, secret_, [this, raw](const replica::Hello& peer) { return Authorize(*raw, peer); },
+         tls_},
         std::move(options));
     core->peer_events.on_up = [this, raw](replica::PeerLink& link) { OnUp(raw, link); };
     core->peer_events.on_item = [this, raw](replica::PeerLink& link, replica::ItemKind kind,
@@ -115,7 +117,7 @@ void Cluster::Listen(net::Socket socket) {
       &first->core->loop(), std::move(socket),
       replica::Credentials{
           hello_, secret_,
-          [this, first](const replica::Hello& peer) { return Authorize(*first, peer); }},
+          [this, first](const replica::Hello& peer) { return Authorize(*first, peer); }, tls_},
       replica::PeerListenerOptions(), [this, first](replica::AcceptedPeer accepted) {
         const uint32_t target = accepted.peer.core_index % engine_->cores();
         engine::Core* core = &engine_->core(target);

@@ -89,7 +89,8 @@ class Cluster final : private engine::CommitObserver {
   const raft::NodeId node_;
   replica::Hello hello_;
   const std::string secret_;
-  ViewBuilder builder_;  // core 0
+  const net::TlsSlot* const tls_;  // null: links are plain
+  ViewBuilder builder_;            // core 0
   std::vector<std::unique_ptr<Side>> sides_;
   std::unique_ptr<replica::PeerListener> listener_;  // core 0
   std::unique_ptr<Settings> settings_;               // core 0

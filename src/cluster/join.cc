@@ -122,7 +122,8 @@ Status DecodeJoinReply(std::string_view bytes, JoinReply* reply) {
 }
 
 Result<engine::ClusterEntry> Join(const std::vector<std::string>& seeds, const replica::Hello& self,
-                                  const std::string& secret, int64_t timeout_ms) {
+                                  const std::string& secret, const net::TlsSlot* tls,
+                                  int64_t timeout_ms) {
   CHECK(!seeds.empty() && self.cluster_id == 0);
   const int64_t deadline_ms = SystemClock()->MonotonicMs() + timeout_ms;
   std::string reason;
@@ -132,7 +133,7 @@ Result<engine::ClusterEntry> Join(const std::vector<std::string>& seeds, const r
     JoinReply reply;
     {
       Attempt attempt(&loop, seed, {self.cluster_address, self.client_address},
-                      {self, secret, nullptr});
+                      {self, secret, nullptr, tls});
       loop.Run();
       reply = attempt.reply();
     }

@@ -35,8 +35,10 @@ std::string EncodeJoinReply(const JoinReply& reply);
 Status DecodeJoinReply(std::string_view bytes, JoinReply* reply);
 
 // Asks the seeds in turn until one lets this node in, for at most `timeout_ms`. Blocks: start-up
-// thread. `self` says who asks; its cluster id is 0. The error says what the last seed answered.
+// thread. `self` says who asks; its cluster id is 0. `tls` may be null. The error says what the
+// last seed answered.
 Result<engine::ClusterEntry> Join(const std::vector<std::string>& seeds, const replica::Hello& self,
-                                  const std::string& secret, int64_t timeout_ms);
+                                  const std::string& secret, const net::TlsSlot* tls,
+                                  int64_t timeout_ms);
 
 }  // namespace holdfast::cluster

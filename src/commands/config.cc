@@ -1,6 +1,7 @@
 // CONFIG. Options are changed on core 0, one change after the other, and sent to all cores from
 // there: two clients that set different options at the same time both succeed. In a cluster those
 // that all nodes share are changed by cluster/settings.h.
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -9,6 +10,7 @@
 #include "commands/deferred.h"
 #include "commands/server_handlers.h"
 #include "engine/config.h"
+#include "net/tls.h"
 
 namespace holdfast::commands {
 namespace {
@@ -31,21 +33,27 @@ const engine::Option* ChangedListenerOption(engine::Args pairs, const Config& be
   return nullptr;
 }
 
-// Makes the change on core 0; the error is the whole reply. On core 0's thread.
-Result<Config> Change(Core& first, engine::Args pairs) {
+using Certificates = std::shared_ptr<const net::TlsContext>;
+
+// Makes the change on core 0; the error is the whole reply. `certificates`: those that the new
+// options name, null when none of these was set. On core 0's thread.
+Result<Config> Change(Core& first, engine::Args pairs, const Certificates& certificates) {
   const Config before = first.config();
   Result<Config> after = engine::ChangeOptions(before, pairs);
   if (!after.ok()) return after;
   const engine::Option* listener = ChangedListenerOption(pairs, before, after.value());
+  const Certificates replaced = first.engine().tls != nullptr ? first.engine().tls->Get() : nullptr;
+  if (certificates != nullptr) first.engine().tls->Set(certificates);
   if (listener != nullptr) {
     const auto& reopen = first.engine().change_listeners;
     const Status status =
         reopen ? reopen(first, after.value()) : Status::Unsupported("can't set immutable config");
     if (!status.ok()) {
+      if (certificates != nullptr) first.engine().tls->Set(replaced);
       LogWarning("CONFIG SET {}: {}", listener->name, status.message());
       return Status::InvalidArgument(engine::ConfigSetFailed(
           listener->name, !reopen ? status.message()
-                          : listener->name == "port"
+                          : listener->name == "port" || listener->name == "tls-port"
                               ? "Unable to listen on this port. Check server logs."
                               : "Failed to bind to specified addresses."));
     }
@@ -55,16 +63,17 @@ Result<Config> Change(Core& first, engine::Args pairs) {
   return after;
 }
 
+// On core 0's thread.
+void Refuse(Core& first, const std::shared_ptr<Deferred>& deferred, const std::string& error) {
+  first.Post(deferred->home().number(), [deferred, error] { deferred->FinishError(error); });
+}
+
 // Changes options of this node and answers. On core 0's thread.
-void ChangeHere(Core& first, const std::vector<std::string_view>& pairs,
-                const std::shared_ptr<Deferred>& deferred) {
+void ChangeNow(Core& first, const std::vector<std::string_view>& pairs,
+               const Certificates& certificates, const std::shared_ptr<Deferred>& deferred) {
   const uint32_t home = deferred->home().number();
-  Result<Config> config = Change(first, pairs);
-  if (!config.ok()) {
-    first.Post(home,
-               [deferred, error = config.status().message()] { deferred->FinishError(error); });
-    return;
-  }
+  Result<Config> config = Change(first, pairs, certificates);
+  if (!config.ok()) return Refuse(first, deferred, config.status().message());
   OnAllCores(
       first,
       [config = std::move(config).value()](Core& core) {
@@ -72,6 +81,37 @@ void ChangeHere(Core& first, const std::vector<std::string_view>& pairs,
         if (core.number() != 0) core.SetConfig(config);
       },
       [&first, home, deferred] { first.Post(home, [deferred] { deferred->FinishOk(); }); });
+}
+
+// The first option among the arguments that concerns TLS; nullptr when there is none.
+const engine::Option* TlsOption(engine::Args pairs) {
+  for (size_t i = 0; i < pairs.size(); i += 2) {
+    const engine::Option* option = engine::FindOption(pairs[i]);
+    if (option != nullptr && (option->flags & engine::kTls) != 0) return option;
+  }
+  return nullptr;
+}
+
+// As ChangeNow, but certificates are read before, where their options are among the arguments: on
+// another thread, since that takes the disk. On core 0's thread.
+void ChangeHere(Core& first, const std::vector<std::string_view>& pairs,
+                const std::shared_ptr<Deferred>& deferred) {
+  const engine::Option* option = TlsOption(pairs);
+  if (option == nullptr) return ChangeNow(first, pairs, nullptr, deferred);
+  const Config before = first.config();
+  const Result<Config> after = engine::ChangeOptions(before, pairs);
+  if (!after.ok()) return Refuse(first, deferred, after.status().message());
+  const auto& read = first.engine().read_certificates;
+  if (!read || !after.value().UsesTls()) return ChangeNow(first, pairs, nullptr, deferred);
+  read(after.value(), [&first, before, option, pairs, deferred](Result<Certificates> certificates) {
+    // Somebody else has changed them meanwhile: what was read may be out of date.
+    if (!engine::SameTlsOptions(before, first.config())) return ChangeHere(first, pairs, deferred);
+    if (certificates.ok()) return ChangeNow(first, pairs, certificates.value(), deferred);
+    LogWarning("CONFIG SET: {}", certificates.status().message());
+    Refuse(first, deferred,
+           engine::ConfigSetFailed(option->name,
+                                   "Unable to update TLS configuration. Check server logs."));
+  });
 }
 
 // CONFIG SET's arguments, as views into them.
@@ -104,23 +144,18 @@ Result<Pairs> SplitPairs(engine::Args args, const Config& before) {
 // On core 0's thread.
 void ChangeInCluster(Core& first, const std::shared_ptr<Deferred>& deferred) {
   Result<Pairs> split = SplitPairs(deferred->args().args().subspan(2), first.config());
-  const uint32_t home = deferred->home().number();
-  if (!split.ok()) {
-    first.Post(home,
-               [deferred, error = split.status().message()] { deferred->FinishError(error); });
-    return;
-  }
+  if (!split.ok()) return Refuse(first, deferred, split.status().message());
   Pairs pairs = std::move(split).value();
   if (pairs.shared.empty()) {
     ChangeHere(first, pairs.own, deferred);
     return;
   }
   first.engine().cluster->settings().Change(
-      pairs.shared, [&first, home, deferred, own = pairs.own](const std::string& error) {
+      pairs.shared, [&first, deferred, own = pairs.own](const std::string& error) {
         if (error.empty()) {
           ChangeHere(first, own, deferred);
         } else {
-          first.Post(home, [deferred, error] { deferred->FinishError(error); });
+          Refuse(first, deferred, error);
         }
       });
 }

@@ -76,7 +76,7 @@ void WriteServer(const InfoContext& info, std::string* out) {
   Add(out, "process_id:{}", ::getpid());
   Add(out, "process_supervised:no");
   Add(out, "run_id:{}", RunId(info.engine));
-  Add(out, "tcp_port:{}", info.config.port);
+  Add(out, "tcp_port:{}", info.config.port != 0 ? info.config.port : info.config.tls_port);
   Add(out, "server_time_usec:{}", now_us);
   Add(out, "uptime_in_seconds:{}", uptime_s);
   Add(out, "uptime_in_days:{}", uptime_s / 86400);
@@ -87,9 +87,15 @@ void WriteServer(const InfoContext& info, std::string* out) {
   Add(out, "executable:{}", ExecutablePath());
   Add(out, "config_file:{}", info.engine.config_file);
   Add(out, "io_threads_active:0");
-  for (size_t i = 0; i < info.config.bind.size(); ++i) {
-    Add(out, "listener{}:name=tcp,bind={},port={}", i, info.config.bind[i], info.config.port);
-  }
+  size_t listener = 0;
+  const auto add_listeners = [&](std::string_view name, int64_t port) {
+    if (port == 0) return;
+    for (const std::string& host : info.config.bind) {
+      Add(out, "listener{}:name={},bind={},port={}", listener++, name, host, port);
+    }
+  };
+  add_listeners("tcp", info.config.port);
+  add_listeners("tls", info.config.tls_port);
 }
 
 void WriteClients(const InfoContext& info, std::string* out) {

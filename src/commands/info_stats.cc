@@ -27,6 +27,8 @@ void WriteStats(const InfoContext& info, std::string* out) {
   Add(out, "instantaneous_input_repl_kbps:0.00");
   Add(out, "instantaneous_output_repl_kbps:0.00");
   Add(out, "rejected_connections:{}", stats.connections_rejected);
+  Add(out, "tls_connections:{}", stats.tls_connections);
+  Add(out, "tls_handshake_failures:{}", stats.tls_handshake_failures);
   Add(out, "sync_full:0");
   Add(out, "sync_partial_ok:0");
   Add(out, "sync_partial_err:0");

@@ -293,6 +293,13 @@ Result<Config> ChangeOptions(const Config& now, std::span<const std::string_view
   return changed;
 }
 
+bool SameTlsOptions(const Config& a, const Config& b) {
+  const auto options = Options();
+  return std::all_of(options.begin(), options.end(), [&](const Option& option) {
+    return (option.flags & kTls) == 0 || GetOption(a, option) == GetOption(b, option);
+  });
+}
+
 std::string ConfigSetFailed(std::string_view name, std::string_view reason) {
   return "ERR CONFIG SET failed (possibly related to argument '" + std::string(name) + "') - " +
          std::string(reason);

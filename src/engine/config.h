@@ -45,6 +45,13 @@ enum class MaxmemoryPolicy {
   kNoEviction,
 };
 
+// Whether clients of tls-port have to show a certificate.
+enum class TlsAuthClients {
+  kYes,
+  kNo,
+  kOptional,  // none, or a good one
+};
+
 // Connections by what their output buffer holds; the index into Config::output_limits.
 enum class ClientClass { kNormal, kReplica, kPubsub };
 inline constexpr size_t kClientClasses = 3;
@@ -69,13 +76,34 @@ struct Config {
   Config();  // every option at its default
 
   // Network
-  int64_t port = 0;
+  int64_t port = 0;               // 0: none, with a tls_port
   std::vector<std::string> bind;  // numeric IPv4 or IPv6 addresses, at least one
   int64_t tcp_backlog = 0;
   int64_t tcp_keepalive_s = 0;  // 0: off
   int64_t timeout_s = 0;        // idle clients are closed after it; 0: never
   int64_t maxclients = 0;
   std::string requirepass;  // may hold any bytes; empty: no password
+
+  // Encryption
+  int64_t tls_port = 0;      // 0: none
+  bool tls_cluster = false;  // links to other nodes
+  std::string tls_cert_file;
+  std::string tls_key_file;
+  std::string tls_key_file_pass;
+  std::string tls_client_cert_file;
+  std::string tls_client_key_file;
+  std::string tls_client_key_file_pass;
+  std::string tls_ca_cert_file;
+  std::string tls_ca_cert_dir;
+  TlsAuthClients tls_auth_clients = TlsAuthClients::kYes;
+  std::string tls_protocols;
+  std::string tls_ciphers;
+  std::string tls_ciphersuites;
+  std::string tls_dh_params_file;
+  bool tls_prefer_server_ciphers = false;
+  bool tls_session_caching = false;
+  int64_t tls_session_cache_size = 0;
+  int64_t tls_session_cache_timeout_s = 0;
 
   // Data and threads
   std::string dir;
@@ -149,6 +177,8 @@ struct Config {
   int64_t list_max_listpack_size = 0;
   int64_t list_compress_depth = 0;
 
+  // Something of this node is encrypted.
+  bool UsesTls() const { return tls_port != 0 || tls_cluster; }
   // maxmemory_clients in bytes, with a percentage resolved; 0: no limit.
   uint64_t MaxmemoryClientsBytes() const;
 };
@@ -166,6 +196,7 @@ enum OptionFlags : uint32_t {
   kInert = 1 << 5,      // has no effect; its meaning says why
   kList = 1 << 6,       // several values separated by blanks
   kShared = 1 << 7,     // in a cluster CONFIG SET changes it on all nodes
+  kTls = 1 << 8,        // setting it, to the same value as well, has certificates read anew
 };
 
 // How a kSpecial option is read and printed. `set` null: the value follows from other options or
@@ -190,7 +221,7 @@ struct Option {
   std::span<const std::string_view> choices = {};  // kEnum: in the order of the enum's values
   std::variant<bool Config::*, int64_t Config::*, uint64_t Config::*, std::string Config::*,
                Durability Config::*, MaxmemoryPolicy Config::*, LogLevel Config::*, Reads Config::*,
-               SpecialField>
+               TlsAuthClients Config::*, SpecialField>
       field;
 };
 
@@ -222,6 +253,9 @@ std::vector<std::pair<std::string, std::string>> MatchOptions(
 // kListener option differs, and answers with ConfigSetFailed when that doesn't succeed.
 // REQUIRES: an even number of arguments.
 Result<Config> ChangeOptions(const Config& now, std::span<const std::string_view> arguments);
+
+// Whether kTls options have the same values in both.
+bool SameTlsOptions(const Config& a, const Config& b);
 
 // The error reply of a CONFIG SET that failed for `reason` on the option `name`.
 std::string ConfigSetFailed(std::string_view name, std::string_view reason);

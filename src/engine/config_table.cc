@@ -20,6 +20,7 @@ constexpr size_t kMaxSavePoints = 64;
 
 constexpr std::string_view kDurabilities[] = {"fsync", "os"};
 constexpr std::string_view kReads[] = {"quorum", "lease", "local"};
+constexpr std::string_view kTlsAuths[] = {"yes", "no", "optional"};
 constexpr std::string_view kPolicies[] = {"volatile-lru",   "volatile-lfu", "volatile-random",
                                           "volatile-ttl",   "allkeys-lru",  "allkeys-lfu",
                                           "allkeys-random", "noeviction"};
@@ -245,6 +246,7 @@ std::string GetEmpty(const Config&) { return ""; }
 std::string GetZero(const Config&) { return "0"; }
 
 constexpr std::string_view kNetwork = "Network";
+constexpr std::string_view kEncryption = "Encryption";
 constexpr std::string_view kData = "Data and threads";
 constexpr std::string_view kCluster = "Cluster";
 constexpr std::string_view kMemory = "Memory";
@@ -257,8 +259,8 @@ constexpr std::string_view kRedis = "Redis's own";
 // clang-format off
 constexpr Option kOptions[] = {
     {.section = kNetwork, .name = "port", .type = OptionType::kInteger, .default_value = "6379",
-     .meaning = "The TCP port for clients.",
-     .flags = kRuntime | kListener, .min = 1, .max = 65535, .field = &Config::port},
+     .meaning = "The TCP port for clients; 0: none, when there is a tls-port.",
+     .flags = kRuntime | kListener, .min = 0, .max = 65535, .field = &Config::port},
     {.section = kNetwork, .name = "bind", .type = OptionType::kSpecial,
      .default_value = "127.0.0.1",
      .meaning = "The numeric IPv4 and IPv6 addresses to listen on, separated by blanks; * is "
@@ -284,6 +286,90 @@ constexpr Option kOptions[] = {
      .default_value = "511", .unit = "connections",
      .meaning = "How many may wait to be accepted; the kernel's net.core.somaxconn limits it too.",
      .min = 1, .max = 65535, .field = &Config::tcp_backlog},
+
+    {.section = kEncryption, .name = "tls-port", .type = OptionType::kInteger,
+     .default_value = "0",
+     .meaning = "The TCP port for clients that speak TLS; 0: none.",
+     .flags = kRuntime | kListener | kTls, .max = 65535, .field = &Config::tls_port},
+    {.section = kEncryption, .name = "tls-cert-file", .type = OptionType::kString,
+     .default_value = "",
+     .meaning = "The file with the node's certificate (PEM), followed by those between it and the "
+                "CA's. Setting it or any other of these options, to the same value as well, and "
+                "SIGHUP have all files read anew; connections that are open stay as they are.",
+     .flags = kRuntime | kTls, .field = &Config::tls_cert_file},
+    {.section = kEncryption, .name = "tls-key-file", .type = OptionType::kString,
+     .default_value = "",
+     .meaning = "The file with its private key.",
+     .flags = kRuntime | kTls, .field = &Config::tls_key_file},
+    {.section = kEncryption, .name = "tls-key-file-pass", .type = OptionType::kString,
+     .default_value = "",
+     .meaning = "The password of that file, when it is encrypted.",
+     .flags = kRuntime | kTls | kSecret, .field = &Config::tls_key_file_pass},
+    {.section = kEncryption, .name = "tls-ca-cert-file", .type = OptionType::kString,
+     .default_value = "",
+     .meaning = "The file with the certificates of the CAs, one of which has to have signed those of "
+                "clients and of the other nodes.",
+     .flags = kRuntime | kTls, .field = &Config::tls_ca_cert_file},
+    {.section = kEncryption, .name = "tls-ca-cert-dir", .type = OptionType::kString,
+     .default_value = "",
+     .meaning = "Or a directory of them, with names that `openssl rehash` gives.",
+     .flags = kRuntime | kTls, .field = &Config::tls_ca_cert_dir},
+    {.section = kEncryption, .name = "tls-auth-clients", .type = OptionType::kEnum,
+     .default_value = "yes",
+     .meaning = "Whether clients must show a certificate of the CA: yes, no, or optional: they may "
+                "have none.",
+     .flags = kRuntime | kTls, .choices = kTlsAuths, .field = &Config::tls_auth_clients},
+    {.section = kEncryption, .name = "tls-cluster", .type = OptionType::kBool,
+     .default_value = "no",
+     .meaning = "Whether nodes talk to each other by TLS, on the same cluster-port. Each must show a "
+                "certificate of the CA, whatever tls-auth-clients says, and know the "
+                "cluster-secret. The same on all nodes.",
+     .field = &Config::tls_cluster},
+    {.section = kEncryption, .name = "tls-client-cert-file", .type = OptionType::kString,
+     .default_value = "",
+     .meaning = "The certificate to show to nodes that this one dials; empty: tls-cert-file.",
+     .flags = kRuntime | kTls, .field = &Config::tls_client_cert_file},
+    {.section = kEncryption, .name = "tls-client-key-file", .type = OptionType::kString,
+     .default_value = "",
+     .meaning = "Its private key.",
+     .flags = kRuntime | kTls, .field = &Config::tls_client_key_file},
+    {.section = kEncryption, .name = "tls-client-key-file-pass", .type = OptionType::kString,
+     .default_value = "",
+     .meaning = "The password of that file, when it is encrypted.",
+     .flags = kRuntime | kTls | kSecret, .field = &Config::tls_client_key_file_pass},
+    {.section = kEncryption, .name = "tls-protocols", .type = OptionType::kString,
+     .default_value = "",
+     .meaning = "Which of TLSv1.2 and TLSv1.3 are spoken, separated by blanks; empty: both.",
+     .flags = kRuntime | kTls, .field = &Config::tls_protocols},
+    {.section = kEncryption, .name = "tls-ciphers", .type = OptionType::kString,
+     .default_value = "",
+     .meaning = "The ciphers of TLS 1.2, as `openssl ciphers` names them; empty: OpenSSL's choice.",
+     .flags = kRuntime | kTls, .field = &Config::tls_ciphers},
+    {.section = kEncryption, .name = "tls-ciphersuites", .type = OptionType::kString,
+     .default_value = "",
+     .meaning = "The same of TLS 1.3.",
+     .flags = kRuntime | kTls, .field = &Config::tls_ciphersuites},
+    {.section = kEncryption, .name = "tls-prefer-server-ciphers", .type = OptionType::kBool,
+     .default_value = "no",
+     .meaning = "Whether this node's order of ciphers counts, not the client's.",
+     .flags = kRuntime | kTls, .field = &Config::tls_prefer_server_ciphers},
+    {.section = kEncryption, .name = "tls-dh-params-file", .type = OptionType::kString,
+     .default_value = "",
+     .meaning = "A file with parameters for Diffie-Hellman, of TLS 1.2; empty: OpenSSL's own.",
+     .flags = kRuntime | kTls, .field = &Config::tls_dh_params_file},
+    {.section = kEncryption, .name = "tls-session-caching", .type = OptionType::kBool,
+     .default_value = "yes",
+     .meaning = "Whether clients that come again may resume their session, which saves most of a "
+                "handshake's work.",
+     .flags = kRuntime | kTls, .field = &Config::tls_session_caching},
+    {.section = kEncryption, .name = "tls-session-cache-size", .type = OptionType::kInteger,
+     .default_value = "20480", .unit = "sessions",
+     .meaning = "How many are kept, of TLS 1.2; 0: no limit.",
+     .flags = kRuntime | kTls, .max = kIntMax, .field = &Config::tls_session_cache_size},
+    {.section = kEncryption, .name = "tls-session-cache-timeout", .type = OptionType::kInteger,
+     .default_value = "300", .unit = "seconds",
+     .meaning = "For how long they may be resumed.",
+     .flags = kRuntime | kTls, .max = kIntMax, .field = &Config::tls_session_cache_timeout_s},
 
     {.section = kData, .name = "dir", .type = OptionType::kSpecial, .default_value = "./data",
      .meaning = "The data directory; created when it doesn't exist.",

@@ -24,6 +24,7 @@
 #include "engine/command.h"
 #include "engine/config.h"
 #include "engine/core.h"
+#include "net/tls.h"
 #include "storage/file_system.h"
 #include "storage/identity.h"
 #include "storage/store.h"
@@ -82,6 +83,12 @@ class Engine {
   // ---- Set by the server before Start, for what only it can do. On a core's loop thread.
   // Listens on config's addresses and port instead of the present ones.
   std::function<Status(Core& core, const Config& config)> change_listeners;
+  // Reads the certificates that `config` names, on a thread that may block, and hands what came of
+  // it to `done` on core 0. Null: nothing is encrypted.
+  using CertificatesRead = absl::AnyInvocable<void(Result<std::shared_ptr<const net::TlsContext>>)>;
+  std::function<void(const Config& config, CertificatesRead done)> read_certificates;
+  // What new connections of the tls-port and of other nodes are encrypted with.
+  net::TlsSlot* tls = nullptr;
   // CONFIG REWRITE.
   std::function<Status(const Config& config)> rewrite_config;
   std::string config_file;  // absolute path; empty without one

@@ -75,6 +75,8 @@ void CoreStats::Merge(const CoreStats& other) {
   for (const auto& [prefix, count] : other.errors) errors[prefix] += count;
   connections_received += other.connections_received;
   connections_rejected += other.connections_rejected;
+  tls_connections += other.tls_connections;
+  tls_handshake_failures += other.tls_handshake_failures;
   commands_processed += other.commands_processed;
   values_dropped += other.values_dropped;
   values_loaded += other.values_loaded;

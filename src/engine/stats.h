@@ -45,6 +45,8 @@ struct CoreStats {
 
   uint64_t connections_received = 0;
   uint64_t connections_rejected = 0;
+  uint64_t tls_connections = 0;         // whose handshake succeeded
+  uint64_t tls_handshake_failures = 0;  // the others
   uint64_t commands_processed = 0;
   uint64_t input_bytes = 0;
   uint64_t output_bytes = 0;

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/clock.h"
 
 namespace holdfast::net {
 namespace {
@@ -42,9 +43,8 @@ iovec Part(std::string_view bytes) { return {const_cast<char*>(bytes.data()), by
 
 }  // namespace
 
-bool Connection::IoResult::would_block() const { return error == EAGAIN || error == EWOULDBLOCK; }
-
-Connection::Connection(EventLoop* loop, Socket socket, ConnectionHandler* handler)
+Connection::Connection(EventLoop* loop, Socket socket, ConnectionHandler* handler,
+                       std::unique_ptr<TlsStream> tls)
     : loop_(loop),
       handler_(handler),
       socket_(std::move(socket)),
@@ -63,13 +63,16 @@ Connection::Connection(EventLoop* loop, Socket socket, ConnectionHandler* handle
     CloseWith(CloseReason::kError, -error);
     return;
   }
+  if (tls != nullptr) BeginTls(std::move(tls));
   UpdateWatch();
 }
 
 Connection::~Connection() {
   if (poll_ == nullptr) return;
   poll_->data = nullptr;
-  if (!closed_) CloseHandle();
+  if (closed_) return;
+  if (tls_ != nullptr) tls_->stream->Shutdown();
+  CloseHandle();
 }
 
 void Connection::CloseHandle() {
@@ -95,9 +98,12 @@ void Connection::OnPoll(int status, int events) {
     // libuv has stopped watching already.
     watched_ = 0;
     HandleSocketError();
+  } else if (InHandshake()) {
+    HandleHandshake();
   } else {
     if ((events & UV_WRITABLE) != 0) HandleWritable();
     if (handle->data == nullptr) return;
+    if (tls_ != nullptr) ReadAgainIfTlsHasMore();
     if ((events & UV_READABLE) != 0 && !closing()) HandleReadable();
     if (handle->data == nullptr) return;
     if ((events & UV_DISCONNECT) != 0 && !closing()) HandleDisconnect();
@@ -115,6 +121,7 @@ void Connection::HandleReadable() {
   into = into.first(std::min(into.size(), kLargeReadBytes));
   const IoResult got = Receive(into);
   if (got.bytes > 0) {
+    if (tls_ != nullptr) ReadAgainIfTlsHasMore();
     handler_->OnData({into.data(), got.bytes});  // may have destroyed this object
   } else if (got.eof) {
     CloseWith(CloseReason::kPeer, 0);
@@ -124,7 +131,11 @@ void Connection::HandleReadable() {
 }
 
 void Connection::HandleWritable() {
-  if (queue_.empty()) return;
+  if (queue_.empty()) {
+    const int error = tls_ == nullptr ? 0 : tls_->stream->Flush();
+    if (error != 0) CloseWith(CloseReason::kError, error);
+    return;
+  }
   iovec parts[kMaxParts];
   const IoResult put = Send(parts, queue_.Front(parts, kMaxParts));
   if (put.error != 0) {
@@ -144,8 +155,8 @@ void Connection::HandleDisconnect() {
   // Only while reading is paused. What the peer sent before it left is still to be read; without
   // any, its end is the next thing in the stream.
   if (!paused_) return;
-  int unread = 0;
-  if (ioctl(socket_.fd(), FIONREAD, &unread) == 0 && unread == 0) {
+  int unread = tls_ != nullptr && tls_->stream->input_waits() ? 1 : 0;
+  if (unread == 0 && ioctl(socket_.fd(), FIONREAD, &unread) == 0 && unread == 0) {
     CloseWith(CloseReason::kPeer, 0);
   } else {
     peer_left_ = true;
@@ -155,7 +166,7 @@ void Connection::HandleDisconnect() {
 void Connection::HandleSocketError() {
   uv_poll_t* const handle = poll_;
   // Requests that arrived before the reset are served, as from a peer that closed in good order.
-  for (int i = 0; i < kMaxReadsAfterError && !paused_ && !closing(); ++i) {
+  for (int i = 0; i < kMaxReadsAfterError && !paused_ && !closing() && !InHandshake(); ++i) {
     HandleReadable();
     if (handle->data == nullptr) return;
   }
@@ -169,7 +180,13 @@ void Connection::HandleSocketError() {
 void Connection::UpdateWatch() {
   if (closed_) return;
   int wanted = queue_.empty() ? 0 : UV_WRITABLE;
-  if (!close_after_write_) {
+  if (tls_ != nullptr && tls_->stream->wants_write()) wanted = UV_WRITABLE;
+  if (InHandshake()) {
+    const int writes = tls_->stream->wants_write() ? UV_WRITABLE : 0;
+    wanted = tls_->speaks_first ? UV_WRITABLE : UV_READABLE | writes;
+  } else if (tls_ != nullptr && tls_->stream->congested()) {
+    // Nothing is read before something of that was sent.
+  } else if (!close_after_write_) {
     if (!paused_) {
       wanted |= UV_READABLE;
     } else if (!peer_left_) {
@@ -188,9 +205,77 @@ void Connection::UpdateWatch() {
   CHECK(error == 0);
 }
 
+// ---- TLS
+
+Connection::Tls::Tls(Connection* connection, std::unique_ptr<TlsStream> the_stream)
+    : stream(std::move(the_stream)), again(connection->loop_, [connection] {
+        // As an event of the socket.
+        connection->OnPoll(0, UV_READABLE);
+      }) {}
+
+void Connection::BeginTls(std::unique_ptr<TlsStream> stream) {
+  stream->Attach(socket_.fd());
+  tls_ = std::make_unique<Tls>(this, std::move(stream));
+  if (tls_->stream->handshake_done()) {
+    ReadAgainIfTlsHasMore();
+    return;
+  }
+  tls_->deadline = std::make_unique<Timer>(loop_);
+  tls_->deadline->Start(kHandshakeDeadlineMs, 0, [this] { CloseWith(CloseReason::kDeadline, 0); });
+  tls_->speaks_first = !tls_->stream->accepts();
+}
+
+void Connection::HandleHandshake() {
+  // The event comes again with the next turn.
+  if (!loop_->MayHandshake()) return;
+  tls_->speaks_first = false;
+  if (const int error = tls_->stream->Flush(); error != 0) {
+    CloseWith(CloseReason::kError, error);
+    return;
+  }
+  const int64_t begin_ns = SystemClock()->MonotonicNs();
+  const TlsStream::Step step = tls_->stream->Handshake();
+  loop_->NoteHandshake(SystemClock()->MonotonicNs() - begin_ns);
+  switch (step) {
+    case TlsStream::Step::kWantRead:
+      return;
+    case TlsStream::Step::kClosed:
+      CloseWith(CloseReason::kPeer, 0);
+      return;
+    case TlsStream::Step::kFailed:
+      CloseWith(CloseReason::kError, EPROTO);
+      return;
+    case TlsStream::Step::kDone:
+      break;
+  }
+  tls_->deadline.reset();
+  ReadAgainIfTlsHasMore();
+  handler_->OnEncrypted();  // may have destroyed this object
+}
+
+void Connection::ReadAgainIfTlsHasMore() {
+  if (tls_->stream->input_waits() && !paused_ && !closing()) tls_->again.Schedule();
+}
+
+std::string Connection::CloseText() const {
+  if (InHandshake()) {
+    if (close_reason_ == CloseReason::kPeer) return "it left during the TLS handshake";
+    if (close_reason_ == CloseReason::kDeadline) {
+      return "the TLS handshake took longer than " + std::to_string(kHandshakeDeadlineMs) + " ms";
+    }
+  }
+  if (tls_ != nullptr && !tls_->stream->error().empty()) {
+    return "TLS: " + tls_->stream->error();
+  }
+  if (close_error_ != 0) return Status::FromErrno("connection lost", close_error_).message();
+  return close_reason_ == CloseReason::kPeer ? "the peer closed the connection"
+                                             : "the connection was closed";
+}
+
 // ---- Input and output
 
-Connection::IoResult Connection::Receive(std::span<char> into) {
+IoResult Connection::Receive(std::span<char> into) {
+  if (tls_ != nullptr) return tls_->stream->Read(into);
   for (;;) {
     const ssize_t n = ::recv(socket_.fd(), into.data(), into.size(), 0);
     if (n > 0) return {.bytes = static_cast<size_t>(n)};
@@ -199,7 +284,11 @@ Connection::IoResult Connection::Receive(std::span<char> into) {
   }
 }
 
-Connection::IoResult Connection::Send(const iovec* parts, int count) {
+IoResult Connection::Send(const iovec* parts, int count) {
+  if (tls_ != nullptr) {
+    if (InHandshake()) return {.error = EAGAIN};
+    return tls_->stream->Write(parts, count, loop_->write_buffer());
+  }
   for (;;) {
     ssize_t n;
     if (count == 1) {
@@ -280,6 +369,7 @@ void Connection::PauseReading() {
 void Connection::ResumeReading() {
   paused_ = false;
   peer_left_ = false;
+  if (tls_ != nullptr) ReadAgainIfTlsHasMore();
   UpdateWatch();
 }
 
@@ -302,6 +392,7 @@ void Connection::CloseAfterWrite(uint64_t deadline_ms) {
 void Connection::FinishCloseAfterWrite() {
   // Closing a socket with unread input resets it, and the reset may overtake the last reply: what
   // the client has sent so far is thrown away first.
+  if (tls_ != nullptr) tls_->stream->Shutdown();
   ::shutdown(socket_.fd(), SHUT_WR);
   // With MSG_TRUNC the kernel drops the bytes without copying them.
   ::recv(socket_.fd(), nullptr, kMaxDiscardBytes, MSG_TRUNC);
@@ -315,13 +406,21 @@ void Connection::CloseWith(CloseReason reason, int error) {
   close_error_ = error;
   queue_.Clear();
   deadline_.reset();
+  if (tls_ != nullptr) {
+    // The deadline stays: it says that the handshake wasn't over.
+    if (tls_->deadline != nullptr) tls_->deadline->Stop();
+    tls_->again.Cancel();
+    if (reason != CloseReason::kError) tls_->stream->Shutdown();
+  }
   CloseHandle();
   socket_.Close();
 }
 
-Socket Connection::Release() {
-  CHECK(!closing() && queue_.empty());
+Socket Connection::Release(std::unique_ptr<TlsStream>* tls) {
+  CHECK(!closing() && queue_.empty() && !InHandshake() && (tls_ == nullptr || tls != nullptr));
   closed_ = true;
+  if (tls_ != nullptr) *tls = std::move(tls_->stream);
+  tls_.reset();
   poll_->data = nullptr;
   CloseHandle();
   poll_ = nullptr;

@@ -3,6 +3,9 @@
 // In steady state a batch of requests costs one read and one write: reading is never switched off
 // and on around a request, and a write goes to the kernel at once. Output that the kernel doesn't
 // take is queued without a limit; whoever writes watches pending_bytes() and closes.
+//
+// With a TlsStream everything is encrypted. Its handshake is made first: until it is over nothing
+// is read, what is written waits in the queue, and the handler hears of nothing but the end.
 #pragma once
 
 #include <cstddef>
@@ -16,6 +19,7 @@
 #include "base/status.h"
 #include "net/event_loop.h"
 #include "net/socket.h"
+#include "net/tls.h"
 #include "net/write_queue.h"
 
 struct iovec;
@@ -27,7 +31,7 @@ enum class CloseReason : uint8_t {
   kPeer,      // the peer closed or half-closed: like Redis, EOF means that the client is gone
   kError,     // reset, timed out, …: see close_error()
   kLocal,     // Close() or the end of CloseAfterWrite()
-  kDeadline,  // CloseAfterWrite()'s time ran out with output pending
+  kDeadline,  // CloseAfterWrite()'s time ran out with output pending, or the TLS handshake's
 };
 
 // What a connection tells its owner. All calls come from the loop, never from inside a call to the
@@ -47,6 +51,8 @@ class ConnectionHandler {
   virtual std::span<char> OnReadBuffer() { return {}; }
   // All output that had to be queued was handed to the kernel.
   virtual void OnDrained() {}
+  // The TLS handshake is over; bytes may follow.
+  virtual void OnEncrypted() {}
   // The connection is closed; the last call, exactly once for a connection that isn't destroyed or
   // released before.
   virtual void OnClosed(CloseReason reason) = 0;
@@ -56,8 +62,10 @@ class ConnectionHandler {
 class Connection {
  public:
   // Takes over a connected, non-blocking socket; calls to `handler` begin in the next turn. The
-  // handler must outlive the connection or OnClosed. TCP_NODELAY is switched on.
-  Connection(EventLoop* loop, Socket socket, ConnectionHandler* handler);
+  // handler must outlive the connection or OnClosed. TCP_NODELAY is switched on. `tls` may be null;
+  // its handshake may be over already.
+  Connection(EventLoop* loop, Socket socket, ConnectionHandler* handler,
+             std::unique_ptr<TlsStream> tls = nullptr);
   // Closes silently: without OnClosed, dropping pending output.
   ~Connection();
   Connection(const Connection&) = delete;
@@ -90,11 +98,14 @@ class Connection {
   // Closed, or waiting to be closed by CloseAfterWrite.
   bool closing() const { return closed_ || close_after_write_; }
   bool closed() const { return closed_; }
-  // errno of a connection closed with kError, else 0.
+  // errno of a connection closed with kError, else 0; EPROTO when TLS failed.
   int close_error() const { return close_error_; }
+  // Why the connection ended, for a log: the reasons of TLS, too.
+  std::string CloseText() const;
   // Takes the socket out of this loop, to be adopted by a Connection of another core; unread bytes
-  // stay in the kernel. No call to the handler follows. REQUIRES: !closing(), no pending bytes.
-  Socket Release();
+  // stay in the kernel, or go along with the TLS stream. No call to the handler follows. REQUIRES:
+  // !closing(), no pending bytes; `tls` isn't null when the connection is encrypted.
+  Socket Release(std::unique_ptr<TlsStream>* tls = nullptr);
 
   // ---- The socket.
 
@@ -108,24 +119,40 @@ class Connection {
   // -1 when closed.
   int fd() const { return socket_.fd(); }
 
+  // Null for plain text.
+  const TlsStream* tls() const { return tls_ == nullptr ? nullptr : tls_->stream.get(); }
+
   void set_handler(ConnectionHandler* handler) { handler_ = handler; }
   ConnectionHandler* handler() const { return handler_; }
 
   // A read into the handler's own buffer takes at most this much at once, so that one connection
   // can't keep the others waiting.
   static constexpr size_t kLargeReadBytes = 1024 * 1024;
+  // A handshake that takes longer is given up: whoever connects and says nothing, or says it a
+  // byte at a time, keeps a descriptor no longer than this.
+  static constexpr uint64_t kHandshakeDeadlineMs = 10'000;
 
  private:
-  // The outcome of one system call: bytes moved, or why none were.
-  struct IoResult {
-    size_t bytes = 0;
-    int error = 0;     // errno; 0 also at EOF
-    bool eof = false;  // reading only
-    bool would_block() const;
+  // What an encrypted connection has besides.
+  struct Tls {
+    Tls(Connection* connection, std::unique_ptr<TlsStream> the_stream);
+    std::unique_ptr<TlsStream> stream;
+    // Reads what has arrived in the stream, of which no event tells.
+    NextTurn again;
+    // While the handshake lasts:
+    std::unique_ptr<Timer> deadline;
+    bool speaks_first = false;  // and hasn't yet
   };
-  // All bytes pass through these two: the place for TLS.
+
+  // All bytes pass through these two. One system call, unless encrypted.
   IoResult Receive(std::span<char> into);
   IoResult Send(const iovec* parts, int count);
+  void BeginTls(std::unique_ptr<TlsStream> stream);
+  // One step, at an event.
+  void HandleHandshake();
+  // After input was read or reading was resumed.
+  void ReadAgainIfTlsHasMore();
+  bool InHandshake() const { return tls_ != nullptr && tls_->deadline != nullptr; }
 
   void OnPoll(int status, int events);
   void HandleReadable();
@@ -146,6 +173,7 @@ class Connection {
   uv_poll_s* poll_;  // freed by libuv's close callback
   WriteQueue queue_;
   std::unique_ptr<Timer> deadline_;  // of CloseAfterWrite
+  std::unique_ptr<Tls> tls_;         // null: plain text
   std::string peer_address_;
   int watched_ = 0;  // libuv's event bits
   int close_error_ = 0;

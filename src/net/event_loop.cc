@@ -95,6 +95,16 @@ int64_t EventLoop::now_ns() const {
   return in_turn_ ? turn_start_ns_ : SystemClock()->MonotonicNs();
 }
 
+std::span<char> EventLoop::write_buffer() {
+  if (write_buffer_ == nullptr) write_buffer_ = std::make_unique<char[]>(kWriteBufferBytes);
+  return {write_buffer_.get(), kWriteBufferBytes};
+}
+
+void EventLoop::NoteHandshake(int64_t ns) {
+  handshake_ns_ = handshake_turn_ == turns_ ? handshake_ns_ + ns : ns;
+  handshake_turn_ = turns_;
+}
+
 int64_t EventLoop::TakeMaxTurnNs() { return std::exchange(max_turn_ns_, 0); }
 
 void EventLoop::BeginTurn() {

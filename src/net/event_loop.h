@@ -70,6 +70,19 @@ class EventLoop {
   // callback.
   std::span<char> read_buffer() { return {read_buffer_.get(), kReadBufferBytes}; }
   static constexpr size_t kReadBufferBytes = 64 * 1024;
+  // Where small pieces of output are put together; as the other, but it may be used while somebody
+  // looks at what was read. Made by the first call.
+  std::span<char> write_buffer();
+  static constexpr size_t kWriteBufferBytes = 16 * 1024;
+
+  // What TLS handshakes take of this turn is bounded, since a private key's signature alone takes
+  // about a millisecond: one more step may be made while those before it took less than
+  // kHandshakeNsPerTurn, and is to be noted. What has to wait is still there in the next turn.
+  bool MayHandshake() const {
+    return handshake_turn_ != turns_ || handshake_ns_ < kHandshakeNsPerTurn;
+  }
+  void NoteHandshake(int64_t ns);
+  static constexpr int64_t kHandshakeNsPerTurn = 1'000'000;
 
  private:
   friend class NextTurn;
@@ -89,6 +102,7 @@ class EventLoop {
   std::unique_ptr<uv_loop_s> loop_;
   std::unique_ptr<Hooks> hooks_;
   std::unique_ptr<char[]> read_buffer_;
+  std::unique_ptr<char[]> write_buffer_;
   absl::AnyInvocable<bool()> turn_end_;
   std::vector<Notifier*> notifiers_;  // nullptr: destroyed while they were being run
   std::vector<NextTurn*> scheduled_;  // in this turn, for the next one; nullptr: cancelled
@@ -101,6 +115,8 @@ class EventLoop {
   int64_t turn_start_ns_ = 0;
   int64_t max_turn_ns_ = 0;
   uint64_t turns_ = 0;
+  uint64_t handshake_turn_ = UINT64_MAX;  // the last turn with a handshake in it
+  int64_t handshake_ns_ = 0;              // what they took then
 
   // The two sides of "does the loop need a system call to notice a notification": a notifying
   // thread sets notified_, then looks at asleep_; the loop sets asleep_, then looks at notified_

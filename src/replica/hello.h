@@ -16,8 +16,10 @@
 // mac(role) = HMAC-SHA256(secret, role ('D' or 'A'), length and bytes of the dialer's hello, of the
 // acceptor's hello). The role keeps either from being a mirror to the other, the nonces keep a
 // recording from being worth anything. What the handshake doesn't give is secrecy and integrity
-// of what follows: against somebody inside the network it takes TLS (net::Connection's Receive and
-// Send are its place), and a weak secret can be guessed offline by whoever can dial.
+// of what follows, and a weak secret can be guessed offline by whoever can dial. Both is what TLS
+// is for: with Credentials::tls all of the above is encrypted, and nobody gets to say hello without
+// a certificate of the cluster's CA. The secret is wanted all the same: the CA may have signed
+// certificates for others than nodes.
 //
 // hello, all integers little-endian:
 //   u32 magic "HFHL" | u16 protocol min, max | u32 data format | u8 1 with a secret, 0 without |
@@ -32,6 +34,7 @@
 #include <string_view>
 
 #include "base/status.h"
+#include "net/tls.h"
 #include "raft/types.h"
 
 namespace holdfast::replica {
@@ -92,6 +95,8 @@ struct Credentials {
   // side's log. Empty: everybody is welcome. Called on the thread of the loop that shakes hands,
   // and mustn't touch links.
   std::function<Status(const Hello& peer)> authorize;
+  // What encrypts connections and knows the CA; null: they are plain. Outlives all of them.
+  const net::TlsSlot* tls = nullptr;
 };
 
 // One side of one handshake: bytes in, bytes out. A failed step ends it; its status says why, in a

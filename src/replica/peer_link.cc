@@ -1,5 +1,7 @@
 #include "replica/peer_link.h"
 
+#include <errno.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -52,13 +54,13 @@ class PeerLink::Io : public net::ConnectionHandler, public std::enable_shared_fr
     link_->OnData(bytes);
   }
   void OnClosed(net::CloseReason reason) override {
-    link_->Close(reason == net::CloseReason::kError
-                     ? Status::FromErrno("connection lost", connection_->close_error())
-                     : Status::IoError("the peer closed the connection"));
+    link_->Close(reason == net::CloseReason::kError && connection_->close_error() == EPROTO
+                     ? Status::Unsupported(connection_->CloseText())
+                     : Status::IoError(connection_->CloseText()));
   }
 
-  void Open(net::EventLoop* loop, net::Socket socket) {
-    connection_ = std::make_unique<net::Connection>(loop, std::move(socket), this);
+  void Open(net::EventLoop* loop, net::Socket socket, std::unique_ptr<net::TlsStream> tls) {
+    connection_ = std::make_unique<net::Connection>(loop, std::move(socket), this, std::move(tls));
   }
   // Nothing is called afterwards.
   void Close() { connection_.reset(); }
@@ -87,6 +89,7 @@ PeerLink::PeerLink(net::EventLoop* loop, uint64_t id, const std::string& address
       dialed_(true),
       address_(address),
       expected_(expected),
+      tls_(credentials->tls),
       options_(options),
       handler_(handler),
       state_(State::kConnecting),
@@ -114,7 +117,7 @@ PeerLink::PeerLink(net::EventLoop* loop, uint64_t id, AcceptedPeer accepted,
       handshake_(nullptr),
       deadline_(loop),
       later_(loop, [this] { RunLater(); }) {
-  io_->Open(loop_, std::move(accepted.socket));
+  io_->Open(loop_, std::move(accepted.socket), std::move(accepted.tls));
   io_->Write("+OK\r\n");
   later_.Schedule();
 }
@@ -126,7 +129,7 @@ PeerLink::~PeerLink() { io_->LinkDestroyed(); }
 void PeerLink::OnConnected(Result<net::Socket> socket) {
   CHECK(state_ == State::kConnecting);
   if (!socket.ok()) return Close(socket.status());
-  io_->Open(loop_, std::move(socket).value());
+  io_->Open(loop_, std::move(socket).value(), tls_ == nullptr ? nullptr : tls_->Get()->DialPeer());
   state_ = State::kHello;
   deadline_.Start(options_->handshake_timeout_ms, 0, [this] {
     Close(Status::IoError("no answer to the handshake in " +

@@ -1,7 +1,7 @@
 // One connection to one peer, on one core: dialed from here, or accepted and handed here.
 //
-//   dialed:    connecting ─▶ shaking hands ─▶ up ─▶ down
-//   accepted:                                 up ─▶ down      (peer_listener.h shook hands)
+//   dialed:    connecting ─▶ (TLS) ─▶ shaking hands ─▶ up ─▶ down
+//   accepted:                                          up ─▶ down   (peer_listener.h shook hands)
 //
 // Items sent in a turn travel as one frame, written by Flush at the turn's end; a frame that has
 // grown to `frame_bytes` is written at once. They arrive in their order, or not at all: what a link
@@ -70,6 +70,7 @@ struct AcceptedPeer {
   net::Socket socket;
   Hello self;  // as the peer was told
   Hello peer;
+  std::unique_ptr<net::TlsStream> tls = nullptr;  // what the connection is encrypted with
 };
 
 // How much a link has moved; sizes are of frames, without RESP's few bytes around them.
@@ -151,6 +152,7 @@ class PeerLink {
   const bool dialed_;
   const std::string address_;
   const raft::NodeId expected_ = raft::kNoNode;
+  const net::TlsSlot* const tls_ = nullptr;  // of a dialed link
   const PeerLinkOptions* const options_;
   PeerHandler* const handler_;
   State state_;

@@ -28,7 +28,7 @@ class PeerListener::Guest : public net::ConnectionHandler {
       : listener_(listener),
         handshake_(&listener->credentials_),
         deadline_(listener->loop_),
-        connection_(listener->loop_, std::move(socket), this) {
+        connection_(listener->loop_, std::move(socket), this, listener->NewStream()) {
     deadline_.Start(listener->options_.handshake_timeout_ms, 0, [this] {
       Refuse(Status::IoError("the handshake took longer than " +
                              std::to_string(listener_->options_.handshake_timeout_ms) + " ms"));
@@ -58,7 +58,9 @@ class PeerListener::Guest : public net::ConnectionHandler {
 
   void OnClosed(net::CloseReason) override {
     // After a refusal this is the expected end.
-    listener_->Leave(this, leaving_ ? Status::Ok() : Status::IoError("it left"));
+    const bool plain = connection_.tls() == nullptr;
+    listener_->Leave(this, leaving_ ? Status::Ok()
+                                    : Status::IoError(plain ? "it left" : connection_.CloseText()));
   }
 
   void Refuse(const Status& why) {
@@ -98,7 +100,8 @@ class PeerListener::Guest : public net::ConnectionHandler {
 
   void Admit() {
     deadline_.Stop();
-    AcceptedPeer accepted{connection_.Release(), handshake_.self(), handshake_.peer()};
+    AcceptedPeer accepted{{}, handshake_.self(), handshake_.peer()};
+    accepted.socket = connection_.Release(&accepted.tls);
     leaving_ = true;
     PeerListener* const listener = listener_;
     listener->Leave(this, Status::Ok());
@@ -129,6 +132,10 @@ PeerListener::PeerListener(net::EventLoop* loop, net::Socket socket, Credentials
 }
 
 PeerListener::~PeerListener() = default;
+
+std::unique_ptr<net::TlsStream> PeerListener::NewStream() const {
+  return credentials_.tls == nullptr ? nullptr : credentials_.tls->Get()->AcceptPeer();
+}
 
 void PeerListener::OnAccept(net::Socket socket) {
   guests_.push_back(std::make_unique<Guest>(this, std::move(socket)));

@@ -1,6 +1,7 @@
 // The cluster port: accepts peers, shakes hands, hands them to the core whose business they are.
 //
-//   accept ─▶ hello ─▶ auth ─▶ AcceptedPeer ─▶ callback ─▶ (mailbox) ─▶ Transport::Adopt ─▶ +OK
+//   accept ─▶ (TLS) ─▶ hello ─▶ auth ─▶ AcceptedPeer ─▶ callback ─▶ (mailbox) ─▶ Transport::Adopt
+//   ─▶ +OK
 //
 // Strangers get little: at most `max_unauthenticated` connections at a time (one more closes the
 // one that has waited longest), a few seconds each, and a few kilobytes.
@@ -55,6 +56,8 @@ class PeerListener {
   class Guest;  // a connection that isn't authenticated
 
   void OnAccept(net::Socket socket);
+  // For a connection that was accepted; null without TLS.
+  std::unique_ptr<net::TlsStream> NewStream() const;
   // Ends the stay of a guest, who is destroyed in the next turn; an error is counted and logged.
   void Leave(Guest* guest, const Status& why);
   void LogRefusal(const std::string& address, const Status& why);

@@ -14,6 +14,7 @@
 #include "cluster/join.h"
 #include "commands/table.h"
 #include "engine/version.h"
+#include "server/certificates.h"
 
 namespace holdfast::server {
 namespace {
@@ -38,15 +39,32 @@ uint32_t Server::AcceptingCores() const {
   return std::min(engine_->cores(), engine_->partitions());
 }
 
-Status Server::Bind(const engine::Config& config, std::vector<net::PortBinding>* bindings) const {
-  const size_t sockets = engine_ == nullptr ? 1 : AcceptingCores();
-  for (const std::string& host : config.bind) {
-    Result<net::PortBinding> binding =
-        net::PortBinding::Bind(host, static_cast<uint16_t>(config.port), sockets);
-    if (!binding.ok()) return binding.status();
-    bindings->push_back(std::move(binding).value());
+std::vector<Server::Door> Server::DoorsOf(const engine::Config& config) {
+  std::vector<Door> doors;
+  for (const bool tls : {false, true}) {
+    const auto port = static_cast<uint16_t>(tls ? config.tls_port : config.port);
+    if (port == 0) continue;
+    for (const std::string& host : config.bind) doors.push_back({host, port, tls});
   }
-  return Status::Ok();
+  return doors;
+}
+
+Result<std::vector<Server::BoundDoor>> Server::Bind(const engine::Config& config,
+                                                    bool listen) const {
+  const size_t sockets = engine_ == nullptr ? 1 : AcceptingCores();
+  std::vector<BoundDoor> bound;
+  const std::vector<Door> doors = DoorsOf(config);
+  if (doors.empty()) return Status::InvalidArgument("port and tls-port are both 0");
+  for (const Door& door : doors) {
+    if (std::find(doors_.begin(), doors_.end(), door) != doors_.end()) continue;
+    Result<net::PortBinding> binding = net::PortBinding::Bind(door.host, door.port, sockets);
+    if (!binding.ok()) return binding.status();
+    if (listen) {
+      RETURN_IF_ERROR(binding.value().Listen(static_cast<int>(config.tcp_backlog)));
+    }
+    bound.push_back({door, std::move(binding).value()});
+  }
+  return bound;
 }
 
 Status Server::Start() {
@@ -54,9 +72,11 @@ Status Server::Start() {
   RETURN_IF_ERROR(OpenLog(config.log_level, config.log_file));
   {
     // A port that is taken is found before anything is loaded.
-    std::vector<net::PortBinding> probe;
-    RETURN_IF_ERROR(Bind(config, &probe));
+    RETURN_IF_ERROR(Bind(config, false).status());
   }
+  Result<std::shared_ptr<const net::TlsContext>> certificates = ReadCertificates(config);
+  if (!certificates.ok()) return certificates.status();
+  tls_.Set(std::move(certificates).value());
   std::optional<net::PortBinding> cluster_binding;
   RETURN_IF_ERROR(BindCluster(config, &cluster_binding));
   LogNotice("holdfast {} starts, pid {}", engine::kVersion, getpid());
@@ -67,18 +87,9 @@ Status Server::Start() {
   engine_ = std::move(engine).value();
   engine_->config_file = loaded_.file;
   scripting_ = std::make_unique<script::Scripting>(engine_.get());
-  engine_->on_shutdown_requested = [this] { loop_.Stop(); };
-  engine_->change_listeners = [this](engine::Core& core, const engine::Config& changed) {
-    return ChangeListeners(core, changed);
-  };
-  engine_->rewrite_config = [this](const engine::Config& present) {
-    if (loaded_.file.empty()) {
-      return Status::InvalidArgument("The server is running without a config file");
-    }
-    return RewriteFile(loaded_.file, present);
-  };
-  std::vector<net::PortBinding> bindings;
-  RETURN_IF_ERROR(Bind(config, &bindings));
+  ServeEngine();
+  Result<std::vector<BoundDoor>> doors = Bind(config, false);
+  if (!doors.ok()) return doors.status();
   RETURN_IF_ERROR(WritePidFile());
   if (engine_->in_cluster()) {
     if (!cluster_binding.has_value()) {
@@ -93,11 +104,55 @@ Status Server::Start() {
   OnEveryCore([](engine::Core& core, CoreSide& side) {
     side.sessions = std::make_unique<SessionList>(&core);
   });
-  RETURN_IF_ERROR(ListenOn(std::move(bindings), config.tcp_backlog));
-  for (const std::string& host : config.bind) {
-    LogNotice("ready to accept connections on {}:{}", host, bindings_.front().port());
+  for (BoundDoor& door : doors.value()) {
+    RETURN_IF_ERROR(door.binding.Listen(static_cast<int>(config.tcp_backlog)));
+  }
+  OpenDoors(std::move(doors).value());
+  for (const Door& door : DoorsOf(config)) {
+    LogNotice("ready to accept connections on {}:{}{}", door.host, door.port,
+              door.tls ? " (TLS)" : "");
   }
   return Status::Ok();
+}
+
+void Server::ServeEngine() {
+  engine_->on_shutdown_requested = [this] { loop_.Stop(); };
+  engine_->change_listeners = [this](engine::Core& core, const engine::Config& changed) {
+    return ChangeListeners(core, changed);
+  };
+  engine_->tls = &tls_;
+  engine_->read_certificates = [this](const engine::Config& changed,
+                                      engine::Engine::CertificatesRead done) {
+    jobs_.PostFromAnyThread([this, changed, done = std::move(done)]() mutable {
+      engine_->core(0).PostFromAnyThread(
+          [done = std::move(done), read = ReadCertificates(changed)]() mutable {
+            done(std::move(read));
+          });
+    });
+  };
+  engine_->rewrite_config = [this](const engine::Config& present) {
+    if (loaded_.file.empty()) {
+      return Status::InvalidArgument("The server is running without a config file");
+    }
+    return RewriteFile(loaded_.file, present);
+  };
+}
+
+void Server::RenewCertificates() {
+  engine_->core(0).PostFromAnyThread([this] {
+    const engine::Config& config = engine_->core(0).config();
+    if (!config.UsesTls()) return;
+    engine_->read_certificates(config, [this, before = config](auto certificates) {
+      if (!engine::SameTlsOptions(before, engine_->core(0).config())) {
+        RenewCertificates();  // what was read may be out of date
+      } else if (certificates.ok()) {
+        tls_.Set(std::move(certificates).value());
+        LogNotice("SIGHUP: certificates were read anew");
+      } else {
+        LogWarning("SIGHUP: certificates stay as they were: {}", certificates.status().message());
+      }
+    });
+  });
 }
 
 Status Server::BindCluster(const engine::Config& config,
@@ -132,7 +187,7 @@ Result<std::optional<engine::ClusterEntry>> Server::EnterCluster(
   } else if (!config.join.empty()) {
     Result<engine::ClusterEntry> joined =
         cluster::Join(config.join, cluster::Cluster::HelloOf(config, identity),
-                      config.cluster_secret, kJoinTimeoutMs);
+                      config.cluster_secret, config.tls_cluster ? &tls_ : nullptr, kJoinTimeoutMs);
     if (!joined.ok()) return joined.status();
     entry = joined.value();
   }
@@ -149,22 +204,21 @@ Status Server::WritePidFile() const {
   return Status::Ok();
 }
 
-Status Server::ListenOn(std::vector<net::PortBinding> bindings, int64_t backlog) {
-  for (net::PortBinding& binding : bindings) {
-    RETURN_IF_ERROR(binding.Listen(static_cast<int>(backlog)));
-  }
-  bindings_ = std::move(bindings);
-  OnEveryCore([this](engine::Core& core, CoreSide& side) {
-    side.listeners.clear();
+void Server::OpenDoors(std::vector<BoundDoor> doors) {
+  for (const BoundDoor& door : doors) doors_.push_back(door.door);
+  OnEveryCore([this, &doors](engine::Core& core, CoreSide&) {
     if (core.number() >= AcceptingCores()) return;
-    for (net::PortBinding& binding : bindings_) {
-      SessionList* sessions = side.sessions.get();
-      side.listeners.push_back(std::make_unique<net::Listener>(
-          &core.loop(), binding.Take(),
-          [sessions](net::Socket socket) { sessions->Accept(std::move(socket)); }));
-    }
+    for (BoundDoor& door : doors) OpenDoor(core.number(), door.door, door.binding.Take());
   });
-  return Status::Ok();
+}
+
+void Server::OpenDoor(uint32_t core, const Door& door, net::Socket socket) {
+  SessionList* sessions = sides_[core].sessions.get();
+  const net::TlsSlot* tls = door.tls ? &tls_ : nullptr;
+  sides_[core].listeners.emplace_back(
+      door, std::make_unique<net::Listener>(
+                &engine_->core(core).loop(), std::move(socket),
+                [sessions, tls](net::Socket s) { sessions->Accept(std::move(s), tls); }));
 }
 
 void Server::OnEveryCore(const std::function<void(engine::Core&, CoreSide&)>& work) {
@@ -179,30 +233,26 @@ void Server::OnEveryCore(const std::function<void(engine::Core&, CoreSide&)>& wo
 }
 
 Status Server::ChangeListeners(engine::Core& core, const engine::Config& config) {
-  std::vector<net::PortBinding> bindings;
-  RETURN_IF_ERROR(Bind(config, &bindings));
-  for (net::PortBinding& binding : bindings) {
-    RETURN_IF_ERROR(binding.Listen(static_cast<int>(config.tcp_backlog)));
-  }
-  // From here on nothing can fail. Each core takes its sockets on its own thread, and closes the
-  // old ones: clients that are connected stay.
-  auto shared = std::make_shared<std::vector<net::PortBinding>>(std::move(bindings));
+  Result<std::vector<BoundDoor>> added = Bind(config, true);
+  if (!added.ok()) return added.status();
+  // From here on nothing can fail. Each core takes its sockets on its own thread, and closes those
+  // that are no longer wanted: clients that are connected stay.
+  doors_ = DoorsOf(config);
+  auto shared = std::make_shared<std::vector<BoundDoor>>(std::move(added).value());
   auto mutex = std::make_shared<std::mutex>();
   for (uint32_t i = 0; i < engine_->cores(); ++i) {
-    core.Post(i, [this, i, shared, mutex] {
-      CoreSide& side = sides_[i];
-      SessionList* sessions = side.sessions.get();
-      side.listeners.clear();
+    core.Post(i, [this, i, wanted = doors_, shared, mutex] {
+      std::erase_if(sides_[i].listeners, [&](const auto& listener) {
+        return std::find(wanted.begin(), wanted.end(), listener.first) == wanted.end();
+      });
       if (i >= AcceptingCores()) return;
-      for (net::PortBinding& binding : *shared) {
+      for (BoundDoor& door : *shared) {
         net::Socket socket;
         {
           const std::lock_guard lock(*mutex);
-          socket = binding.Take();
+          socket = door.binding.Take();
         }
-        side.listeners.push_back(std::make_unique<net::Listener>(
-            &engine_->core(i).loop(), std::move(socket),
-            [sessions](net::Socket s) { sessions->Accept(std::move(s)); }));
+        OpenDoor(i, door.door, std::move(socket));
       }
     });
   }
@@ -227,6 +277,7 @@ int Server::Run() {
   {
     net::SignalWatcher terminate(&loop_, SIGTERM, [this] { loop_.Stop(); });
     net::SignalWatcher interrupt(&loop_, SIGINT, [this] { loop_.Stop(); });
+    net::SignalWatcher renew(&loop_, SIGHUP, [this] { RenewCertificates(); });
     loop_.Run();
   }
   LogNotice("shutting down");

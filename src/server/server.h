@@ -8,6 +8,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/status.h"
@@ -15,6 +16,8 @@
 #include "engine/engine.h"
 #include "net/event_loop.h"
 #include "net/listener.h"
+#include "net/mailbox.h"
+#include "net/tls.h"
 #include "script/scripting.h"
 #include "server/config_loader.h"
 #include "server/session.h"
@@ -32,23 +35,43 @@ class Server {
   int Run();
 
  private:
+  // An address that clients connect to.
+  struct Door {
+    std::string host;
+    uint16_t port = 0;
+    bool tls = false;
+    bool operator==(const Door&) const = default;
+  };
+  // With one socket for each core that accepts.
+  struct BoundDoor {
+    Door door;
+    net::PortBinding binding;
+  };
   // What a core has for its clients.
   struct CoreSide {
     std::unique_ptr<SessionList> sessions;
-    std::vector<std::unique_ptr<net::Listener>> listeners;
+    std::vector<std::pair<Door, std::unique_ptr<net::Listener>>> listeners;
   };
 
   // How many cores take connections: the first ones.
   uint32_t AcceptingCores() const;
-  // Binds every address of `config`, one socket for each of them.
-  Status Bind(const engine::Config& config, std::vector<net::PortBinding>* bindings) const;
-  // Cores accept on these sockets instead of the present ones.
-  Status ListenOn(std::vector<net::PortBinding> bindings, int64_t backlog);
+  // The addresses of `config` with its ports.
+  static std::vector<Door> DoorsOf(const engine::Config& config);
+  // Binds those of them that aren't open, and listens if that is wanted.
+  Result<std::vector<BoundDoor>> Bind(const engine::Config& config, bool listen) const;
+  // Cores accept at these doors. Before clients may change them.
+  void OpenDoors(std::vector<BoundDoor> doors);
+  // Has a core accept on a door's socket.
+  void OpenDoor(uint32_t core, const Door& door, net::Socket socket);
   // Runs `work` on every core's loop and waits for all.
   void OnEveryCore(const std::function<void(engine::Core&, CoreSide&)>& work);
   void HandOver();
-  // CONFIG SET port/bind, on a core's loop.
+  // CONFIG SET port/tls-port/bind, on a core's loop.
   Status ChangeListeners(engine::Core& core, const engine::Config& config);
+  // Sets what the engine can't do by itself.
+  void ServeEngine();
+  // SIGHUP: what the options of now name is read, and used from now on.
+  void RenewCertificates();
   Status WritePidFile() const;
   // How this node enters a cluster, if its configuration says so; blocks while it asks others.
   Result<std::optional<engine::ClusterEntry>> EnterCluster(const storage::Identity& identity) const;
@@ -56,12 +79,14 @@ class Server {
   Status BindCluster(const engine::Config& config, std::optional<net::PortBinding>* binding) const;
 
   LoadedConfig loaded_;
-  net::EventLoop loop_;  // of the main thread: signals
+  net::EventLoop loop_;  // of the main thread: signals, and what may block
+  net::Mailbox jobs_{&loop_};
+  net::TlsSlot tls_;
   // Outlives the engine, whose cores use it.
   std::unique_ptr<script::Scripting> scripting_;
   std::unique_ptr<engine::Engine> engine_;
   std::unique_ptr<cluster::Cluster> cluster_;  // null when the node is alone
-  std::vector<net::PortBinding> bindings_;
+  std::vector<Door> doors_;                    // that are open; once cores run, core 0's
   std::vector<CoreSide> sides_;
   std::atomic<bool> stopping_{false};
 };

@@ -23,13 +23,17 @@ constexpr uint64_t kCloseDeadlineMs = 5000;
 // Replies that a turn may gather before the session looks at the output limit.
 constexpr size_t kCheckOutputEvery = 64;
 constexpr uint64_t kCheckMs = 500;
+// Anybody may dial the tls-port, so the log isn't told of each failure.
+constexpr int64_t kHandshakeLogMs = 1000;
 
 }  // namespace
 
-Session::Session(engine::Core* the_core, uint64_t the_id, net::Socket socket, SessionList* list)
+Session::Session(engine::Core* the_core, uint64_t the_id, net::Socket socket,
+                 std::unique_ptr<net::TlsStream> tls, SessionList* list)
     : Client(the_core, the_id),
       list_(list),
-      connection_(&the_core->loop(), std::move(socket), this) {
+      connection_(&the_core->loop(), std::move(socket), this, std::move(tls)),
+      encrypting_(connection_.tls() != nullptr) {
   address = connection_.peer_address();
   local_address = connection_.local_address();
   fd = connection_.fd();
@@ -119,7 +123,7 @@ void Session::ProcessBuffered() {
   }
   if (consumed_ == input_.size()) {
     if (input_.capacity() > kKeepCapacity) {
-      input_ = std::string();
+      std::string().swap(input_);  // assigning an empty one keeps the room
     } else {
       input_.clear();
     }
@@ -186,7 +190,7 @@ void Session::Flush() {
     core->stats()->output_bytes += out_.size();
     ++core->stats()->writes;
     connection_.Write(out_);
-    if (out_.capacity() > kKeepCapacity) out_ = std::string();
+    if (out_.capacity() > kKeepCapacity) std::string().swap(out_);
   }
   if (replies.empty()) {
     if (close_after_reply) {
@@ -242,6 +246,11 @@ bool Session::CheckOutputLimit(size_t more) {
 
 void Session::OnDrained() { soft_limit_since_ms_ = 0; }
 
+void Session::OnEncrypted() {
+  encrypting_ = false;
+  ++core->stats()->tls_connections;
+}
+
 // ---- The end
 
 void Session::Close(std::string_view why) {
@@ -253,7 +262,13 @@ void Session::Close(std::string_view why) {
   connection_.Close();
 }
 
-void Session::OnClosed(net::CloseReason) { list_->Remove(this); }
+void Session::OnClosed(net::CloseReason reason) {
+  // Without a handshake, and not because this side wanted it.
+  if (encrypting_ && reason != net::CloseReason::kLocal) {
+    list_->HandshakeFailed(address, connection_.CloseText());
+  }
+  list_->Remove(this);
+}
 
 void Session::Check(int64_t now_ms) {
   if (closing) return;
@@ -284,18 +299,30 @@ SessionList::SessionList(engine::Core* core) : core_(core), check_(&core->loop()
 
 SessionList::~SessionList() = default;
 
-void SessionList::Accept(net::Socket socket) {
+void SessionList::Accept(net::Socket socket, const net::TlsSlot* tls) {
   ++core_->stats()->connections_received;
   engine::Engine& engine = core_->engine();
   if (!engine.AdmitClient(core_->config().maxclients)) {
     ++core_->stats()->connections_rejected;
-    // Best effort, as in Redis: a client that can't take one line at once gets none.
+    // Best effort, as in Redis: a client that can't take one line at once gets none, nor does one
+    // that would first have to shake hands.
+    if (tls != nullptr) return;
     constexpr std::string_view kRefusal = "-ERR max number of clients reached\r\n";
     (void)!::send(socket.fd(), kRefusal.data(), kRefusal.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
     return;
   }
   const uint64_t id = engine.NextClientId();
-  sessions_.emplace(id, std::make_unique<Session>(core_, id, std::move(socket), this));
+  sessions_.emplace(
+      id, std::make_unique<Session>(core_, id, std::move(socket),
+                                    tls == nullptr ? nullptr : tls->Get()->Accept(), this));
+}
+
+void SessionList::HandshakeFailed(const std::string& address, const std::string& why) {
+  ++core_->stats()->tls_handshake_failures;
+  const int64_t now_ms = core_->clock().MonotonicMs();
+  if (handshake_logged_ms_ != 0 && now_ms - handshake_logged_ms_ < kHandshakeLogMs) return;
+  handshake_logged_ms_ = now_ms;
+  LogNotice("tls-port: {}: {}", address, why);
 }
 
 void SessionList::Remove(Session* session) { sessions_.erase(session->id); }

@@ -18,7 +18,9 @@ class SessionList;
 
 class Session final : public engine::Client, public net::ConnectionHandler {
  public:
-  Session(engine::Core* core, uint64_t id, net::Socket socket, SessionList* list);
+  // `tls`: what encrypts the connection; null: nothing does.
+  Session(engine::Core* core, uint64_t id, net::Socket socket, std::unique_ptr<net::TlsStream> tls,
+          SessionList* list);
   ~Session() override;
 
   // ---- engine::Client
@@ -36,6 +38,7 @@ class Session final : public engine::Client, public net::ConnectionHandler {
   void OnData(std::string_view bytes) override;
   std::span<char> OnReadBuffer() override;
   void OnDrained() override;
+  void OnEncrypted() override;
   void OnClosed(net::CloseReason reason) override;
 
   // What it holds, without room in buffers that nothing has touched: one header of a large bulk
@@ -63,6 +66,7 @@ class Session final : public engine::Client, public net::ConnectionHandler {
 
   SessionList* const list_;
   net::Connection connection_;
+  bool encrypting_;  // the TLS handshake isn't over
   resp::RequestParser parser_;
   // Bytes of requests that are not complete, or have to wait; [consumed_, …) is live.
   std::string input_;
@@ -81,8 +85,10 @@ class SessionList {
  public:
   explicit SessionList(engine::Core* core);
   ~SessionList();
-  // A connection was accepted.
-  void Accept(net::Socket socket);
+  // A connection was accepted; `tls`: at the tls-port, null otherwise.
+  void Accept(net::Socket socket, const net::TlsSlot* tls);
+  // A connection of the tls-port ended before its handshake did.
+  void HandshakeFailed(const std::string& address, const std::string& why);
   // Destroys a session whose connection has ended.
   void Remove(Session* session);
   // No session takes further requests.
@@ -97,6 +103,7 @@ class SessionList {
   engine::Core* const core_;
   absl::flat_hash_map<uint64_t, std::unique_ptr<Session>> sessions_;
   bool none_to_evict_ = false;  // as of the last check
+  int64_t handshake_logged_ms_ = 0;
   net::Timer check_;
 };
 

@@ -2,12 +2,12 @@
 // looks at the queues.
 'use strict';
 
-const { again, another, ended, equal, fails, isTrue, killLeader, otherPort, port, restart, run, waitFor, words } = require('./common');
+const { again, another, ended, equal, fails, ioredisTls, isTrue, killLeader, otherPort, port, restart, run, waitFor, words } = require('./common');
 
 const Redis = require('ioredis');
 const { FlowProducer, Queue, QueueEvents, UnrecoverableError, Worker } = require(process.argv[2]);
 
-const connectionTo = (to) => ({ host: '127.0.0.1', port: to, retryStrategy: () => 20, maxRetriesPerRequest: null });
+const connectionTo = (to) => ({ host: '127.0.0.1', port: to, ...ioredisTls, retryStrategy: () => 20, maxRetriesPerRequest: null });
 const connection = connectionTo(port);
 const UNCERTAIN = /INDOUBT|TRYAGAIN|CLUSTERDOWN/;
 

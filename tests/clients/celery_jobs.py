@@ -12,11 +12,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from common import equal, fails, finish, holds, port, restart, wait_for
+from common import certificates, equal, fails, finish, holds, port, redis_url, restart, wait_for
 
 HERE = Path(__file__).resolve().parent
 LONG_S = 3600
-os.environ["TASKS_URL"] = f"redis://127.0.0.1:{port}/0"
+os.environ["TASKS_URL"] = redis_url("/0", "&ssl_cert_reqs=required")
 os.environ["VISIBILITY_TIMEOUT"] = str(LONG_S)
 
 from celery import chain, chord, group  # noqa: E402
@@ -109,7 +109,7 @@ def control() -> None:
     active = app.control.inspect(limit=1, timeout=PATIENCE_S).active_queues()
     equal({queue["name"] for queues in active.values() for queue in queues}, {"celery"})
     stats = app.control.inspect(limit=1, timeout=PATIENCE_S).stats()
-    equal({each["broker"]["transport"] for each in stats.values()}, {"redis"})
+    equal({each["broker"]["transport"] for each in stats.values()}, {"rediss" if certificates else "redis"})
 
 
 def order_over_restart() -> None:

@@ -3,18 +3,27 @@
 // A program gets the port, and words:
 //   no-locks       the server is Redis, without Holdfast's commands
 //   cluster=PORT   the port belongs to a follower of a cluster, and PORT to another one
-// It says RESTART on a line of its own when it wants the server ended and started again, and
+// $CLIENTS_TLS, when it is set, is a folder of certificates (utils/gen-test-certs), and the ports speak
+// TLS. It says RESTART on a line of its own when it wants the server ended and started again, and
 // KILL LEADER when it wants the leader ended by kill -9; it may go on when it reads a line. Exit code 0
 // and a last line `N checks` mean that all went well.
 'use strict';
 
 const assert = require('assert');
 const { fork } = require('child_process');
+const fs = require('fs');
+const path = require('path');
 const readline = require('readline');
 
 const [port, ...words] = process.argv.slice(3);
 const withLocks = !words.includes('no-locks');
 const otherPort = Number((words.find((word) => word.startsWith('cluster=')) || '').slice(8)) || null;
+const certificates = process.env.CLIENTS_TLS;
+const file = (name) => fs.readFileSync(path.join(certificates, name));
+const tls = certificates ? { ca: file('ca.crt'), cert: file('client.crt'), key: file('client.key') } : null;
+// What ioredis, and what node-redis wants for its socket.
+const ioredisTls = tls ? { tls } : {};
+const nodeRedisTls = tls ? { tls: true, ...tls } : {};
 let checks = 0;
 
 function equal(actual, expected, what) {
@@ -109,8 +118,10 @@ module.exports = {
   ended,
   equal,
   fails,
+  ioredisTls,
   isTrue,
   killLeader,
+  nodeRedisTls,
   otherPort,
   port: Number(port),
   restart,

@@ -1,11 +1,11 @@
 // ioredis: node ioredis.js <module> <port>
 'use strict';
 
-const { binary, equal, fails, isTrue, port, restart, run, waitFor, withLocks } = require('./common');
+const { binary, equal, fails, ioredisTls, isTrue, port, restart, run, waitFor, withLocks } = require('./common');
 
 const Redis = require(process.argv[2]);
 
-const options = { host: '127.0.0.1', port, retryStrategy: () => 20, maxRetriesPerRequest: null };
+const options = { host: '127.0.0.1', port, ...ioredisTls, retryStrategy: () => 20, maxRetriesPerRequest: null };
 
 function connect(more = {}) {
   const redis = new Redis({ ...options, ...more });

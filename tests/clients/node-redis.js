@@ -1,14 +1,14 @@
 // node-redis: node node-redis.js <module> <port>; RESP2 and, from version 5 on, RESP3.
 'use strict';
 
-const { binary, equal, fails, isTrue, port, restart, run, waitFor, withLocks } = require('./common');
+const { binary, equal, fails, isTrue, nodeRedisTls, port, restart, run, waitFor, withLocks } = require('./common');
 
 const redis = require(process.argv[2]);
 const version = Number(process.argv[2].split('-').pop());
 
 async function connect(RESP, more = {}) {
   const client = redis.createClient({
-    socket: { host: '127.0.0.1', port, reconnectStrategy: () => 20 },
+    socket: { host: '127.0.0.1', port, ...nodeRedisTls, reconnectStrategy: () => 20 },
     ...(version >= 5 ? { RESP } : {}),
     ...more,
   });

@@ -13,12 +13,17 @@ from pathlib import Path
 from urllib.parse import quote
 
 import redis
-from common import equal, finish, holds, other_port, port, restart, wait_for
+from common import certificates, equal, finish, holds, other_port, port, restart, tls_options, wait_for
 
 PAGES = Path(__file__).with_suffix(".php")
 PREFIX = "PHPREDIS_SESSION:"
 LIFETIME_S = 600
 WORKERS, VISITORS, VISITS = 4, 3, 40
+
+
+SAVE_PATH = f"tcp://127.0.0.1:{port}?timeout=30"
+if certificates:
+    SAVE_PATH = SAVE_PATH.replace("tcp", "tls")
 
 
 def free_port() -> int:
@@ -32,7 +37,9 @@ class WebServer:
         self.port = free_port()
         settings = {
             "session.save_handler": "redis",
-            "session.save_path": f"tcp://127.0.0.1:{port}?timeout=30",
+            "session.save_path": SAVE_PATH,
+            # It has no way to be told a certificate of its own.
+            "openssl.cafile": f"{certificates}/ca.crt" if certificates else "",
             "session.gc_maxlifetime": LIFETIME_S,
             "session.use_strict_mode": 1,
             "redis.session.locking_enabled": 1,
@@ -119,7 +126,7 @@ def many_at_once(server: WebServer, r: redis.Redis) -> list[Visitor]:
 
 
 def main() -> None:
-    r = redis.Redis(port=port, retry_on_timeout=True)
+    r = redis.Redis(port=port, retry_on_timeout=True, **tls_options)
     r.flushall()
     server = WebServer()
     try:

@@ -24,7 +24,13 @@ function connect(): Redis
 {
     global $port;
     $redis = new Redis();
-    equal($redis->connect('127.0.0.1', $port, 30), true);
+    $folder = getenv('CLIENTS_TLS');
+    if ($folder) {
+        $files = ['cafile' => "$folder/ca.crt", 'local_cert' => "$folder/client.crt", 'local_pk' => "$folder/client.key"];
+        equal($redis->connect('tls://127.0.0.1', $port, 30, null, 0, 0, ['stream' => $files]), true);
+    } else {
+        equal($redis->connect('127.0.0.1', $port, 30), true);
+    }
     return $redis;
 }
 

@@ -1,7 +1,7 @@
 // rate-limiter-flexible: node rate-limiter.js <module> <port>. By ioredis and by node-redis.
 'use strict';
 
-const { another, ended, equal, isTrue, otherPort, port, restart, run, waitFor, words } = require('./common');
+const { another, ended, equal, ioredisTls, isTrue, nodeRedisTls, otherPort, port, restart, run, waitFor, words } = require('./common');
 
 const Redis = require('ioredis');
 const limiters = require(process.argv[2]);
@@ -11,14 +11,14 @@ const LONG_S = 1000; // no window of a test ends by itself, however slow the mac
 const [PROCESSES, ASKED, LIMIT] = [3, 60, 100];
 
 function ioredis(to = port) {
-  const redis = new Redis({ host: '127.0.0.1', port: to, retryStrategy: () => 20 });
+  const redis = new Redis({ host: '127.0.0.1', port: to, ...ioredisTls, retryStrategy: () => 20 });
   redis.on('error', () => {}); // it connects again
   return redis;
 }
 
 async function nodeRedis() {
   const { createClient } = require('redis'); // not in the processes that only consume
-  const socket = { host: '127.0.0.1', port: otherPort || port, reconnectStrategy: () => 20 };
+  const socket = { host: '127.0.0.1', port: otherPort || port, ...nodeRedisTls, reconnectStrategy: () => 20 };
   const client = createClient({ socket });
   client.on('error', () => {});
   await client.connect();

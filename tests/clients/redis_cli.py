@@ -6,14 +6,18 @@ import re
 import subprocess
 import time
 
-from common import equal, finish, holds, port, restart, wait_for, with_locks
+from common import certificates, equal, finish, holds, port, restart, wait_for, with_locks
 
 PORT = str(port)
+TLS = []
+if certificates:
+    TLS = ["--tls", "--cacert", f"{certificates}/ca.crt"]
+    TLS += ["--cert", f"{certificates}/client.crt", "--key", f"{certificates}/client.key"]
 
 
 def cli(*args, data=b"", code=0) -> bytes:
     """What redis-cli prints."""
-    done = subprocess.run(["redis-cli", "-p", PORT, *args], input=data, capture_output=True, timeout=60, check=False)
+    done = subprocess.run(["redis-cli", "-p", PORT, *TLS, *args], input=data, capture_output=True, timeout=60, check=False)
     assert done.returncode == code, f"{args}: exit code {done.returncode}, {done.stdout!r} {done.stderr!r}"
     return done.stdout
 
@@ -114,7 +118,7 @@ def samples():
 
 
 def monitor():
-    process = subprocess.Popen(["redis-cli", "-p", PORT, "MONITOR"], stdout=subprocess.PIPE)
+    process = subprocess.Popen(["redis-cli", "-p", PORT, *TLS, "MONITOR"], stdout=subprocess.PIPE)
     equal(process.stdout.readline(), b"OK\n")
     cli(data=b'SET m "\\x01 \\"quoted\\""\nSELECT 3\nGET m\nNOSUCH\nGET\nAUTH a secret\nMULTI\nINCR n\nEXEC\n')
     cli("EVAL", "return redis.call('INCR', KEYS[1])", "1", "n")
@@ -149,7 +153,7 @@ def monitor():
 
 def locks():
     token = int(cli("LOCK", "lock", "me", "60000"))
-    waiter = subprocess.Popen(["redis-cli", "-p", PORT, "LOCK", "lock", "you", "60000", "WAIT", "30000"], stdout=subprocess.PIPE)
+    waiter = subprocess.Popen(["redis-cli", "-p", PORT, *TLS, "LOCK", "lock", "you", "60000", "WAIT", "30000"], stdout=subprocess.PIPE)
     wait_for("the other one waits", lambda: b"blocked_clients:1\r" in cli("INFO", "clients"))
     equal(cli("UNLOCK", "lock", "me"), b"1\n")
     output, _ = waiter.communicate(timeout=30)
@@ -159,7 +163,7 @@ def locks():
 
 def reconnect():
     """A redis-cli that stays while the server is started again."""
-    process = subprocess.Popen(["redis-cli", "-p", PORT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(["redis-cli", "-p", PORT, *TLS], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
 
     def ask(line: bytes) -> bytes:
         process.stdin.write(line + b"\n")

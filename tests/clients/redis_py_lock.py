@@ -10,7 +10,7 @@ import threading
 from pathlib import Path
 
 import redis
-from common import equal, fails, finish, holds, other_port, port, restart, wait_for
+from common import equal, fails, finish, holds, other_port, port, restart, tls_options, wait_for
 from redis.exceptions import LockError, LockNotOwnedError
 
 LEASE_S = 60  # longer than any pause of a slow machine
@@ -62,7 +62,7 @@ def single(r, other) -> None:
 
 
 def contend(to: int, directory: Path, number: int) -> None:
-    r = redis.Redis(port=to)
+    r = redis.Redis(port=to, **tls_options)
     for i in range(ROUNDS):
         name = f"contended:{(number + i) % 2}"
         with r.lock(name, timeout=LEASE_S, sleep=0.005):
@@ -120,8 +120,8 @@ def over_restart(r, other) -> None:
 
 
 def main() -> None:
-    r = redis.Redis(port=port, retry_on_timeout=True)
-    other = redis.Redis(port=other_port or port)
+    r = redis.Redis(port=port, retry_on_timeout=True, **tls_options)
+    other = redis.Redis(port=other_port or port, **tls_options)
     r.flushall()
     single(r, other)
     contention(r)

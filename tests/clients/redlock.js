@@ -5,7 +5,7 @@
 const fs = require('fs');
 const os = require('os');
 const path = require('path');
-const { again, another, ended, equal, fails, isTrue, killLeader, otherPort, port, restart, run, waitFor, words } = require('./common');
+const { again, another, ended, equal, fails, ioredisTls, isTrue, killLeader, otherPort, port, restart, run, waitFor, words } = require('./common');
 
 const Redis = require('ioredis');
 const module_ = require(process.argv[2]);
@@ -16,7 +16,7 @@ const LEASE_MS = 60000; // longer than any pause of a slow machine
 const [PROCESSES, HOLDERS, ROUNDS] = [3, 4, 15];
 
 const connect = (to = port, more = {}) => {
-  const redis = new Redis({ host: '127.0.0.1', port: to, retryStrategy: () => 20, maxRetriesPerRequest: null, ...more });
+  const redis = new Redis({ host: '127.0.0.1', port: to, ...ioredisTls, retryStrategy: () => 20, maxRetriesPerRequest: null, ...more });
   redis.on('error', () => {}); // it connects again
   return redis;
 };

@@ -13,7 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import redis
-from common import equal, fails, finish, holds, port, restart, wait_for
+from common import equal, fails, finish, holds, port, redis_url, restart, tls_options, wait_for
 from rq import Queue, Retry, Worker
 from rq.command import send_stop_job_command
 from rq.exceptions import InvalidJobOperation
@@ -31,7 +31,7 @@ def notes(name: str) -> list[str]:
 @contextlib.contextmanager
 def worker(*queues: str, scheduler: bool = False):
     """A real worker process, which ends what it does and then itself at SIGTERM."""
-    command = [sys.executable, "-m", "rq.cli", "worker", "-u", f"redis://127.0.0.1:{port}", "-P", str(HERE), "-q"]
+    command = [sys.executable, "-m", "rq.cli", "worker", "-u", redis_url(), "-P", str(HERE), "-q"]
     command += ["--with-scheduler"] if scheduler else []
     log = directory / "worker.log"
     with log.open("a") as out:
@@ -145,7 +145,7 @@ def over_restart(r) -> None:
 
 
 def main() -> None:
-    r = redis.Redis(port=port, retry_on_timeout=True)
+    r = redis.Redis(port=port, retry_on_timeout=True, **tls_options)
     r.flushall()
     try:
         each_once(r)

@@ -31,8 +31,17 @@ def wait_for(what)
   end
 end
 
+TLS = if (folder = ENV['CLIENTS_TLS'])
+        files = { ca_file: 'ca.crt', cert: 'client.crt', key: 'client.key' }.transform_values { |name| "#{folder}/#{name}" }
+        cert = OpenSSL::X509::Certificate.new(File.read(files[:cert]))
+        key = OpenSSL::PKey.read(File.read(files[:key]))
+        { ssl: true, ssl_params: { ca_file: files[:ca_file], cert: cert, key: key } }
+      else
+        {}
+      end
+
 def connect(**options)
-  Redis.new(host: '127.0.0.1', port: PORT, timeout: 30, **options)
+  Redis.new(host: '127.0.0.1', port: PORT, timeout: 30, **TLS, **options)
 end
 
 def strings(redis)

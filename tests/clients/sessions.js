@@ -3,14 +3,14 @@
 'use strict';
 
 const http = require('http');
-const { equal, isTrue, otherPort, port, restart, run, waitFor } = require('./common');
+const { equal, isTrue, nodeRedisTls, otherPort, port, restart, run, waitFor } = require('./common');
 
 const session = require('express-session');
 const { createClient } = require('redis');
 const { RedisStore } = require(process.argv[2]);
 
 async function connect(to) {
-  const client = createClient({ socket: { host: '127.0.0.1', port: to, reconnectStrategy: () => 20 } });
+  const client = createClient({ socket: { host: '127.0.0.1', port: to, ...nodeRedisTls, reconnectStrategy: () => 20 } });
   client.on('error', () => {}); // it connects again
   await client.connect();
   return client;

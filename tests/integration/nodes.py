@@ -47,11 +47,12 @@ def members(server: Server, count: int) -> bool:
     return len(lines) == count and not any("handshake" in line for line in lines)
 
 
-def cluster(size=3, **options) -> list[Server]:
-    first = node(**options)
+def cluster(size=3, own=dict, **options) -> list[Server]:
+    """`own` makes those options that every node has for itself."""
+    first = node(**options, **own())
     nodes = [first]
     for _ in range(size - 1):
-        nodes.append(node(first, **options))
+        nodes.append(node(first, **options, **own()))
     for each in nodes:
         wait_for(f"{size} voters everywhere", lambda each=each: voters(each, size))
         wait_for("all are members", lambda each=each: members(each, size))

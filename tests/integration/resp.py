@@ -7,6 +7,7 @@ int, `$` bytes, `=` bytes, `_` `$-1` `*-1` None, `#` bool, `,` float, `*` list, 
 
 import math
 import socket
+import ssl
 import time
 
 TIMEOUT_S = 30  # of one reply, unless the test says otherwise
@@ -134,12 +135,14 @@ def _hashable(value):
 
 
 class Client:
-    """One connection. Blocking; every wait has a deadline."""
+    """One connection. Blocking; every wait has a deadline. `tls` is an ssl.SSLContext."""
 
-    def __init__(self, port: int, *, host="127.0.0.1", password=None, resp=2, db=0, timeout=TIMEOUT_S):
+    def __init__(self, port: int, *, host="127.0.0.1", password=None, resp=2, db=0, timeout=TIMEOUT_S, tls=None):
         self.timeout = timeout
         self.socket = socket.create_connection((host, port), timeout=timeout)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if tls is not None:
+            self.socket = tls.wrap_socket(self.socket, server_hostname=host)
         self.parser = Parser()
         if password is not None:
             self("AUTH", password)
@@ -164,7 +167,7 @@ class Client:
         self.socket.settimeout(self.timeout)
         try:
             self.socket.sendall(data)
-        except (BrokenPipeError, ConnectionResetError) as error:
+        except (BrokenPipeError, ConnectionResetError, ssl.SSLError) as error:
             raise Closed(str(error)) from None
 
     def read(self, timeout=None):
@@ -179,7 +182,7 @@ class Client:
                 data = self.socket.recv(1 << 18)
             except socket.timeout:
                 continue
-            except ConnectionResetError as error:
+            except (ConnectionResetError, ssl.SSLError) as error:
                 raise Closed(str(error)) from None
             if not data:
                 raise Closed("the server closed the connection")

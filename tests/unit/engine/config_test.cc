@@ -82,9 +82,9 @@ TEST_CASE("every value has Redis's syntax and Redis's reason when it is wrong") 
   CHECK(Set(&config, "port", "x").message() == "argument couldn't be parsed into an integer");
   CHECK(Set(&config, "port", "").message() == "argument couldn't be parsed into an integer");
   CHECK(Set(&config, "port", "1.5").message() == "argument couldn't be parsed into an integer");
-  CHECK(Set(&config, "port", "0").message() == "argument must be between 1 and 65535 inclusive");
+  CHECK(Set(&config, "port", "-1").message() == "argument must be between 0 and 65535 inclusive");
   CHECK(Set(&config, "port", "65536").message() ==
-        "argument must be between 1 and 65535 inclusive");
+        "argument must be between 0 and 65535 inclusive");
   CHECK(Set(&config, "maxmemory", "10tb").message() == "argument must be a memory value");
   CHECK(Set(&config, "maxmemory", "-1").message() == "argument must be a memory value");
   CHECK(Set(&config, "maxmemory", "99999999999gb").message() == "argument must be a memory value");

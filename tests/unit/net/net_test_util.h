@@ -135,6 +135,7 @@ struct Recorder : ConnectionHandler {
   std::string data;
   int data_calls = 0;
   int drained = 0;
+  int encrypted = 0;
   int closed = 0;
   CloseReason reason{};
   std::function<void(std::string_view)> on_data;
@@ -154,6 +155,7 @@ struct Recorder : ConnectionHandler {
     ++drained;
     if (on_drained) on_drained();
   }
+  void OnEncrypted() override { ++encrypted; }
   void OnClosed(CloseReason why) override {
     ++closed;
     reason = why;
@@ -172,6 +174,8 @@ struct Server {
   std::vector<std::unique_ptr<Peer>> peers;
   std::unique_ptr<Listener> listener;
   uint16_t port = 0;
+  // What accepted connections are encrypted with; empty: nothing.
+  std::function<std::unique_ptr<TlsStream>()> encrypt;
 
   Server() {
     Result<PortBinding> bound = PortBinding::Bind("127.0.0.1", 0, 1);
@@ -180,7 +184,8 @@ struct Server {
     port = bound.value().port();
     listener = std::make_unique<Listener>(&loop, bound.value().Take(), [this](Socket s) {
       auto& peer = *peers.emplace_back(std::make_unique<Peer>());
-      peer.connection = std::make_unique<Connection>(&loop, std::move(s), &peer.handler);
+      peer.connection = std::make_unique<Connection>(&loop, std::move(s), &peer.handler,
+                                                     encrypt ? encrypt() : nullptr);
     });
   }
 

@@ -215,7 +215,7 @@ TEST_CASE("questions are answered instead of serving") {
   const LoadedConfig check = Load({"--check-config", "--port", "1"}).value();
   CHECK(check.exit);
   CHECK(check.text == "the configuration is valid\n");
-  CHECK(Fault({"--check-config", "--port", "0"}) != "");
+  CHECK(Fault({"--check-config", "--port", "65536"}) != "");
 
   const LoadedConfig print = Load({"--print-config", "--requirepass", "a\"b: #"}).value();
   CHECK(print.exit);
