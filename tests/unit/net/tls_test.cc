@@ -57,10 +57,32 @@ TEST_CASE("what is written before the handshake is over waits for it") {
 TEST_CASE("data in the packet that ends the handshake is not forgotten") {
   TlsServer s;
   TlsServer::Pair pair = s.Dial({.version = TLS1_3_VERSION});
-  // The client's end is done as soon as it has sent its own finish: what follows is right behind.
-  REQUIRE(s.server.Until([&] { return pair.client->Handshake(); }));
-  pair.client->Send("at once");
+  // The client's end is done as soon as it has sent its own finish: what follows is right behind,
+  // before the server's loop looks.
+  REQUIRE(s.server.Until(
+      [&] { return pair.client->Handshake() && pair.client->Send("at once") == 7; }));
   REQUIRE(s.server.Until([&] { return pair.handler().data == "at once"; }));
+}
+
+TEST_CASE("a record that was read ahead behind a full buffer is not forgotten") {
+  TlsServer s;
+  for (const int version : kVersions) {
+    for (const bool paused : {false, true}) {
+      TlsServer::Pair pair = s.Connect({.version = version});
+      if (paused)
+        pair.handler().on_data = [&](std::string_view) { pair.connection().PauseReading(); };
+      // All of it is there before the loop looks, and the end is in OpenSSL when it has looked
+      // once.
+      const std::string bytes = TlsPattern(EventLoop::kReadBufferBytes + 100);
+      REQUIRE(pair.client->Send(bytes) == bytes.size());
+      if (paused) {
+        REQUIRE(s.server.Until([&] { return pair.handler().data_calls == 1; }));
+        CHECK(pair.handler().data.size() < bytes.size());
+        pair.connection().ResumeReading();
+      }
+      REQUIRE(s.server.Until([&] { return pair.handler().data == bytes; }));
+    }
+  }
 }
 
 TEST_CASE("a slow reader's output queues, whole records at a time, and drains in order") {
@@ -248,15 +270,20 @@ TEST_CASE("the end: with TLS's goodbye and without") {
     CHECK(pair.handler().reason == CloseReason::kLocal);
   }
   SUBCASE("the server closes behind its last reply") {
-    TlsServer::Pair pair = s.Connect({.receive_buffer = 16 * 1024});
-    const std::string bytes = TlsPattern(3'000'000);
-    pair.connection().WriteOwned(bytes);
-    pair.connection().CloseAfterWrite(kDeadlineMs);
-    REQUIRE(s.server.Until([&] {
-      pair.client->Receive();
-      return pair.client->eof;
-    }));
-    CHECK(pair.client->received == bytes);
+    // Of which the kernel takes a part of a record at a time.
+    for (const size_t size : {size_t{49'152}, size_t{114'000}, size_t{1'015'808}}) {
+      TlsServer::Pair pair = s.Connect({.receive_buffer = 4 * 1024});
+      const int small = 4 * 1024;
+      setsockopt(pair.connection().fd(), SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
+      const std::string bytes = TlsPattern(size);
+      pair.connection().WriteOwned(bytes);
+      pair.connection().CloseAfterWrite(kDeadlineMs);
+      REQUIRE(s.server.Until([&] {
+        pair.client->Receive(3000);
+        return pair.client->eof;
+      }));
+      CHECK(pair.client->received == bytes);
+    }
   }
   SUBCASE("the server's object goes") {
     TlsServer::Pair pair = s.Connect();

@@ -127,6 +127,9 @@ class TlsClient {
     SSL_set_fd(ssl, client.fd());
     const int flags = fcntl(client.fd(), F_GETFL);
     fcntl(client.fd(), F_SETFL, flags | O_NONBLOCK);
+    // What is sent one after the other is there at once.
+    const int on = 1;
+    setsockopt(client.fd(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     SSL_set_msg_callback(
         ssl, [](int write, int, int type, const void* header, size_t, SSL*, void* self) {
           // Application data, as the header has it.
