@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include "base/numbers.h"
+#include "engine/acl_rules.h"
 #include "engine/config.h"
 #include "engine/config_values.h"
 #include "engine/key_events.h"
@@ -233,6 +234,34 @@ std::string GetSave(const Config& config) {
   return out;
 }
 
+Status SetAclPubsubDefault(Config* config, std::string_view value) {
+  if (!EqualsIgnoreCase(value, "allchannels") && !EqualsIgnoreCase(value, "resetchannels")) {
+    return Status::InvalidArgument(
+        "argument(s) must be one of the following: allchannels, resetchannels");
+  }
+  config->acl_all_channels = EqualsIgnoreCase(value, "allchannels");
+  return Status::Ok();
+}
+
+std::string GetAclPubsubDefault(const Config& config) {
+  return config.acl_all_channels ? "allchannels" : "resetchannels";
+}
+
+// Passwords aren't kept as they are; whether the rules are right is found out later, when commands
+// are known.
+Status SetUsers(Config* config, std::string_view value) {
+  std::vector<std::string> words;
+  for (const std::string_view word : SplitWords(value)) words.push_back(HideSecret(word));
+  config->users = std::move(words);
+  return Status::Ok();
+}
+
+std::string GetUsers(const Config& config) {
+  std::string text;
+  for (const std::string& word : config.users) text += (text.empty() ? "" : " ") + word;
+  return text;
+}
+
 // --- values that follow from others or never change ---------------------------------------------
 
 std::string GetAppendfsync(const Config& config) {
@@ -245,6 +274,7 @@ std::string GetEmpty(const Config&) { return ""; }
 std::string GetZero(const Config&) { return "0"; }
 
 constexpr std::string_view kNetwork = "Network";
+constexpr std::string_view kAccess = "Access control";
 constexpr std::string_view kData = "Data and threads";
 constexpr std::string_view kCluster = "Cluster";
 constexpr std::string_view kMemory = "Memory";
@@ -284,6 +314,30 @@ constexpr Option kOptions[] = {
      .default_value = "511", .unit = "connections",
      .meaning = "How many may wait to be accepted; the kernel's net.core.somaxconn limits it too.",
      .min = 1, .max = 65535, .field = &Config::tcp_backlog},
+
+    {.section = kAccess, .name = "protected-mode", .type = OptionType::kBool,
+     .default_value = "yes",
+     .meaning = "As long as the default user needs no password, only clients on the own machine "
+                "are served.",
+     .flags = kRuntime, .field = &Config::protected_mode},
+    {.section = kAccess, .name = "users", .type = OptionType::kSpecial, .default_value = "",
+     .meaning = "Users as ACL LIST shows them, each beginning with the word user: a list of 'user "
+                "alice on >secret ~cache:* +@all'. They count until users are changed for the first "
+                "time; from then on the cluster remembers them.",
+     .flags = kSecret | kHidden | kList, .field = SpecialField{SetUsers, GetUsers}},
+    {.section = kAccess, .name = "aclfile", .type = OptionType::kString, .default_value = "",
+     .meaning = "A file of such lines instead, which ACL LOAD reads and ACL SAVE writes. At the "
+                "start it counts like users.",
+     .field = &Config::aclfile},
+    {.section = kAccess, .name = "acl-pubsub-default", .type = OptionType::kSpecial,
+     .default_value = "resetchannels",
+     .meaning = "The channels of a new user: allchannels or resetchannels (none).",
+     .flags = kRuntime | kShared,
+     .field = SpecialField{SetAclPubsubDefault, GetAclPubsubDefault}},
+    {.section = kAccess, .name = "acllog-max-len", .type = OptionType::kInteger,
+     .default_value = "128", .unit = "entries",
+     .meaning = "How many refusals ACL LOG remembers.",
+     .flags = kRuntime, .max = 1000000, .field = &Config::acllog_max_len},
 
     {.section = kData, .name = "dir", .type = OptionType::kSpecial, .default_value = "./data",
      .meaning = "The data directory; created when it doesn't exist.",

@@ -476,6 +476,7 @@ void Core::SetConfig(const Config& config) {
   config_ = config;
   engine_->ShareOptions(config);
   evictor_.ConfigChanged();
+  access_.ConfigChanged();
   slowlog_.Trim(static_cast<size_t>(config.slowlog_max_len));
 }
 

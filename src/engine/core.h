@@ -21,6 +21,7 @@
 
 #include "base/clock.h"
 #include "data/persist.h"
+#include "engine/access_control.h"
 #include "engine/client.h"
 #include "engine/config.h"
 #include "engine/evictor.h"
@@ -103,6 +104,10 @@ class Core final : public PartitionHost, public replica::MessageSink, public rep
   // Writes the client's replies that may leave before the turn ends, behind the messages to other
   // cores and nodes, as at the turn's end.
   void FlushEarly(Client* client);
+
+  // Who clients are, and what they may do.
+  AccessControl& access() { return access_; }
+  const AccessControl& access() const { return access_; }
 
   // ---- CLIENT PAUSE.
   struct Pause {
@@ -237,6 +242,7 @@ class Core final : public PartitionHost, public replica::MessageSink, public rep
   Evictor evictor_{this};
   static constexpr size_t kMaxHeldBytes = size_t{8} << 20;
   PubSub pubsub_{this};
+  AccessControl access_{this};
   Pause pause_;
   std::map<uint64_t, uint64_t> paused_clients_;  // ids by Client::pause_ticket
   uint64_t last_pause_ticket_ = 0;

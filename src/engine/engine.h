@@ -30,8 +30,9 @@
 #include "storage/wal.h"
 
 namespace holdfast::cluster {
+class Access;
 class Cluster;
-}
+}  // namespace holdfast::cluster
 namespace holdfast::script {
 class Scripting;
 }
@@ -87,6 +88,10 @@ class Engine {
   std::string config_file;  // absolute path; empty without one
   // What keeps this node in its cluster; null when it is alone.
   cluster::Cluster* cluster = nullptr;
+  // What makes this node's users those of the cluster; null in tests.
+  cluster::Access* access = nullptr;
+  // A client as CLIENT LIST shows it, without the newline.
+  std::function<std::string(const Client& client)> describe_client;
   // What runs scripts.
   script::Scripting* scripting = nullptr;
 

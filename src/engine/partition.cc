@@ -104,6 +104,7 @@ void Partition::Run(const Request& request, const Caller& caller, const ReplyAdd
       blocked.args_index = context.gate_index();
     }
     blocked.caller = effective;
+    blocked.caller.acl_user = {};                       // it was judged
     blocked.caller.address = blocked.caller.name = {};  // they don't outlive this call
     blocked.began_ms = host_->clock().MonotonicMs();
     if (context.wait_.timeout_ms > 0) {

@@ -13,6 +13,7 @@ constexpr uint8_t kVersion = 1;
 constexpr uint8_t kNoTouch = 1;
 constexpr uint8_t kResp3 = 2;
 constexpr uint8_t kHasFunctions = 4;
+constexpr uint8_t kHasUser = 8;
 constexpr uint8_t kExecuted = 1;
 constexpr uint8_t kRefused = 2;
 
@@ -60,6 +61,16 @@ bool ReadName(ByteReader* reader, std::string* name) {
 bool ReadFunctions(ByteReader* reader, uint8_t flags, uint64_t* revision) {
   *revision = 0;
   return (flags & kHasFunctions) == 0 || (reader->ReadVarint(revision) && *revision != 0);
+}
+
+bool ReadUser(ByteReader* reader, uint8_t flags, PeerRequest* request) {
+  request->acl_user.clear();
+  request->acl_revision = 0;
+  if ((flags & kHasUser) == 0) return true;
+  std::string_view name;
+  if (!reader->ReadLengthPrefixed(&name) || name.empty()) return false;
+  request->acl_user = name;
+  return reader->ReadVarint(&request->acl_revision);
 }
 
 bool ReadCommands(ByteReader* reader, std::vector<PeerCommand>* commands) {
@@ -132,6 +143,8 @@ Caller PeerRequest::MakeCaller() const {
   caller.no_touch = no_touch;
   caller.waited_ms = waited_ms;
   caller.functions_revision = functions_revision;
+  caller.acl_revision = acl_revision;
+  caller.acl_user = acl_user;
   caller.address = address;
   caller.name = name;
   return caller;
@@ -165,10 +178,14 @@ std::string EncodePeerRequest(const PeerRequest& request) {
   AppendVarint(&out, request.epoch);
   out.push_back(static_cast<char>(request.type));
   const bool has_functions = request.functions_revision != 0;
-  out.push_back(static_cast<char>((request.no_touch ? kNoTouch : 0) |
-                                  (request.protocol == 3 ? kResp3 : 0) |
-                                  (has_functions ? kHasFunctions : 0)));
+  out.push_back(static_cast<char>(
+      (request.no_touch ? kNoTouch : 0) | (request.protocol == 3 ? kResp3 : 0) |
+      (has_functions ? kHasFunctions : 0) | (request.acl_user.empty() ? 0 : kHasUser)));
   if (has_functions) AppendVarint(&out, request.functions_revision);
+  if (!request.acl_user.empty()) {
+    AppendLengthPrefixed(&out, request.acl_user);
+    AppendVarint(&out, request.acl_revision);
+  }
   AppendVarint(&out, static_cast<uint64_t>(request.waited_ms));
   AppendLengthPrefixed(&out, std::string_view(request.address).substr(0, kMaxPeerNameBytes));
   AppendLengthPrefixed(&out, std::string_view(request.name).substr(0, kMaxPeerNameBytes));
@@ -195,11 +212,11 @@ Status DecodePeerRequest(std::string_view bytes, PeerRequest* request) {
   uint64_t waited_ms;
   if (!reader.ReadVarint(&request->id) || !ReadPartition(&reader, &request->partition) ||
       !reader.ReadVarint(&request->epoch) || !reader.ReadByte(&type) || !reader.ReadByte(&flags) ||
-      (flags & ~(kNoTouch | kResp3 | kHasFunctions)) != 0 ||
+      (flags & ~(kNoTouch | kResp3 | kHasFunctions | kHasUser)) != 0 ||
       !ReadFunctions(&reader, flags, &request->functions_revision) ||
-      !reader.ReadVarint(&waited_ms) || waited_ms > INT64_MAX ||
-      !ReadName(&reader, &request->address) || !ReadName(&reader, &request->name) ||
-      !ReadCommands(&reader, &request->commands) ||
+      !ReadUser(&reader, flags, request) || !reader.ReadVarint(&waited_ms) ||
+      waited_ms > INT64_MAX || !ReadName(&reader, &request->address) ||
+      !ReadName(&reader, &request->name) || !ReadCommands(&reader, &request->commands) ||
       !ReadWatched(&reader, request->partition, &request->watched) || !reader.empty()) {
     return Bad("request");
   }

@@ -2,10 +2,12 @@
 // Between nodes they are the items kRequest, kReply and kCancel of a peer link (replica/frame.h):
 //
 //   request: u8 version (1), varint id, partition, epoch, u8 type,
-//            u8 flags (1: NO-TOUCH, 2: RESP3, 4: a revision of the function libraries follows),
-//            [varint that revision, not 0], varint milliseconds waited, address, name,
-//            varint count, then for each command: varint db, varint argc, its arguments,
-//            varint count, then for each watched key: varint db, key, varint revision
+//            u8 flags (1: NO-TOUCH, 2: RESP3, 4: a revision of the function libraries follows,
+//            8: a user follows), [varint that revision, not 0],
+//            [the user's name, not empty, varint revision of the rules that hold for it], varint
+//            milliseconds waited, address, name, varint count, then for each command: varint db,
+//            varint argc, its arguments, varint count, then for each watched key: varint db, key,
+//            varint revision
 //   reply:   u8 version (1), varint id, u8 outcome, u8 flags (1: executed, 2: refused), error,
 //            varint count, replies, varint count, varint revisions
 //   cancel:  u8 version (1), varint id, varint partition, u8 mode
@@ -50,7 +52,9 @@ struct PeerRequest {
   int protocol = 2;
   int64_t waited_ms = 0;            // a blocking command: how long it has waited elsewhere already
   uint64_t functions_revision = 0;  // see Caller
-  std::string address;              // of the client, for the slow log
+  uint64_t acl_revision = 0;        // the same
+  std::string acl_user;
+  std::string address;  // of the client, for the slow log
   std::string name;
   std::vector<PeerCommand> commands;  // kCommand: exactly one
   std::vector<WatchedKey> watched;    // the partition is the request's

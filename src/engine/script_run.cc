@@ -78,6 +78,7 @@ ExecResult Partition::StartScript(std::span<const Request> requests, const Calle
   run.caller = caller;
   run.caller.address = run.address = caller.address;
   run.caller.name = run.name = caller.name;
+  run.caller.acl_user = run.acl_user = caller.acl_user;
   run.replies.assign(requests.size(), std::string());
   run.outcome = std::move(outcome);
   run.busy = false;

@@ -38,6 +38,7 @@ struct Partition::ScriptRun {
   std::vector<Request> requests;
   std::string address;
   std::string name;
+  std::string acl_user;
   Caller caller;
 
   std::vector<std::string> replies;

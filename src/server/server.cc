@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/rng.h"
 #include "cluster/join.h"
+#include "commands/client_list.h"
 #include "commands/table.h"
 #include "engine/version.h"
 
@@ -29,6 +30,7 @@ Server::~Server() {
   // Only after a start that failed late: Run leaves nothing to stop.
   if (engine_ != nullptr && !sides_.empty()) engine_->Shutdown(0);
   sides_.clear();
+  access_.reset();
   cluster_.reset();
 }
 
@@ -57,6 +59,8 @@ Status Server::Start() {
     std::vector<net::PortBinding> probe;
     RETURN_IF_ERROR(Bind(config, &probe));
   }
+  cluster::UserMap own_users;
+  RETURN_IF_ERROR(cluster::ReadOwnUsers(commands::Table(), config, &own_users));
   std::optional<net::PortBinding> cluster_binding;
   RETURN_IF_ERROR(BindCluster(config, &cluster_binding));
   LogNotice("holdfast {} starts, pid {}", engine::kVersion, getpid());
@@ -88,6 +92,8 @@ Status Server::Start() {
     cluster_ = std::make_unique<cluster::Cluster>(engine_.get(), config);
     cluster_->Listen(cluster_binding->Take());
   }
+  access_ = std::make_unique<cluster::Access>(engine_.get(), std::move(own_users));
+  engine_->describe_client = commands::DescribeClient;
   engine_->Start();
   sides_.resize(engine_->cores());
   OnEveryCore([](engine::Core& core, CoreSide& side) {
@@ -234,12 +240,14 @@ int Server::Run() {
   OnEveryCore([this](engine::Core& core, CoreSide& side) {
     side.listeners.clear();
     side.sessions->CloseAll();
+    if (core.number() == 0) access_->Stop();
     if (cluster_ != nullptr) cluster_->Stop(core);
   });
   const bool drained = engine_->Shutdown(loaded_.config.shutdown_timeout_s * 1000);
   if (!drained) LogWarning("shutdown timeout: some requests in flight were not answered");
   // The loops have ended: what lives on them goes before they do.
   sides_.clear();
+  access_.reset();
   cluster_.reset();
   scripting_.reset();
   engine_.reset();

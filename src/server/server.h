@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/status.h"
+#include "cluster/access.h"
 #include "cluster/cluster.h"
 #include "engine/engine.h"
 #include "net/event_loop.h"
@@ -60,6 +61,7 @@ class Server {
   // Outlives the engine, whose cores use it.
   std::unique_ptr<script::Scripting> scripting_;
   std::unique_ptr<engine::Engine> engine_;
+  std::unique_ptr<cluster::Access> access_;
   std::unique_ptr<cluster::Cluster> cluster_;  // null when the node is alone
   std::vector<net::PortBinding> bindings_;
   std::vector<CoreSide> sides_;

@@ -34,7 +34,7 @@ Session::Session(engine::Core* the_core, uint64_t the_id, net::Socket socket, Se
   local_address = connection_.local_address();
   fd = connection_.fd();
   created_ms = last_interaction_ms = core->clock().MonotonicMs();
-  authenticated = core->config().requirepass.empty();
+  core->access().Admit(this);
   const Status status = connection_.SetKeepAlive(static_cast<int>(core->config().tcp_keepalive_s));
   if (!status.ok()) LogVerbose("client {}: keepalive: {}", address, status.message());
   core->AddClient(this);
