@@ -18,6 +18,7 @@ constexpr std::string_view kUserFormat = "1 ";
 // What a client waits for this node, which is a commit behind at most.
 constexpr int64_t kMaxAccessWaitMs = 5000;
 constexpr uint64_t kAccessCheckMs = 100;
+constexpr uint64_t kCatchUpTickMs = 5;
 constexpr size_t kMaxAccessChanges = 1024;
 
 resp::Reply ErrorReply(std::string_view text) {
@@ -103,7 +104,8 @@ Access::Access(engine::Engine* engine, UserMap own)
       core_(&engine->core(0)),
       own_(std::move(own)),
       self_(std::make_unique<engine::InternalClient>(core_)),
-      change_(engine->commands().FindSubcommand(*engine->commands().Find("cluster"), "setusers")) {
+      change_(engine->commands().FindSubcommand(*engine->commands().Find("cluster"), "setusers")),
+      is_new_(core_->FindPartition(engine->meta_partition())->applied_index() == 0) {
   CHECK(change_ != nullptr);
   core_->FindPartition(engine->meta_partition())->Observe(this);
   if (marked_ && !own_.empty()) {
@@ -241,6 +243,32 @@ void Access::Answer() {
     checking_ = false;
     Answer();
   });
+}
+
+void Access::CatchUp(std::function<void()> done) {
+  if (stopped_) return;
+  self_->CallOn(engine_->meta_partition(), *change_, {"CLUSTER", "SETUSERS", "ASK"},
+                [this, done = std::move(done)](const resp::Reply& reply) mutable {
+                  if (reply.type == resp::ReplyType::kInteger) {
+                    AwaitIndex(static_cast<uint64_t>(reply.integer), std::move(done));
+                  } else {
+                    core_->RunAfter(kCatchUpTickMs,
+                                    [this, done = std::move(done)] { CatchUp(done); });
+                  }
+                });
+}
+
+void Access::AwaitIndex(uint64_t index, std::function<void()> done) {
+  if (stopped_) return;
+  if (core_->FindPartition(engine_->meta_partition())->applied_index() < index) {
+    core_->RunAfter(kCatchUpTickMs,
+                    [this, index, done = std::move(done)] { AwaitIndex(index, done); });
+    return;
+  }
+  // Behind what was sent to the cores.
+  engine_->Gather<char>(
+      *core_, [](engine::Core&) { return '\0'; },
+      [done = std::move(done)](const std::vector<char>&) { done(); });
 }
 
 bool Access::InBackground(absl::AnyInvocable<void()> work, absl::AnyInvocable<void()> done) {

@@ -14,6 +14,10 @@
 // ACL LOAD. The default user is a record only when it was given rules; else its password is
 // requirepass.
 //
+// A node that starts may have missed changes, or not have read its log yet. It asks the leader of
+// the meta partition how far that is and gets there before it listens to clients (CatchUp), unless
+// nobody leads for long: then it goes by what it knew when it ended.
+//
 // The records are keys of the meta partition's database 0; their values are
 //   1 <the user's rules, as ACL LIST shows them>
 // and that of the mark is "1".
@@ -24,6 +28,7 @@
 #include <absl/functional/any_invocable.h>
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -73,6 +78,11 @@ class Access final : public engine::CommitObserver {
   // Runs CLUSTER SETUSERS with these arguments on the meta partition; `done` gets the reply's
   // second part when the change is known, or an error.
   void Change(std::vector<std::string> args, Done done);
+  // `done` when every change that was acknowledged anywhere before is known on all cores of this
+  // node; not before somebody leads.
+  void CatchUp(std::function<void()> done);
+  // Whether this node has never had any record of the meta group: it is new in its cluster.
+  bool is_new() const { return is_new_; }
   // Runs `work` on a thread of its own, then `done` on core 0. False: something else runs there.
   [[nodiscard]] bool InBackground(absl::AnyInvocable<void()> work, absl::AnyInvocable<void()> done);
   // Nobody waits any more, since the core is about to end.
@@ -95,12 +105,14 @@ class Access final : public engine::CommitObserver {
   void Publish(uint64_t revision);
   void Applied(uint64_t revision);
   void Answer();
+  void AwaitIndex(uint64_t index, std::function<void()> done);
 
   engine::Engine* const engine_;
   engine::Core* const core_;
   const UserMap own_;
   std::unique_ptr<engine::InternalClient> self_;
   const engine::Command* const change_;  // CLUSTER SETUSERS
+  const bool is_new_;
   bool running_ = false;
   bool stopped_ = false;
   bool checking_ = false;  // a check of waiting_ is on its way

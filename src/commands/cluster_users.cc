@@ -165,6 +165,12 @@ void Replace(ExecContext& ctx) {
   ctx.reply.Ok();
 }
 
+// ASK: the index of the log at which a node knows every change that was acknowledged so far.
+void AskIndex(ExecContext& ctx) {
+  ctx.DependsOnAll();
+  ctx.reply.Integer(static_cast<int64_t>(ctx.partition().replica()->group().last_index()));
+}
+
 }  // namespace
 
 void ClusterSetusers(ExecContext& ctx) {
@@ -172,6 +178,7 @@ void ClusterSetusers(ExecContext& ctx) {
   if (EqualsIgnoreCase(what, "SET") && ctx.args.size() >= 4) return SetOne(ctx);
   if (EqualsIgnoreCase(what, "DEL") && ctx.args.size() >= 4) return DeleteSome(ctx);
   if (EqualsIgnoreCase(what, "LOAD")) return Replace(ctx);
+  if (EqualsIgnoreCase(what, "ASK")) return AskIndex(ctx);
   ctx.Error(engine::kSyntaxError);
 }
 

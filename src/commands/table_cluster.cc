@@ -125,7 +125,7 @@ constexpr Command kClusterSubcommands[] = {
      .complexity = "O(N) where N is the number of rules",
      .summary = "Change users of the whole cluster; ACL does this by itself",
      .syntax = "<SET username rule [rule ...] | DEL username [username ...] | LOAD [username "
-               "rules [username rules ...]]>"},
+               "rules [username rules ...]] | ASK>"},
     {.name = "transfer",
      .arity = 4,
      .flags = kAdmin | kNoscript | kNoMulti | kAllowBusy,

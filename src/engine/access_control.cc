@@ -30,6 +30,26 @@ std::string LineOf(Core* core, const Client& client) {
 
 }  // namespace
 
+const std::string_view kDeniedByProtectedMode =
+    "-DENIED Redis is running in protected mode because protected mode is enabled and no "
+    "password is set for the default user. In this mode connections are only accepted from "
+    "the loopback interface. If you want to connect from external computers to Redis you may "
+    "adopt one of the following solutions: 1) Just disable protected mode sending the "
+    "command 'CONFIG SET protected-mode no' from the loopback interface by connecting to "
+    "Redis from the same host the server is running, however MAKE SURE Redis is not publicly "
+    "accessible from internet if you do so. Use CONFIG REWRITE to make this change "
+    "permanent. 2) Alternatively you can just disable the protected mode by editing the "
+    "Redis configuration file, and setting the protected mode option to 'no', and then "
+    "restarting the server. 3) If you started the server manually just for testing, restart "
+    "it with the '--protected-mode no' option. 4) Setup a an authentication password for the "
+    "default user. NOTE: You only need to do one of the above things in order for the server "
+    "to start accepting connections from the outside.\r\n";
+
+bool IsLoopback(std::string_view address) {
+  if (address.starts_with("[::ffff:")) address.remove_prefix(8);
+  return address.starts_with("127.") || address.starts_with("[::1]") || address.starts_with('/');
+}
+
 AccessControl::AccessControl(Core* core) : core_(core), users_(core->engine().commands()) {
   users_.SetPassword(core->config().requirepass);
 }
@@ -114,6 +134,10 @@ void AccessControl::Admit(Client* client) const {
   client->user = users_.default_user();
   client->authenticated = client->user->LetsAnybodyIn();
   client->unrestricted = client->authenticated && client->user->unrestricted();
+}
+
+bool AccessControl::IsProtectedFrom(std::string_view address) const {
+  return core_->config().protected_mode && users_.default_user()->nopass() && !IsLoopback(address);
 }
 
 bool AccessControl::MustAuthenticate(const Client& client) const {

@@ -31,6 +31,13 @@ class Core;
 struct Caller;
 struct Config;
 
+// What a client from elsewhere is told while protected-mode keeps it out, with its end of line.
+extern const std::string_view kDeniedByProtectedMode;
+
+// Whether "127.0.0.1:4711" or "[::1]:4711" is on this machine's loopback interface, or no address
+// of a network at all.
+[[nodiscard]] bool IsLoopback(std::string_view address);
+
 class AccessControl {
  public:
   explicit AccessControl(Core* core);
@@ -44,6 +51,8 @@ class AccessControl {
   // ---- Clients
   // A connection begins, or begins anew (RESET): as the default user, perhaps before AUTH.
   void Admit(Client* client) const;
+  // Whether protected-mode keeps connections from this address out.
+  bool IsProtectedFrom(std::string_view address) const;
   // AUTH, or HELLO with it. False: it was wrong, which is in the log. `command`: its name.
   bool Authenticate(Client* client, std::string_view name, std::string_view password,
                     std::string_view command);

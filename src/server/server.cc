@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <future>
@@ -21,6 +22,8 @@ namespace {
 
 constexpr int64_t kHandOverMs = 2000;
 constexpr uint64_t kHandOverTickMs = 10;
+constexpr int64_t kLearnUsersMs = 2000;
+constexpr int64_t kLearnUsersWhenNewMs = 30'000;
 
 }  // namespace
 
@@ -99,6 +102,7 @@ Status Server::Start() {
   OnEveryCore([](engine::Core& core, CoreSide& side) {
     side.sessions = std::make_unique<SessionList>(&core);
   });
+  LearnUsers();
   RETURN_IF_ERROR(ListenOn(std::move(bindings), config.tcp_backlog));
   for (const std::string& host : config.bind) {
     LogNotice("ready to accept connections on {}:{}", host, bindings_.front().port());
@@ -213,6 +217,20 @@ Status Server::ChangeListeners(engine::Core& core, const engine::Config& config)
     });
   }
   return Status::Ok();
+}
+
+void Server::LearnUsers() {
+  const auto learned = std::make_shared<std::promise<void>>();
+  std::future<void> known = learned->get_future();
+  // A new node knows no password at all; one that was a member before serves nothing that needs
+  // the others as long as they aren't there.
+  const bool is_new = cluster_ != nullptr && access_->is_new();
+  engine_->core(0).PostFromAnyThread(
+      [this, learned] { access_->CatchUp([learned] { learned->set_value(); }); });
+  const int64_t wait_ms = is_new ? kLearnUsersWhenNewMs : kLearnUsersMs;
+  if (known.wait_for(std::chrono::milliseconds(wait_ms)) == std::future_status::timeout) {
+    LogWarning("nobody leads the cluster: users are those that this node knew last");
+  }
 }
 
 // Other nodes lead on before this one stops serving, so that no request waits for an election. Not

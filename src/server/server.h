@@ -48,6 +48,8 @@ class Server {
   // Runs `work` on every core's loop and waits for all.
   void OnEveryCore(const std::function<void(engine::Core&, CoreSide&)>& work);
   void HandOver();
+  // Waits until the users of the cluster are known here; not for ever.
+  void LearnUsers();
   // CONFIG SET port/bind, on a core's loop.
   Status ChangeListeners(engine::Core& core, const engine::Config& config);
   Status WritePidFile() const;

@@ -294,6 +294,13 @@ void SessionList::Accept(net::Socket socket) {
     (void)!::send(socket.fd(), kRefusal.data(), kRefusal.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
     return;
   }
+  if (core_->access().IsProtectedFrom(net::PeerAddress(socket.fd()))) {
+    ++core_->stats()->connections_rejected;
+    engine.ReleaseClient();
+    (void)!::send(socket.fd(), engine::kDeniedByProtectedMode.data(),
+                  engine::kDeniedByProtectedMode.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+    return;
+  }
   const uint64_t id = engine.NextClientId();
   sessions_.emplace(id, std::make_unique<Session>(core_, id, std::move(socket), this));
 }

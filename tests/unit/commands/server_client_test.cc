@@ -60,7 +60,7 @@ TEST_CASE("a client's line has Redis's fields in Redis's order") {
         "id=7 addr=127.0.0.1:50000 laddr=127.0.0.1:6379 fd=9 name= age=7 idle=2 flags=N db=0 sub=0 "
         "psub=0 ssub=0 multi=-1 qbuf=26 qbuf-free=0 argv-mem=26 multi-mem=0 rbs=0 rbp=0 obl=0 "
         "oll=0 omem=0 tot-mem=" +
-            memory + " events=r cmd=NULL user=default redir=-1 resp=2 lib-name= lib-ver=\n");
+            memory + " events=r cmd=NULL user=(superuser) redir=-1 resp=2 lib-name= lib-ver=\n");
 }
 
 TEST_CASE("a client's line shows its state") {
