@@ -180,6 +180,11 @@ void Settings::Change(const std::vector<std::string>& pairs, Done done) {
                 });
 }
 
+void Settings::Await(uint64_t revision, Done done) {
+  waiting_.push_back({revision, core_->clock().MonotonicMs() + kMaxWaitMs, std::move(done)});
+  Answer();
+}
+
 void Settings::Answer() {
   if (waiting_.empty()) return;
   const int64_t now_ms = core_->clock().MonotonicMs();

@@ -52,6 +52,12 @@ class Settings final : public engine::CommitObserver {
   // Changes options of the whole cluster: names and values in turn, as the client gave them.
   void Change(const std::vector<std::string>& pairs, Done done);
 
+  // Another follower of the meta partition has brought what it makes of it to all cores, up to this
+  // revision. What it did before is there then, too.
+  void Applied(uint64_t revision);
+  // `done` when every node that can be reached has come so far, or after a second.
+  void Await(uint64_t revision, Done done);
+
   // An item of kind kSettings. Closes links that send nonsense.
   void OnItem(replica::PeerLink& link, std::string_view bytes);
   // Tells a node that has just been found.
@@ -75,7 +81,6 @@ class Settings final : public engine::CommitObserver {
   void Take(std::string_view key, std::string_view record, engine::Config* config) const;
   // Gives it to all cores.
   void Apply(const engine::Config& config, uint64_t revision);
-  void Applied(uint64_t revision);
   bool IsEverywhere(uint64_t revision) const;
   // Those whose change has arrived, or who have waited long enough.
   void Answer();

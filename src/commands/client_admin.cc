@@ -69,8 +69,8 @@ bool ParseKillOption(SessionContext& ctx, size_t i, ClientFilter* filter, bool* 
     return true;
   }
   if (EqualsIgnoreCase(name, "user")) {
-    // There is only one.
-    if (value == "default") return true;
+    filter->user = value;
+    if (ctx.core.access().users().Find(value) != nullptr) return true;
     ctx.Error("ERR No such user '" + std::string(value) + "'");
     return false;
   }

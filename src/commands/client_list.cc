@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/numbers.h"
+#include "engine/core.h"
 
 namespace holdfast::commands {
 namespace {
@@ -23,12 +24,12 @@ std::string Flags(const engine::Client& client) {
   if (client.monitor) flags += 'O';
   if (client.subscribed()) flags += 'P';
   if (client.in_multi) flags += 'x';
+  if (client.blocked || client.pause_ticket != 0) flags += 'b';
   if (client.tracking != nullptr) {
     flags += 't';
     if (client.tracking->broken_redirect) flags += 'R';
     if (client.tracking->options.broadcast) flags += 'B';
   }
-  if (client.blocked || client.pause_ticket != 0) flags += 'b';
   if (client.close_after_reply) flags += 'c';
   if (client.closing) flags += 'A';
   if (client.no_evict) flags += 'e';
@@ -63,7 +64,7 @@ void AppendClientLine(const engine::Client& client, size_t request_bytes, int64_
   out->append(fmt::format(
       "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} ssub={} "
       "multi={} qbuf={} qbuf-free={} argv-mem={} multi-mem={} rbs={} rbp={} obl={} oll={} omem={} "
-      "tot-mem={} events={} cmd={} user=default redir={} resp={} lib-name={} lib-ver={}\n",
+      "tot-mem={} events={} cmd={} user={} redir={} resp={} lib-name={} lib-ver={}\n",
       client.id, client.address, client.local_address, client.fd, client.name,
       (now_ms - client.created_ms) / 1000, (now_ms - client.last_interaction_ms) / 1000,
       Flags(client), client.db, client.subscription_count(SubscriptionKind::kChannel),
@@ -74,7 +75,16 @@ void AppendClientLine(const engine::Client& client, size_t request_bytes, int64_
       client.queued_bytes, queued_output, queued_output, queued_output, unsent > 0 ? 1 : 0, unsent,
       ClientMemory(client), unsent > 0 ? "rw" : "r",
       client.last_command == nullptr ? "NULL" : engine::FullName(*client.last_command),
+      client.user == nullptr ? std::string_view("(superuser)")
+                             : std::string_view(client.user->name()),
       RedirectOf(client), client.protocol, client.lib_name, client.lib_version));
+}
+
+std::string DescribeClient(const engine::Client& client) {
+  std::string line;
+  AppendClientLine(client, 0, client.core->clock().MonotonicMs(), &line);
+  line.pop_back();
+  return line;
 }
 
 std::optional<ClientType> ParseClientType(std::string_view name) {
@@ -96,6 +106,7 @@ bool ClientFilter::Matches(const engine::Client& client) const {
   if (client.id == except) return false;
   if (address && client.address != *address) return false;
   if (local_address && client.local_address != *local_address) return false;
+  if (user && (client.user == nullptr || client.user->name() != *user)) return false;
   if (type && TypeOf(client) != *type) return false;
   return ids.empty() || ids.contains(client.id);
 }

@@ -17,6 +17,9 @@ namespace holdfast::commands {
 void AppendClientLine(const engine::Client& client, size_t request_bytes, int64_t now_ms,
                       std::string* out);
 
+// The same without the newline, for a client that executes no request that would count.
+std::string DescribeClient(const engine::Client& client);
+
 // The bytes of a request in the form in which clients send it.
 size_t RequestBytes(engine::Args args);
 
@@ -36,6 +39,7 @@ struct ClientFilter {
   std::optional<std::string> address;
   std::optional<std::string> local_address;
   std::optional<ClientType> type;
+  std::optional<std::string> user;
   absl::flat_hash_set<uint64_t> ids;  // empty: any
   uint64_t except = 0;                // this one isn't meant; 0: no exception
 

@@ -1,4 +1,4 @@
-// What clients may call themselves, and how a password is checked.
+// What clients may call themselves.
 #pragma once
 
 #include <string_view>
@@ -8,9 +8,5 @@ namespace holdfast::commands {
 // Whether every byte is a printable ASCII character other than a blank: names stand unquoted in
 // CLIENT LIST.
 [[nodiscard]] bool IsPlainName(std::string_view name);
-
-// Whether the two are the same, in a time that depends only on the lengths, so that a password
-// can't be guessed byte by byte.
-[[nodiscard]] bool ConstantTimeEquals(std::string_view given, std::string_view secret);
 
 }  // namespace holdfast::commands

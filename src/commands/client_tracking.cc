@@ -1,7 +1,6 @@
 // CLIENT TRACKING, CACHING, GETREDIR and TRACKINGINFO: what a client with a cache of its own asks
 // for (engine/tracking.h).
 #include <algorithm>
-#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -18,10 +17,6 @@ namespace {
 using engine::Client;
 using engine::SessionContext;
 using engine::TrackingOptions;
-
-constexpr std::string_view kOtherMode =
-    " mode before disabling tracking for this client, and then re-enabling it with a different "
-    "mode.";
 
 // False: the error was replied.
 bool ParseTracking(SessionContext& ctx, TrackingOptions* options) {
@@ -98,10 +93,11 @@ std::string CheckOptions(const Client& client, const TrackingOptions& options) {
     return "ERR OPTIN and OPTOUT are not compatible with BCAST";
   }
   if (options.opt_in && options.opt_out) {
-    return "ERR You can't use both OPTIN mode and OPTOUT mode";
+    return "ERR You can't specify both OPTIN mode and OPTOUT mode";
   }
   if ((options.opt_in && before.opt_out) || (options.opt_out && before.opt_in)) {
-    return "ERR You can't switch OPTIN/OPTOUT" + std::string(kOtherMode);
+    return "ERR You can't switch OPTIN/OPTOUT mode before disabling tracking for this client, and "
+           "then re-enabling it with a different mode.";
   }
   return options.broadcast ? CheckPrefixes(options.prefixes, before.prefixes) : std::string();
 }

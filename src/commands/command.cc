@@ -185,32 +185,6 @@ bool ParseFilter(SessionContext& ctx, Filter* filter) {
   return false;
 }
 
-uint32_t FlagsOfKey(const Command& command, size_t index, size_t total) {
-  // The keys of the second specification follow those of the first.
-  if (command.more_keys.kind == KeySpec::Kind::kNone) return command.keys.flags;
-  const bool single = command.keys.kind == KeySpec::Kind::kRange && command.keys.last >= 0;
-  const size_t first =
-      single ? static_cast<size_t>((command.keys.last - command.keys.first) / command.keys.step + 1)
-             : total;
-  return index < first ? command.keys.flags : command.more_keys.flags;
-}
-
-// What SET and BITFIELD do to their key depends on their options.
-uint32_t SettleFlags(const Command& command, engine::Args request, uint32_t flags) {
-  if ((flags & engine::kKeyVariable) == 0) return flags;
-  const auto has = [request](std::string_view option) {
-    return std::any_of(request.begin() + 2, request.end(),
-                       [option](std::string_view word) { return EqualsIgnoreCase(word, option); });
-  };
-  constexpr uint32_t kReadAndWrite = engine::kKeyRw | engine::kKeyAccess | engine::kKeyUpdate;
-  if (command.name == "set") {
-    return has("get") ? kReadAndWrite : engine::kKeyOw | engine::kKeyUpdate;
-  }
-  CHECK(command.name == "bitfield");
-  const bool writes = has("set") || has("incrby");
-  return writes ? kReadAndWrite : engine::kKeyRo | engine::kKeyAccess;
-}
-
 void WriteKeys(SessionContext& ctx, bool with_flags) {
   const engine::Args request = ctx.args.subspan(2);
   const Command* command = LookUp(ctx.core.engine().commands(), request);
@@ -227,19 +201,16 @@ void WriteKeys(SessionContext& ctx, bool with_flags) {
     ctx.Error("ERR Invalid number of arguments specified for command");
     return;
   }
-  std::vector<int> positions;
-  if (!FindKeys(*command, request, &positions)) {
+  std::vector<engine::KeyUse> keys;
+  if (!FindKeyUses(*command, request, &keys)) {
     ctx.Error("ERR Invalid arguments specified for command");
     return;
   }
-  ctx.reply.Array(positions.size());
-  for (size_t i = 0; i < positions.size(); ++i) {
+  ctx.reply.Array(keys.size());
+  for (const engine::KeyUse& key : keys) {
     if (with_flags) ctx.reply.Array(2);
-    ctx.reply.Bulk(request[static_cast<size_t>(positions[i])]);
-    if (with_flags) {
-      const uint32_t flags = FlagsOfKey(*command, i, positions.size());
-      WriteStatusSet(KeyFlagNames(SettleFlags(*command, request, flags)), "", ctx.reply);
-    }
+    ctx.reply.Bulk(request[static_cast<size_t>(key.position)]);
+    if (with_flags) WriteStatusSet(KeyFlagNames(key.flags), "", ctx.reply);
   }
 }
 

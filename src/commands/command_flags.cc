@@ -2,7 +2,7 @@
 
 #include <span>
 
-#include "base/numbers.h"
+#include "engine/acl_user.h"
 #include "engine/command.h"
 
 namespace holdfast::commands {
@@ -43,32 +43,6 @@ constexpr NamedBit kKeyFlags[] = {
     {engine::kKeyNotKey, "not_key"}, {engine::kKeyVariable, "variable_flags"},
 };
 
-constexpr NamedBit kCategories[] = {
-    {engine::kAclKeyspace, "keyspace"},
-    {engine::kAclRead, "read"},
-    {engine::kAclWrite, "write"},
-    {engine::kAclString, "string"},
-    {engine::kAclBitmap, "bitmap"},
-    {engine::kAclPubsub, "pubsub"},
-    {engine::kAclAdmin, "admin"},
-    {engine::kAclFast, "fast"},
-    {engine::kAclSlow, "slow"},
-    {engine::kAclBlocking, "blocking"},
-    {engine::kAclDangerous, "dangerous"},
-    {engine::kAclConnection, "connection"},
-    {engine::kAclTransaction, "transaction"},
-    {engine::kAclScripting, "scripting"},
-    {engine::kAclLock, "lock"},
-    {engine::kAclSequence, "sequence"},
-    {engine::kAclHash, "hash"},
-    {engine::kAclSet, "set"},
-    {engine::kAclList, "list"},
-    {engine::kAclSortedSet, "sortedset"},
-    {engine::kAclGeo, "geo"},
-    {engine::kAclHyperloglog, "hyperloglog"},
-    {engine::kAclStream, "stream"},
-};
-
 std::vector<std::string_view> NamesOf(std::span<const NamedBit> bits, uint32_t set) {
   std::vector<std::string_view> names;
   for (const NamedBit& bit : bits) {
@@ -83,13 +57,17 @@ std::vector<std::string_view> CommandFlagNames(uint32_t flags) { return NamesOf(
 
 std::vector<std::string_view> KeyFlagNames(uint32_t flags) { return NamesOf(kKeyFlags, flags); }
 
-std::vector<std::string_view> AclCategoryNames(uint32_t acl) { return NamesOf(kCategories, acl); }
+std::vector<std::string_view> AclCategoryNames(uint32_t acl) {
+  std::vector<std::string_view> names;
+  for (const engine::AclCategoryName& category : engine::AclCategories()) {
+    if ((acl & category.bit) != 0) names.push_back(category.name);
+  }
+  return names;
+}
 
 std::optional<uint32_t> FindAclCategory(std::string_view name) {
-  for (const NamedBit& category : kCategories) {
-    if (EqualsIgnoreCase(category.name, name)) return category.bit;
-  }
-  return std::nullopt;
+  const uint32_t bit = engine::FindAclCategoryBit(name);
+  return bit == 0 ? std::nullopt : std::optional<uint32_t>(bit);
 }
 
 }  // namespace holdfast::commands

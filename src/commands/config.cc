@@ -6,9 +6,12 @@
 #include <vector>
 
 #include "base/log.h"
+#include "base/numbers.h"
+#include "cluster/access.h"
 #include "cluster/cluster.h"
 #include "commands/deferred.h"
 #include "commands/server_handlers.h"
+#include "engine/acl_rules.h"
 #include "engine/config.h"
 #include "net/tls.h"
 
@@ -68,6 +71,33 @@ void Refuse(Core& first, const std::shared_ptr<Deferred>& deferred, const std::s
   first.Post(deferred->home().number(), [deferred, error] { deferred->FinishError(error); });
 }
 
+// Whether a password that is set has to be the default user's: it has rules of its own, which win
+// over requirepass, or there are other nodes, which have to know it.
+bool ConcernsDefaultUser(Core& first, const std::vector<std::string_view>& pairs) {
+  if (first.engine().access == nullptr) return false;
+  for (size_t i = 0; i < pairs.size(); i += 2) {
+    if (!EqualsIgnoreCase(pairs[i], "requirepass")) continue;
+    return first.engine().cluster != nullptr || !first.access().users().default_is_implied();
+  }
+  return false;
+}
+
+// Gives the default user the password of this node's options, and answers. On core 0's thread.
+void ChangeDefaultUser(Core& first, const std::shared_ptr<Deferred>& deferred) {
+  const std::string& password = first.config().requirepass;
+  std::vector<std::string> args = {"SET", "default", "resetpass"};
+  args.push_back(password.empty() ? "nopass" : engine::HideSecret(">" + password));
+  first.engine().access->Change(std::move(args), [&first, deferred](const resp::Reply& reply) {
+    first.Post(deferred->home().number(), [deferred, reply] {
+      if (reply.is_error()) {
+        deferred->FinishError(reply.string);
+      } else {
+        deferred->FinishOk();
+      }
+    });
+  });
+}
+
 // Changes options of this node and answers. On core 0's thread.
 void ChangeNow(Core& first, const std::vector<std::string_view>& pairs,
                const Certificates& certificates, const std::shared_ptr<Deferred>& deferred) {
@@ -80,7 +110,13 @@ void ChangeNow(Core& first, const std::vector<std::string_view>& pairs,
         // Core 0 has it, or a newer one, already.
         if (core.number() != 0) core.SetConfig(config);
       },
-      [&first, home, deferred] { first.Post(home, [deferred] { deferred->FinishOk(); }); });
+      [&first, home, deferred, user = ConcernsDefaultUser(first, pairs)] {
+        if (user) {
+          ChangeDefaultUser(first, deferred);
+        } else {
+          first.Post(home, [deferred] { deferred->FinishOk(); });
+        }
+      });
 }
 
 // The first option among the arguments that concerns TLS; nullptr when there is none.

@@ -21,13 +21,6 @@ constexpr std::string_view kWrongPass =
 constexpr std::string_view kInvalidName =
     "ERR Client names cannot contain spaces, newlines or special characters.";
 
-// There is one user. Without a password it is let in with any, as in Redis.
-bool PasswordFits(const engine::Core& core, std::string_view user, std::string_view password) {
-  if (user != "default") return false;
-  const std::string& secret = core.config().requirepass;
-  return secret.empty() || ConstantTimeEquals(password, secret);
-}
-
 struct HelloOptions {
   int64_t protocol = 0;  // 0: not given
   bool has_auth = false;
@@ -94,13 +87,12 @@ void Hello(SessionContext& ctx) {
   if (!ParseHello(ctx, &options)) return;
   Client& client = ctx.client;
   if (options.has_auth) {
-    if (!PasswordFits(ctx.core, options.user, options.password)) {
+    if (!ctx.core.access().Authenticate(&client, options.user, options.password, ctx.args[0])) {
       ctx.Error(kWrongPass);
       return;
     }
-    client.authenticated = true;
   }
-  if (!client.authenticated && !ctx.core.config().requirepass.empty()) {
+  if (ctx.core.access().MustAuthenticate(client)) {
     ctx.Error(
         "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO "
         "<proto> AUTH <user> <pass> option can be used to authenticate the client and select the "
@@ -134,17 +126,17 @@ void Auth(SessionContext& ctx) {
     return;
   }
   const bool with_user = ctx.args.size() == 3;
-  if (!with_user && ctx.core.config().requirepass.empty()) {
+  if (!with_user && ctx.core.access().users().default_user()->nopass()) {
     ctx.Error(
         "ERR AUTH <password> called without any password configured for the default user. Are you "
         "sure your configuration is correct?");
     return;
   }
-  if (!PasswordFits(ctx.core, with_user ? ctx.args[1] : "default", ctx.args.back())) {
+  if (!ctx.core.access().Authenticate(&ctx.client, with_user ? ctx.args[1] : "default",
+                                      ctx.args.back(), ctx.args[0])) {
     ctx.Error(kWrongPass);
     return;
   }
-  ctx.client.authenticated = true;
   ctx.reply.Ok();
 }
 
@@ -186,7 +178,7 @@ void Reset(SessionContext& ctx) {
   client.no_touch = false;
   client.readonly = false;
   client.reply_mode = engine::ReplyMode::kOn;
-  client.authenticated = ctx.core.config().requirepass.empty();
+  ctx.core.access().Admit(&client);
   ctx.reply.Simple("RESET");
 }
 

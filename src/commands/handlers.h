@@ -34,6 +34,7 @@ void ClusterAddnode(engine::ExecContext& ctx);
 void ClusterRemovenode(engine::ExecContext& ctx);
 void ClusterSetnode(engine::ExecContext& ctx);
 void ClusterSetoption(engine::ExecContext& ctx);
+void ClusterSetusers(engine::ExecContext& ctx);
 void ClusterSetpartition(engine::ExecContext& ctx);
 void ClusterTransfer(engine::ExecContext& ctx);
 

@@ -7,6 +7,7 @@
 
 namespace holdfast::commands {
 
+std::span<const engine::Command> AclRows();          // table_acl.cc
 std::span<const engine::Command> ClusterRows();      // table_cluster.cc
 std::span<const engine::Command> ConnectionRows();   // table_connection.cc
 std::span<const engine::Command> GeoRows();          // table_geo.cc

@@ -107,6 +107,20 @@ void Role(engine::SessionContext& ctx);
 void Wait(engine::SessionContext& ctx);
 void Waitaof(engine::SessionContext& ctx);
 
+// acl.cc
+void AclCat(engine::SessionContext& ctx);
+void AclDeluser(engine::SessionContext& ctx);
+void AclDryrun(engine::SessionContext& ctx);
+void AclGenpass(engine::SessionContext& ctx);
+void AclGetuser(engine::SessionContext& ctx);
+void AclList(engine::SessionContext& ctx);
+void AclLoad(engine::SessionContext& ctx);
+void AclLogShow(engine::SessionContext& ctx);
+void AclSave(engine::SessionContext& ctx);
+void AclSetuser(engine::SessionContext& ctx);
+void AclUsers(engine::SessionContext& ctx);
+void AclWhoami(engine::SessionContext& ctx);
+
 // scripting.cc
 void ScriptDebug(engine::SessionContext& ctx);
 void ScriptExists(engine::SessionContext& ctx);

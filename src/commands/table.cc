@@ -36,7 +36,8 @@ class JoinedTable final : public engine::CommandTable {
     for (const std::span<const Command> rows :
          {StringRows(), HashRows(), ListRows(), SetRows(), SortedSetRows(), GeoRows(), StreamRows(),
           HyperloglogRows(), KeyRows(), HoldfastRows(), ConnectionRows(), ServerRows(),
-          TransactionRows(), PubsubRows(), ScriptingRows(), FunctionRows(), ClusterRows()}) {
+          TransactionRows(), PubsubRows(), ScriptingRows(), FunctionRows(), ClusterRows(),
+          AclRows()}) {
       for (const Command& row : rows) {
         // Names that are there until their family comes with the next types are not rows.
         CHECK(row.data != nullptr || row.session != nullptr || !row.subcommands.empty());

@@ -12,13 +12,14 @@ using engine::kAllowBusy;
 using engine::kFast;
 using engine::kLoading;
 using engine::kNoAuth;
+using engine::kNoMulti;
 using engine::kNoscript;
 using engine::kStale;
 
 constexpr Command kClientSubcommands[] = {
     {.name = "caching",
      .arity = 3,
-     .flags = kNoscript | kLoading | kStale,
+     .flags = kNoscript | kLoading | kStale | kNoMulti,
      .session = ClientCaching,
      .acl = kAclConnection,
      .since = "6.0.0",
@@ -157,7 +158,7 @@ constexpr Command kClientSubcommands[] = {
      .syntax = "connection-name"},
     {.name = "tracking",
      .arity = -3,
-     .flags = kNoscript | kLoading | kStale,
+     .flags = kNoscript | kLoading | kStale | kNoMulti,
      .session = ClientTracking,
      .acl = kAclConnection,
      .since = "6.0.0",

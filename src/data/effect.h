@@ -44,7 +44,7 @@ enum class EffectKind : char {
 };
 
 // The client that made an effect, of those that don't want to hear of their own changes
-// (engine/tracking.h): the node's id, and the client's in that process. Both 0: anybody.
+// (engine/tracking.h): a number of the node's process, and the client's in it. Both 0: anybody.
 struct Author {
   uint64_t node = 0;
   uint64_t client = 0;

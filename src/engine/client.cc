@@ -40,6 +40,12 @@ bool Client::TakeFollowerSlot(uint64_t slot) {
 
 void Client::ReplyArrived(uint64_t slot, std::string_view bytes) {
   if (!follower_slots.empty()) TakeFollowerSlot(slot);
+  std::string refusal;
+  if (blocked && slot == blocked_slot && !revoked.empty()) {
+    // Unless it got what it waited for just before it was too late.
+    if (bytes.starts_with("-UNBLOCKED ")) bytes = refusal = "-" + revoked + "\r\n";
+    revoked.clear();
+  }
   replies.Fill(slot, Take(&muted_slots, slot) ? std::string_view() : bytes);
   bool released = Take(&deferred_slots, slot);
   if (blocked && slot == blocked_slot) {

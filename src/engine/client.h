@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/acl_table.h"
 #include "engine/command.h"
 #include "engine/owned_args.h"
 #include "engine/reply_queue.h"
@@ -22,6 +23,7 @@ class Core;
 struct QueuedCommand {
   const Command* command;
   OwnedArgs args;
+  std::string refusal = {};  // not empty: EXEC found that it may not be run any more
 };
 
 // A key that WATCH watches, and its revision then.
@@ -52,8 +54,11 @@ class Client {
   uint32_t db = 0;
   int protocol = 2;
   bool authenticated = false;
-  std::string name;      // CLIENT SETNAME
-  std::string lib_name;  // CLIENT SETINFO
+  // Whose rights it has; null: the node itself. Changed by AccessControl only, as is what follows.
+  AclUserPtr user;
+  bool unrestricted = true;  // it has logged in, if it must, and its user may do everything
+  std::string name;          // CLIENT SETNAME
+  std::string lib_name;      // CLIENT SETINFO
   std::string lib_version;
   bool no_evict = false;
   bool no_touch = false;
@@ -80,6 +85,8 @@ class Client {
   bool blocked = false;
   uint64_t blocked_slot = 0;
   uint32_t blocked_partition = 0;
+  OwnedArgs blocked_args;
+  std::string revoked;  // not empty: why it may not wait any longer, the whole error
   // Its place among those that CLIENT PAUSE holds; 0 = it isn't held. Changed by Core only.
   uint64_t pause_ticket = 0;
   bool close_after_reply = false;

@@ -1,5 +1,8 @@
 #include "engine/command.h"
 
+#include <initializer_list>
+
+#include "base/check.h"
 #include "base/numbers.h"
 
 namespace holdfast::engine {
@@ -37,6 +40,27 @@ int BehindSortStore(Args args, size_t first) {
   return found;
 }
 
+// What SET and BITFIELD do to their key depends on their options.
+uint32_t SettledFlags(const Command& command, Args args, uint32_t flags) {
+  if ((flags & kKeyVariable) == 0) return flags;
+  const auto has_behind = [args](size_t first, std::initializer_list<std::string_view> options) {
+    for (size_t i = first; i < args.size(); ++i) {
+      for (const std::string_view option : options) {
+        if (EqualsIgnoreCase(args[i], option)) return true;
+      }
+    }
+    return false;
+  };
+  constexpr uint32_t kReadAndWrite = kKeyRw | kKeyAccess | kKeyUpdate;
+  if (command.name == "set") {
+    // Whoever asks for a value by a condition learns something of it, too.
+    const bool reads = has_behind(3, {"GET", "IFEQ", "IFNE", "IFDEQ", "IFDNE"});
+    return reads ? kReadAndWrite : kKeyOw | kKeyUpdate;
+  }
+  CHECK(command.name == "bitfield");
+  return has_behind(2, {"SET", "INCRBY"}) ? kReadAndWrite : kKeyRo | kKeyAccess;
+}
+
 bool AppendKeys(const KeySpec& spec, bool mandatory, Args args, std::vector<int>* positions) {
   const int argc = static_cast<int>(args.size());
   switch (spec.kind) {
@@ -65,7 +89,6 @@ bool AppendKeys(const KeySpec& spec, bool mandatory, Args args, std::vector<int>
       for (int i = spec.first; i + 1 < argc; ++i) {
         if (!EqualsIgnoreCase(args[static_cast<size_t>(i)], spec.keyword)) continue;
         positions->push_back(i + 1);
-        break;
       }
       return true;
     case KeySpec::Kind::kSortStore:
@@ -97,6 +120,20 @@ bool FindKeys(const Command& command, Args args, std::vector<int>* positions) {
   return AppendKeys(command.keys, mandatory, args, positions) &&
          AppendKeys(command.more_keys, mandatory, args, positions) &&
          AppendKeys(command.last_keys, mandatory, args, positions);
+}
+
+bool FindKeyUses(const Command& command, Args args, std::vector<KeyUse>* keys) {
+  const bool mandatory = !command.has(kNoMandatoryKeys);
+  std::vector<int> positions;
+  for (const KeySpec* spec : {&command.keys, &command.more_keys, &command.last_keys}) {
+    if (spec->kind == KeySpec::Kind::kNone) continue;
+    positions.clear();
+    const bool fits = AppendKeys(*spec, mandatory, args, &positions);
+    const uint32_t flags = SettledFlags(command, args, spec->flags);
+    for (const int position : positions) keys->push_back({position, flags});
+    if (!fits) return false;
+  }
+  return true;
 }
 
 }  // namespace holdfast::engine

@@ -102,8 +102,8 @@ struct KeySpec {
   // kRange: first argument that is a key; last (negative: counted from the end, -1 = the last
   // argument; not counted from `first`); step between keys.
   // kNumKeys: `first` is the argument that holds the number of keys, which follow it, `step` apart.
-  // kKeyword: the key is the argument behind the first one from `first` on that is `keyword`; none
-  // when there is no such argument.
+  // kKeyword: keys are the arguments behind each one from `first` on that is `keyword`. The handler
+  // takes the last of them; all count, lest a request names one and touches another.
   // kStreams: the first half of what follows the option STREAMS, which is the argument `first` or a
   // later one (XREAD).
   // kSortStore: the argument behind the last option STORE of SORT, whose options begin at `first`;
@@ -188,6 +188,14 @@ struct Command {
 // Appends the positions in `args` of the keys of a request. False when the arguments don't fit the
 // specification (e.g. a numkeys that is not a number or too large); then nothing may be executed.
 [[nodiscard]] bool FindKeys(const Command& command, Args args, std::vector<int>* positions);
+
+// The same with what becomes of each key: KeyFlag bits, as this request's options have it where the
+// command's depend on them.
+struct KeyUse {
+  int position = 0;
+  uint32_t flags = 0;
+};
+[[nodiscard]] bool FindKeyUses(const Command& command, Args args, std::vector<KeyUse>* keys);
 
 // The name in error texts and statistics: "get", "config|get".
 std::string FullName(const Command& command);

@@ -105,6 +105,13 @@ struct Config {
   int64_t tls_session_cache_size = 0;
   int64_t tls_session_cache_timeout_s = 0;
 
+  // Access control
+  bool protected_mode = true;
+  std::string aclfile;
+  std::vector<std::string> users;  // words of "user alice on …", passwords as hashes
+  bool acl_all_channels = false;   // what users begin with
+  int64_t acllog_max_len = 0;
+
   // Data and threads
   std::string dir;
   int64_t cores = 0;  // 0: as many as the process may use CPUs

@@ -1,22 +1,16 @@
 // The table of options. The order is the order of conf/holdfast.yaml; `make conf` writes that file
 // anew after a change here.
-#include <arpa/inet.h>
+#include <string>
+#include <string_view>
 
-#include <cstdio>
-
-#include "base/numbers.h"
 #include "engine/config.h"
 #include "engine/config_values.h"
-#include "engine/key_events.h"
 
 namespace holdfast::engine {
 namespace {
 
 constexpr int64_t kMiB = 1024 * 1024;
 constexpr int64_t kIntMax = 2147483647;
-constexpr size_t kMaxBindAddresses = 16;  // as Redis
-constexpr size_t kMaxPercentiles = 32;
-constexpr size_t kMaxSavePoints = 64;
 
 constexpr std::string_view kDurabilities[] = {"fsync", "os"};
 constexpr std::string_view kReads[] = {"quorum", "lease", "local"};
@@ -25,214 +19,6 @@ constexpr std::string_view kPolicies[] = {"volatile-lru",   "volatile-lfu", "vol
                                           "volatile-ttl",   "allkeys-lru",  "allkeys-lfu",
                                           "allkeys-random", "noeviction"};
 constexpr std::string_view kLogLevels[] = {"debug", "verbose", "notice", "warning", "nothing"};
-
-// --- bind ---------------------------------------------------------------------------------------
-
-Status SetBind(Config* config, std::string_view value) {
-  std::vector<std::string> addresses;
-  for (std::string_view word : SplitWords(value)) {
-    // "*" is how Redis's files say "every IPv4 address".
-    std::string address(word == "*" ? "0.0.0.0" : word);
-    in6_addr parsed;
-    if (inet_pton(AF_INET, address.c_str(), &parsed) != 1 &&
-        inet_pton(AF_INET6, address.c_str(), &parsed) != 1) {
-      return Status::InvalidArgument("'" + address + "' is not a numeric IPv4 or IPv6 address");
-    }
-    addresses.push_back(std::move(address));
-  }
-  if (addresses.empty()) return Status::InvalidArgument("at least one address is needed");
-  if (addresses.size() > kMaxBindAddresses) {
-    return Status::InvalidArgument("Too many bind addresses specified.");
-  }
-  config->bind = std::move(addresses);
-  return Status::Ok();
-}
-
-std::string GetBind(const Config& config) {
-  std::string out;
-  for (const std::string& address : config.bind) out += (out.empty() ? "" : " ") + address;
-  return out;
-}
-
-// --- dir ----------------------------------------------------------------------------------------
-
-Status SetDir(Config* config, std::string_view value) {
-  if (value.empty() || value.find('\0') != std::string_view::npos) {
-    return Status::InvalidArgument("argument must be the path of a directory");
-  }
-  config->dir = value;
-  return Status::Ok();
-}
-
-std::string GetDir(const Config& config) { return config.dir; }
-
-// --- addresses of other nodes -------------------------------------------------------------------
-
-constexpr size_t kMaxSeeds = 64;
-
-// "10.0.0.1:16379" or "[::1]:16379".
-Status CheckAddress(std::string_view address) {
-  const size_t colon = address.rfind(':');
-  std::string host(address.substr(0, colon == std::string_view::npos ? 0 : colon));
-  if (host.size() > 2 && host.front() == '[' && host.back() == ']') {
-    host = host.substr(1, host.size() - 2);
-  }
-  int64_t port;
-  in6_addr parsed;
-  if (host.empty() || !ParseInt64(address.substr(colon + 1), &port) || port < 1 || port > 65535 ||
-      (inet_pton(AF_INET, host.c_str(), &parsed) != 1 &&
-       inet_pton(AF_INET6, host.c_str(), &parsed) != 1)) {
-    return Status::InvalidArgument("'" + std::string(address) +
-                                   "' is not a numeric address with a port, like 10.0.0.1:16379");
-  }
-  return Status::Ok();
-}
-
-Status SetClusterAnnounce(Config* config, std::string_view value) {
-  if (!value.empty()) RETURN_IF_ERROR(CheckAddress(value));
-  config->cluster_announce = value;
-  return Status::Ok();
-}
-
-std::string GetClusterAnnounce(const Config& config) { return config.cluster_announce; }
-
-Status SetJoin(Config* config, std::string_view value) {
-  std::vector<std::string> seeds;
-  for (const std::string_view word : SplitWords(value)) {
-    RETURN_IF_ERROR(CheckAddress(word));
-    seeds.emplace_back(word);
-  }
-  if (seeds.size() > kMaxSeeds) return Status::InvalidArgument("more than 64 addresses");
-  config->join = std::move(seeds);
-  return Status::Ok();
-}
-
-std::string GetJoin(const Config& config) {
-  std::string out;
-  for (const std::string& seed : config.join) {
-    if (!out.empty()) out += ' ';
-    out += seed;
-  }
-  return out;
-}
-
-// --- client-output-buffer-limit -----------------------------------------------------------------
-
-constexpr std::string_view kClassNames[kClientClasses] = {"normal", "slave", "pubsub"};
-
-int ClassByName(std::string_view name) {
-  if (EqualsIgnoreCase(name, "replica")) return static_cast<int>(ClientClass::kReplica);
-  for (size_t i = 0; i < kClientClasses; i++) {
-    if (EqualsIgnoreCase(name, kClassNames[i])) return static_cast<int>(i);
-  }
-  return -1;
-}
-
-// Classes that aren't named keep their limits.
-Status SetOutputLimits(Config* config, std::string_view value) {
-  const std::vector<std::string_view> words = SplitWords(value);
-  if (words.empty() || words.size() % 4 != 0) {
-    return Status::InvalidArgument("Wrong number of arguments in buffer limit configuration.");
-  }
-  auto limits = config->output_limits;
-  for (size_t i = 0; i < words.size(); i += 4) {
-    const int index = ClassByName(words[i]);
-    if (index < 0) {
-      return Status::InvalidArgument(
-          "Invalid client class specified in buffer limit configuration.");
-    }
-    OutputLimit& limit = limits[static_cast<size_t>(index)];
-    if (!ParseMemorySize(words[i + 1], &limit.hard_bytes) ||
-        !ParseMemorySize(words[i + 2], &limit.soft_bytes) ||
-        !ParseInt64(words[i + 3], &limit.soft_seconds) || limit.soft_seconds < 0) {
-      return Status::InvalidArgument(
-          "Error in hard, soft or soft_seconds setting in buffer limit configuration.");
-    }
-  }
-  config->output_limits = limits;
-  return Status::Ok();
-}
-
-std::string GetOutputLimits(const Config& config) {
-  std::string out;
-  for (size_t i = 0; i < kClientClasses; i++) {
-    const OutputLimit& limit = config.output_limits[i];
-    if (i > 0) out += ' ';
-    out += std::string(kClassNames[i]) + ' ' + std::to_string(limit.hard_bytes) + ' ' +
-           std::to_string(limit.soft_bytes) + ' ' + std::to_string(limit.soft_seconds);
-  }
-  return out;
-}
-
-// --- notify-keyspace-events ---------------------------------------------------------------------
-
-Status SetKeyEvents(Config* config, std::string_view value) {
-  if (ParseKeyEvents(value, &config->notify_key_events)) return Status::Ok();
-  return Status::InvalidArgument("Invalid event class character. Use 'Ag$lshzxeKEtmdn'.");
-}
-
-std::string GetKeyEvents(const Config& config) { return FormatKeyEvents(config.notify_key_events); }
-
-// --- latency-tracking-info-percentiles ----------------------------------------------------------
-
-Status SetPercentiles(Config* config, std::string_view value) {
-  std::vector<double> percentiles;
-  for (std::string_view word : SplitWords(value)) {
-    double percentile;
-    if (!ParseDouble(word, &percentile) || percentiles.size() == kMaxPercentiles) {
-      return Status::InvalidArgument("Invalid latency-tracking-info-percentiles parameters");
-    }
-    if (!(percentile >= 0.0 && percentile <= 100.0)) {
-      return Status::InvalidArgument(
-          "latency-tracking-info-percentiles parameters should sit between [0.0,100.0]");
-    }
-    percentiles.push_back(percentile);
-  }
-  config->latency_percentiles = std::move(percentiles);
-  return Status::Ok();
-}
-
-std::string GetPercentiles(const Config& config) {
-  std::string out;
-  for (double percentile : config.latency_percentiles) {
-    // Six digits without trailing zeros, as Redis prints them.
-    char text[32];
-    std::snprintf(text, sizeof(text), "%f", percentile);
-    std::string_view trimmed(text);
-    while (trimmed.ends_with('0')) trimmed.remove_suffix(1);
-    if (trimmed.ends_with('.')) trimmed.remove_suffix(1);
-    if (!out.empty()) out += ' ';
-    out += trimmed;
-  }
-  return out;
-}
-
-// --- save ---------------------------------------------------------------------------------------
-
-Status SetSave(Config* config, std::string_view value) {
-  const std::vector<std::string_view> words = SplitWords(value);
-  std::vector<std::pair<int64_t, int64_t>> points;
-  const Status invalid = Status::InvalidArgument("Invalid save parameters");
-  if (words.size() % 2 != 0 || words.size() / 2 > kMaxSavePoints) return invalid;
-  for (size_t i = 0; i < words.size(); i += 2) {
-    int64_t seconds;
-    int64_t changes;
-    if (!ParseInt64(words[i], &seconds) || !ParseInt64(words[i + 1], &changes)) return invalid;
-    if (seconds < 1 || changes < 0) return invalid;
-    points.emplace_back(seconds, changes);
-  }
-  config->save = std::move(points);
-  return Status::Ok();
-}
-
-std::string GetSave(const Config& config) {
-  std::string out;
-  for (const auto& [seconds, changes] : config.save) {
-    if (!out.empty()) out += ' ';
-    out += std::to_string(seconds) + ' ' + std::to_string(changes);
-  }
-  return out;
-}
 
 // --- values that follow from others or never change ---------------------------------------------
 
@@ -247,6 +33,7 @@ std::string GetZero(const Config&) { return "0"; }
 
 constexpr std::string_view kNetwork = "Network";
 constexpr std::string_view kEncryption = "Encryption";
+constexpr std::string_view kAccess = "Access control";
 constexpr std::string_view kData = "Data and threads";
 constexpr std::string_view kCluster = "Cluster";
 constexpr std::string_view kMemory = "Memory";
@@ -370,6 +157,30 @@ constexpr Option kOptions[] = {
      .default_value = "300", .unit = "seconds",
      .meaning = "For how long they may be resumed.",
      .flags = kRuntime | kTls, .max = kIntMax, .field = &Config::tls_session_cache_timeout_s},
+
+    {.section = kAccess, .name = "protected-mode", .type = OptionType::kBool,
+     .default_value = "yes",
+     .meaning = "As long as the default user needs no password, only clients on the own machine "
+                "are served.",
+     .flags = kRuntime, .field = &Config::protected_mode},
+    {.section = kAccess, .name = "users", .type = OptionType::kSpecial, .default_value = "",
+     .meaning = "Users as ACL LIST shows them, each beginning with the word user: a list of 'user "
+                "alice on >secret ~cache:* +@all'. They count until users are changed for the first "
+                "time; from then on the cluster remembers them.",
+     .flags = kSecret | kHidden | kList, .field = SpecialField{SetUsers, GetUsers}},
+    {.section = kAccess, .name = "aclfile", .type = OptionType::kString, .default_value = "",
+     .meaning = "A file of such lines instead, which ACL LOAD reads and ACL SAVE writes. At the "
+                "start it counts like users.",
+     .field = &Config::aclfile},
+    {.section = kAccess, .name = "acl-pubsub-default", .type = OptionType::kSpecial,
+     .default_value = "resetchannels",
+     .meaning = "The channels of a new user: allchannels or resetchannels (none).",
+     .flags = kRuntime | kShared,
+     .field = SpecialField{SetAclPubsubDefault, GetAclPubsubDefault}},
+    {.section = kAccess, .name = "acllog-max-len", .type = OptionType::kInteger,
+     .default_value = "128", .unit = "entries",
+     .meaning = "How many refusals ACL LOG remembers.",
+     .flags = kRuntime, .max = 1000000, .field = &Config::acllog_max_len},
 
     {.section = kData, .name = "dir", .type = OptionType::kSpecial, .default_value = "./data",
      .meaning = "The data directory; created when it doesn't exist.",

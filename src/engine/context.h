@@ -42,6 +42,10 @@ struct Caller {
   // Function libraries have to be as new as this revision of the meta partition: what the node that
   // the client talks to had. 0: it is this node.
   uint64_t functions_revision = 0;
+  // The rules of access control have to be as new as this revision of the meta partition, and this
+  // user's hold for what a script calls; no name: everything is allowed.
+  uint64_t acl_revision = 0;
+  std::string_view acl_user;
   int64_t now_ms = 0;  // inside of a script: when that began, as ExecContext::now_ms; 0: now
   bool error_counted = false;  // the reply's error is in the statistics already
   // The client of this core that is to hear when what it reads changes; 0: nobody (tracking.h).

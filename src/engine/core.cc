@@ -382,7 +382,6 @@ void Core::NoteRead(uint64_t reader, const Request& request, const ChangePositio
 }
 
 void Core::GatesLost(Partition* partition) {
-  tracking_.ForgetEntries();
   // Also those that no partition knows of yet, because their turn has not ended.
   for (const auto* clients : {&clients_, &internal_clients_}) {
     for (const auto& [id, client] : *clients) {
@@ -490,6 +489,7 @@ void Core::SetConfig(const Config& config) {
   engine_->ShareOptions(config);
   evictor_.ConfigChanged();
   tracking_.Tick();
+  access_.ConfigChanged();
   slowlog_.Trim(static_cast<size_t>(config.slowlog_max_len));
 }
 

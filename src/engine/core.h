@@ -21,6 +21,7 @@
 
 #include "base/clock.h"
 #include "data/persist.h"
+#include "engine/access_control.h"
 #include "engine/client.h"
 #include "engine/config.h"
 #include "engine/evictor.h"
@@ -105,6 +106,10 @@ class Core final : public PartitionHost, public replica::MessageSink, public rep
   // cores and nodes, as at the turn's end.
   void FlushEarly(Client* client);
 
+  // Who clients are, and what they may do.
+  AccessControl& access() { return access_; }
+  const AccessControl& access() const { return access_; }
+
   // ---- CLIENT PAUSE.
   struct Pause {
     int64_t until_ms = 0;  // monotonic; 0 = not paused
@@ -156,8 +161,8 @@ class Core final : public PartitionHost, public replica::MessageSink, public rep
   bool ActiveExpireEnabled() const override { return active_expire_ && pause_.until_ms == 0; }
   void Deliver(const ReplyAddress& address, std::string bytes) override;
   void PublishKeyEvent(const KeyEvent& event) override { pubsub_.PublishKeyEvent(event); }
-  void NoteCommitted(uint64_t entry, std::string_view payload) override {
-    tracking_.OnCommitted(entry, payload);
+  void NoteCommitted(const ChangePosition& position, std::string_view payload) override {
+    tracking_.OnCommitted(position, payload);
   }
   void NoteReplaced() override { tracking_.EverythingChanged(); }
   void NoteRead(uint64_t reader, const Request& request, const ChangePosition& seen) override;
@@ -246,6 +251,7 @@ class Core final : public PartitionHost, public replica::MessageSink, public rep
   static constexpr size_t kMaxHeldBytes = size_t{8} << 20;
   PubSub pubsub_{this};
   Tracking tracking_{this};
+  AccessControl access_{this};
   Pause pause_;
   std::map<uint64_t, uint64_t> paused_clients_;  // ids by Client::pause_ticket
   uint64_t last_pause_ticket_ = 0;

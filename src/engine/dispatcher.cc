@@ -116,7 +116,7 @@ namespace {
 
 data::Author AuthorOf(const Client& client) {
   if (client.tracking == nullptr || !client.tracking->options.no_loop) return {};
-  return {client.core->engine().identity().node_id, client.id};
+  return {client.core->engine().author_node(), client.id};
 }
 
 }  // namespace
@@ -133,6 +133,10 @@ Caller CallerOf(const Client& client) {
   }
   caller.address = client.address;
   caller.name = client.name;
+  if (!client.unrestricted && client.user != nullptr) {
+    caller.acl_user = client.user->name();
+    caller.acl_revision = client.core->access().users().revision();
+  }
   return caller;
 }
 
@@ -145,6 +149,10 @@ std::unique_ptr<Routed> MakeRouted(const Client& client, uint32_t partition, Pee
   routed->request.author = AuthorOf(client);
   routed->request.address = client.address;
   routed->request.name = client.name;
+  if (!client.unrestricted && client.user != nullptr) {
+    routed->request.acl_user = client.user->name();
+    routed->request.acl_revision = client.core->access().users().revision();
+  }
   routed->reply = {client.core->number(), client.id, 0};
   return routed;
 }
@@ -212,14 +220,6 @@ void Queue(Client* client, const Command& command, Args args) {
   client->queued_may_write |= RequestMayWrite(client->core, command, args);
   client->replies.Begin(nullptr)->append("+QUEUED\r\n");
   FinishReply(client);
-}
-
-bool CheckAuthenticated(Client* client, const Command& command) {
-  if (client->authenticated || command.has(kNoAuth)) return true;
-  // The password may have been taken away since the client connected.
-  if (client->core->config().requirepass.empty()) return true;
-  Reject(client, &command, "NOAUTH Authentication required.");
-  return false;
 }
 
 // Whether too much waits on the way of the request. Asked only when something waits at all.
@@ -315,7 +315,7 @@ Dispatched Dispatch(Client* client, Args args) {
     AfterRequest(client, command);
     return Dispatched::kDone;
   }
-  if (!CheckAuthenticated(client, *command)) {
+  if (!client->unrestricted && !core->access().Allows(client, *command, args)) {
     AfterRequest(client, command);
     return Dispatched::kDone;
   }
@@ -370,10 +370,13 @@ struct TransactionRequest {
   std::vector<uint32_t> dbs;
   std::vector<WatchedKey> watched;
 
+  static bool RunsOnPartition(const QueuedCommand& queued) {
+    return queued.command->route != Route::kSession && queued.refusal.empty();
+  }
   std::vector<Request> DataRequests() const {
     std::vector<Request> requests;
     for (size_t i = 0; i < queued.size(); ++i) {
-      if (queued[i].command->route == Route::kSession) continue;
+      if (!RunsOnPartition(queued[i])) continue;
       requests.push_back({queued[i].command, queued[i].args.args(), dbs[i]});
     }
     return requests;
@@ -408,6 +411,17 @@ void ReplyTransaction(Client* client, const TransactionRequest& transaction, Par
   FinishReply(client);
   size_t next = 0;
   for (const QueuedCommand& queued : transaction.queued) {
+    std::string refusal = queued.refusal;
+    // Those in front of it may have changed who the client is.
+    if (queued.command->route == Route::kSession) {
+      refusal =
+          client->core->access().WhyRefusedAtExec(client, *queued.command, queued.args.args());
+    }
+    if (!refusal.empty()) {
+      resp::Writer(client->replies.Begin(nullptr), client->protocol).Error(refusal);
+      FinishReply(client);
+      continue;
+    }
     if (queued.command->route == Route::kSession) {
       RunSession(client, *queued.command, queued.args.args(), /*in_transaction=*/true,
                  partition != nullptr ? &gate : nullptr);
@@ -509,7 +523,7 @@ void RouteTransaction(Client* client, std::shared_ptr<TransactionRequest> transa
   std::unique_ptr<Routed> routed = MakeRouted(*client, number, PeerRequestType::kTransaction);
   for (size_t i = 0; i < transaction->queued.size(); ++i) {
     QueuedCommand& queued = transaction->queued[i];
-    if (queued.command->route == Route::kSession) continue;
+    if (!TransactionRequest::RunsOnPartition(queued)) continue;
     if (Tracking::Remembers(*client)) {
       home->tracking().Remember(client, *queued.command, queued.args.args());
     }
@@ -548,6 +562,11 @@ void RunTransaction(Client* client, const Command& exec) {
   client->watched.clear();
   int64_t number = client->multi_partition;
   ResetTransaction(client);
+  for (QueuedCommand& queued : transaction->queued) {
+    if (client->unrestricted || queued.command->route == Route::kSession) continue;
+    queued.refusal =
+        client->core->access().WhyRefusedAtExec(client, *queued.command, queued.args.args());
+  }
   for (const WatchedKey& watch : transaction->watched) {
     if (number >= 0 && number != watch.partition) {
       // Watched keys and changed keys have to be on one partition to be compared atomically.
@@ -561,7 +580,7 @@ void RunTransaction(Client* client, const Command& exec) {
     // Nothing to compare; commands without keys run on any partition.
     bool has_data = false;
     for (const QueuedCommand& queued : transaction->queued) {
-      has_data |= queued.command->route != Route::kSession;
+      has_data |= TransactionRequest::RunsOnPartition(queued);
     }
     if (!has_data) {
       ReplyTransaction(client, *transaction, nullptr, nullptr, {});

@@ -31,8 +31,9 @@
 #include "storage/wal.h"
 
 namespace holdfast::cluster {
+class Access;
 class Cluster;
-}
+}  // namespace holdfast::cluster
 namespace holdfast::script {
 class Scripting;
 }
@@ -94,6 +95,10 @@ class Engine {
   std::string config_file;  // absolute path; empty without one
   // What keeps this node in its cluster; null when it is alone.
   cluster::Cluster* cluster = nullptr;
+  // What makes this node's users those of the cluster; null in tests.
+  cluster::Access* access = nullptr;
+  // A client as CLIENT LIST shows it, without the newline.
+  std::function<std::string(const Client& client)> describe_client;
   // What runs scripts.
   script::Scripting* scripting = nullptr;
 
@@ -141,6 +146,9 @@ class Engine {
   uint32_t busy_partitions() const { return busy_partitions_.load(std::memory_order_relaxed); }
   // `why`: empty, or a text that is never freed and ends with a zero.
   void NoteBusy(uint32_t partition, std::string_view why);
+  // This run of the node, as author of changes (data/effect.h): clients' numbers begin anew with
+  // each.
+  uint64_t author_node() const { return (identity_.node_id + identity_.boot * kBootStride) | 1; }
   uint64_t NextSlowId() { return next_slow_id_.fetch_add(1); }
   uint64_t NextClientId() { return next_client_id_.fetch_add(1) + 1; }
   // Connected clients of all cores; Admit counts one more, unless there are `limit` already.
@@ -201,6 +209,8 @@ class Engine {
     std::atomic<bool> leads{false};
     std::atomic<const char*> busy{nullptr};
   };
+
+  static constexpr uint64_t kBootStride = 0x9e3779b97f4a7c15;
 
   const Config config_;
   data::EncodingLimits encoding_limits_;

@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "engine/engine.h"
+#include "engine/gather.h"
 #include "engine/run_request.h"
 
 namespace holdfast::engine {
@@ -86,12 +87,9 @@ void Forwarding::GiveBack(uint32_t partition, BlockedRequest request) {
   }
   const bool blocking = client->blocked && client->blocked_slot == place.slot;
   if (!blocking && !client->TakeFollowerSlot(place.slot)) return;
-  auto routed = std::make_unique<Routed>();
-  routed->request.partition = partition;
+  std::unique_ptr<Routed> routed = MakeRouted(*client, partition, PeerRequestType::kCommand);
   routed->request.no_touch = request.caller.no_touch;
   routed->request.protocol = request.caller.protocol;
-  routed->request.address = client->address;
-  routed->request.name = client->name;
   routed->request.commands.push_back({request.command, request.caller.db, std::move(request.args)});
   routed->is_write = request.command->may_write();
   routed->blocking = blocking;

@@ -87,7 +87,8 @@ void Partition::Run(const Request& request, const Caller& caller, const ReplyAdd
   context.PassOnKeyEvents();
   // A script that reads at all may have read whatever it has declared.
   if (caller.reader != 0 && ((request.command->acl & kAclScripting) == 0 || context.read_inside_)) {
-    host_->NoteRead(caller.reader, request, {open_index_, batch_.empty() ? 0 : batch_effects_});
+    const uint32_t effects = batch_.empty() ? 0 : batch_effects_;
+    host_->NoteRead(caller.reader, request, {ready_period(), open_index_, effects});
   }
   outcome->index = std::max(outcome->index, context.gate_index());
   outcome->wrote |= context.emitted();
@@ -108,6 +109,7 @@ void Partition::Run(const Request& request, const Caller& caller, const ReplyAdd
       blocked.args_index = context.gate_index();
     }
     blocked.caller = effective;
+    blocked.caller.acl_user = {};                       // it was judged
     blocked.caller.address = blocked.caller.name = {};  // they don't outlive this call
     blocked.began_ms = host_->clock().MonotonicMs();
     if (context.wait_.timeout_ms > 0) {
@@ -570,7 +572,7 @@ void Partition::TakeCommitted() {
       if (!status.ok()) Fatal("a committed entry can't be applied: " + status.message());
     }
     for (CommitObserver* observer : observers_) observer->OnCommitted(*entry.payload);
-    if (evictable_) host_->NoteCommitted(index, *entry.payload);
+    if (evictable_) host_->NoteCommitted({ready_period(), index, 0}, *entry.payload);
     job.bytes += entry.payload->size();
     job.payloads.push_back(entry.payload);
     job.positions.push_back({entry.index, entry.term});

@@ -117,8 +117,8 @@ class PartitionHost {
   virtual void Deliver(const ReplyAddress& address, std::string bytes) = 0;
   // What happened to a key is committed, and subscribers are to hear of it.
   virtual void PublishKeyEvent(const KeyEvent&) {}
-  // Entry `index` is committed.
-  virtual void NoteCommitted(uint64_t /*index*/, std::string_view /*payload*/) {}
+  // An entry is committed, whose first change is at `position`.
+  virtual void NoteCommitted(const ChangePosition& /*position*/, std::string_view /*payload*/) {}
   // What the partition holds was replaced: any key may be another one now.
   virtual void NoteReplaced() {}
   // The client `reader` of this core has read the request's keys, and seen all changes up to

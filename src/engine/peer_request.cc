@@ -14,6 +14,7 @@ constexpr uint8_t kNoTouch = 1;
 constexpr uint8_t kResp3 = 2;
 constexpr uint8_t kHasFunctions = 4;
 constexpr uint8_t kHasAuthor = 8;
+constexpr uint8_t kHasUser = 16;
 constexpr uint8_t kExecuted = 1;
 constexpr uint8_t kRefused = 2;
 
@@ -62,6 +63,16 @@ bool ReadName(ByteReader* reader, std::string* name) {
 bool ReadOptional(ByteReader* reader, uint8_t flags, uint8_t flag, uint64_t* number) {
   *number = 0;
   return (flags & flag) == 0 || (reader->ReadVarint(number) && *number != 0);
+}
+
+bool ReadUser(ByteReader* reader, uint8_t flags, PeerRequest* request) {
+  request->acl_user.clear();
+  request->acl_revision = 0;
+  if ((flags & kHasUser) == 0) return true;
+  std::string_view name;
+  if (!reader->ReadLengthPrefixed(&name) || name.empty()) return false;
+  request->acl_user = name;
+  return reader->ReadVarint(&request->acl_revision);
 }
 
 bool ReadCommands(ByteReader* reader, std::vector<PeerCommand>* commands) {
@@ -135,6 +146,8 @@ Caller PeerRequest::MakeCaller() const {
   caller.waited_ms = waited_ms;
   caller.functions_revision = functions_revision;
   caller.author = author;
+  caller.acl_revision = acl_revision;
+  caller.acl_user = acl_user;
   caller.address = address;
   caller.name = name;
   return caller;
@@ -169,13 +182,19 @@ std::string EncodePeerRequest(const PeerRequest& request) {
   out.push_back(static_cast<char>(request.type));
   const bool has_functions = request.functions_revision != 0;
   const bool has_author = request.author.client != 0;
-  out.push_back(
-      static_cast<char>((request.no_touch ? kNoTouch : 0) | (request.protocol == 3 ? kResp3 : 0) |
-                        (has_functions ? kHasFunctions : 0) | (has_author ? kHasAuthor : 0)));
+  const bool has_user = !request.acl_user.empty();
+  out.push_back(static_cast<char>((request.no_touch ? kNoTouch : 0) |
+                                  (request.protocol == 3 ? kResp3 : 0) |
+                                  (has_functions ? kHasFunctions : 0) |
+                                  (has_author ? kHasAuthor : 0) | (has_user ? kHasUser : 0)));
   if (has_functions) AppendVarint(&out, request.functions_revision);
   if (has_author) {
     AppendVarint(&out, request.author.node);
     AppendVarint(&out, request.author.client);
+  }
+  if (has_user) {
+    AppendLengthPrefixed(&out, request.acl_user);
+    AppendVarint(&out, request.acl_revision);
   }
   AppendVarint(&out, static_cast<uint64_t>(request.waited_ms));
   AppendLengthPrefixed(&out, std::string_view(request.address).substr(0, kMaxPeerNameBytes));
@@ -203,13 +222,13 @@ Status DecodePeerRequest(std::string_view bytes, PeerRequest* request) {
   uint64_t waited_ms;
   if (!reader.ReadVarint(&request->id) || !ReadPartition(&reader, &request->partition) ||
       !reader.ReadVarint(&request->epoch) || !reader.ReadByte(&type) || !reader.ReadByte(&flags) ||
-      (flags & ~(kNoTouch | kResp3 | kHasFunctions | kHasAuthor)) != 0 ||
+      (flags & ~(kNoTouch | kResp3 | kHasFunctions | kHasAuthor | kHasUser)) != 0 ||
       !ReadOptional(&reader, flags, kHasFunctions, &request->functions_revision) ||
       !ReadOptional(&reader, flags, kHasAuthor, &request->author.node) ||
       !ReadOptional(&reader, flags, kHasAuthor, &request->author.client) ||
-      !reader.ReadVarint(&waited_ms) || waited_ms > INT64_MAX ||
-      !ReadName(&reader, &request->address) || !ReadName(&reader, &request->name) ||
-      !ReadCommands(&reader, &request->commands) ||
+      !ReadUser(&reader, flags, request) || !reader.ReadVarint(&waited_ms) ||
+      waited_ms > INT64_MAX || !ReadName(&reader, &request->address) ||
+      !ReadName(&reader, &request->name) || !ReadCommands(&reader, &request->commands) ||
       !ReadWatched(&reader, request->partition, &request->watched) || !reader.empty()) {
     return Bad("request");
   }

@@ -3,10 +3,12 @@
 //
 //   request: u8 version (1), varint id, partition, epoch, u8 type,
 //            u8 flags (1: NO-TOUCH, 2: RESP3, 4: a revision of the function libraries follows,
-//            8: an author follows), [varint that revision, not 0],
-//            [varint the author's node, not 0, varint client, not 0], varint milliseconds waited,
-//            address, name, varint count, then for each command: varint db, varint argc, its
-//            arguments, varint count, then for each watched key: varint db, key, varint revision
+//            8: an author follows, 16: a user follows), [varint that revision, not 0],
+//            [varint the author's node, not 0, varint client, not 0],
+//            [the user's name, not empty, varint revision of the rules that hold for it], varint
+//            milliseconds waited, address, name, varint count, then for each command: varint db,
+//            varint argc, its arguments, varint count, then for each watched key: varint db, key,
+//            varint revision
 //   reply:   u8 version (1), varint id, u8 outcome, u8 flags (1: executed, 2: refused), error,
 //            varint count, replies, varint count, varint revisions
 //   cancel:  u8 version (1), varint id, varint partition, u8 mode
@@ -51,8 +53,10 @@ struct PeerRequest {
   int protocol = 2;
   int64_t waited_ms = 0;            // a blocking command: how long it has waited elsewhere already
   uint64_t functions_revision = 0;  // see Caller
-  data::Author author;              // see Caller
-  std::string address;              // of the client, for the slow log
+  data::Author author;              // the same
+  uint64_t acl_revision = 0;        // the same
+  std::string acl_user;
+  std::string address;  // of the client, for the slow log
   std::string name;
   std::vector<PeerCommand> commands;  // kCommand: exactly one
   std::vector<WatchedKey> watched;    // the partition is the request's

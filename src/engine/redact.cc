@@ -29,6 +29,9 @@ bool IsSecret(const Command& command, Args args, size_t i) {
     if (command.name == "hello") return IsHelloSecret(args, i);
     return false;
   }
+  // Rules may hold passwords, and as in Redis nothing of them is shown.
+  if (command.parent == "acl" && command.name == "setuser") return i > 1;
+  if (command.parent == "cluster" && command.name == "setusers") return i > 1;
   return command.parent == "config" && command.name == "set" && IsConfigSecret(args, i);
 }
 

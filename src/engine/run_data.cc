@@ -179,6 +179,8 @@ void RunOn(Client* client, const Command& command, Args args, uint32_t number) {
     client->blocked = true;
     client->blocked_slot = reply.slot;
     client->blocked_partition = number;
+    client->blocked_args = OwnedArgs(args);
+    client->revoked.clear();
     core->engine().blocked_clients.fetch_add(1, std::memory_order_relaxed);
   }
   if (direct) {

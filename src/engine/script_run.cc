@@ -78,12 +78,14 @@ ExecResult Partition::StartScript(std::span<const Request> requests, const Calle
   run.caller = caller;
   run.caller.address = run.address = caller.address;
   run.caller.name = run.name = caller.name;
+  run.caller.acl_user = run.acl_user = caller.acl_user;
   run.replies.assign(requests.size(), std::string());
   run.outcome = std::move(outcome);
   run.busy = false;
   run.abandoned = run.killed = false;
   run.end_reason = {};
   run.batch_begin = batch_.size();
+  run.effects_begin = batch_.empty() ? 0 : batch_effects_;
   run.events_begin = batch_events_.size();
   // Its effects may have to stand by themselves: they name their author again.
   if (batch_author_ != data::Author()) batch_author_ = {UINT64_MAX, UINT64_MAX};
@@ -124,6 +126,7 @@ void Partition::HoldEffects() {
     ProposeBatch();
     data::AppendPayloadHeader(&batch_);
     batch_ += own;
+    batch_effects_ -= run.effects_begin;
   }
   // What was told before, with nothing changed.
   QueueKeyEvents(open_index_ - 1);

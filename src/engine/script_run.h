@@ -38,15 +38,17 @@ struct Partition::ScriptRun {
   std::vector<Request> requests;
   std::string address;
   std::string name;
+  std::string acl_user;
   Caller caller;
 
   std::vector<std::string> replies;
   Outcome outcome;
   int64_t began_ns = 0;
   int64_t slice_end_ns = 0;
-  size_t batch_begin = 0;   // where its effects begin in the open batch
-  size_t events_begin = 0;  // and its events
-  size_t current = 0;       // of requests, the one that runs
+  uint32_t effects_begin = 0;  // how many effects of the open batch are before its own
+  size_t batch_begin = 0;      // where its effects begin in the open batch
+  size_t events_begin = 0;     // and its events
+  size_t current = 0;          // of requests, the one that runs
   bool suspended = false;
   bool abandoned = false;       // nothing that it still does matters
   bool killed = false;          // the script; requests behind it go on

@@ -1,7 +1,6 @@
 #include "engine/tracking.h"
 
 #include <algorithm>
-#include <iterator>
 #include <utility>
 
 #include "base/check.h"
@@ -17,8 +16,9 @@ constexpr std::string_view kInvalidateChannel = "__redis__:invalidate";
 // Keys that are pushed out at each tick, and for each one that comes in.
 constexpr size_t kShrinkPerTick = 1000;
 constexpr size_t kShrinkPerKey = 2;
-// What is left of a table is freed at this rate; 20 us or so for each hundred.
+// Keys of tables that were emptied are freed at these rates; a hundred takes 20 us or so.
 constexpr size_t kFreedPerTick = 5000;
+constexpr size_t kFreedPerTurn = 200;
 // What a change on its way takes besides its key, roughly.
 constexpr size_t kChangeOverhead = 64;
 
@@ -73,14 +73,13 @@ void Tracking::Enable(Client* client, TrackingOptions options) {
   tracking.broken_redirect = false;
   tracking.caching = false;
   std::vector<std::string> prefixes = std::move(tracking.options.prefixes);
-  if (options.broadcast && options.prefixes.empty() && prefixes.empty()) {
-    options.prefixes.emplace_back();
-  }
+  if (options.broadcast && options.prefixes.empty()) options.prefixes.emplace_back();
   for (std::string& prefix : options.prefixes) {
     if (std::find(prefixes.begin(), prefixes.end(), prefix) != prefixes.end()) continue;
     prefixes_[prefix].push_back(client);
     prefixes.push_back(std::move(prefix));
   }
+  std::sort(prefixes.begin(), prefixes.end());
   options.prefixes = std::move(prefixes);
   tracking.options = std::move(options);
 }
@@ -168,11 +167,16 @@ void Tracking::Clear() {
   for (std::atomic<uint32_t>& bucket : *interest_) bucket.store(0);
   table_ = {};
   items_ = 0;
-  if (dead_.empty()) {
-    dead_.swap(entries_);
-  } else {
-    std::move(entries_.begin(), entries_.end(), std::back_inserter(dead_));
-    entries_.clear();
+  if (!entries_.empty()) dead_.push_back(std::exchange(entries_, {}));
+}
+
+void Tracking::FreeSome(size_t keys) {
+  while (!dead_.empty() && keys > 0) {
+    std::vector<std::unique_ptr<Entry>>& last = dead_.back();
+    const size_t some = std::min(keys, last.size());
+    last.resize(last.size() - some);
+    keys -= some;
+    if (last.empty()) dead_.pop_back();
   }
 }
 
@@ -185,7 +189,7 @@ bool Tracking::Shrink(size_t effort) {
     --effort;
     random_ = random_ * 6364136223846793005 + 1442695040888963407;
     const std::string key = entries_[(random_ >> 32) % entries_.size()]->key;
-    TakeForReaders({key, {UINT64_MAX, 0}, {}});
+    TakeForReaders({key, {}, {}});
     if (const auto it = table_.find(key); it != table_.end()) Erase(it->second);
   }
   return !full();
@@ -193,16 +197,7 @@ bool Tracking::Shrink(size_t effort) {
 
 void Tracking::Tick() {
   if (!entries_.empty()) Shrink(kShrinkPerTick);
-  if (!dead_.empty()) {
-    dead_.resize(dead_.size() - std::min(dead_.size(), kFreedPerTick));
-    if (dead_.empty()) dead_.shrink_to_fit();
-  }
-}
-
-void Tracking::ForgetEntries() {
-  for (const auto& entry : entries_) {
-    for (Reader& reader : entry->readers) reader.seen = {};
-  }
+  FreeSome(kFreedPerTick);
 }
 
 // ---- Changes
@@ -212,11 +207,10 @@ bool Tracking::IsIdle() const {
   return core_->engine().tracking_clients.load() == 0 && core_->engine().tracked_keys.load() == 0;
 }
 
-void Tracking::OnCommitted(uint64_t entry, std::string_view payload) {
+void Tracking::OnCommitted(ChangePosition position, std::string_view payload) {
   Engine& engine = core_->engine();
   if (IsIdle()) return;
   queued_.resize(engine.cores());
-  ChangePosition position{entry, 0};
   const auto note = [this, &position, &engine](const data::Effect& effect) {
     for (uint32_t i = 0; i < engine.cores(); ++i) {
       if (effect.kind == data::EffectKind::kDatabases) {
@@ -267,7 +261,7 @@ void Tracking::Distribute() {
 
 bool Tracking::IsOwn(const Client& client, const data::Author& author) const {
   return client.tracking->options.no_loop && author.client == client.id &&
-         author.node == core_->engine().identity().node_id;
+         author.node == core_->engine().author_node();
 }
 
 void Tracking::Take(const Changes& changes) {
@@ -306,7 +300,7 @@ void Tracking::TakeForReaders(const Change& change) {
     const auto it = clients_.find(reader.client);
     if (it == clients_.end() || it->second->tracking->options.broadcast) return true;
     Client* client = it->second;
-    if (change.position < reader.seen || IsOwn(*client, change.author)) return false;
+    if (change.position.IsBefore(reader.seen) || IsOwn(*client, change.author)) return false;
     Tell(client, &key);
     // It hears of the change before the reply that it waits for, which may be older.
     return !client->blocked;
@@ -321,24 +315,36 @@ void Tracking::TakeForReaders(const Change& change) {
 // ---- Telling
 
 void Tracking::Push(Client* client, std::string_view bytes) {
-  if (client->blocked) {
-    late_.emplace_back(client->id, bytes);
-  } else {
+  if (client->waiting == 0) {
     core_->pubsub().Push(client, bytes);
+    return;
+  }
+  std::string& late = late_[client->id];
+  if (late.size() + bytes.size() <= kMaxLateBytes) {
+    late.append(bytes);
+  } else {
+    late = client->protocol == 3 ? InvalidatePush(nullptr) : InvalidateMessage(nullptr);
   }
 }
 
 void Tracking::TurnEnd() {
   // Not as keys are added, when replies are being written.
   if (added_ > 0) Shrink(kShrinkPerKey * std::exchange(added_, 0));
-  for (const auto& [id, bytes] : std::exchange(late_, {})) {
-    if (Client* client = core_->FindClient(id)) core_->pubsub().Push(client, bytes);
+  if (!dead_.empty()) FreeSome(kFreedPerTurn);
+  for (auto it = late_.begin(); it != late_.end();) {
+    Client* client = core_->FindClient(it->first);
+    if (client != nullptr && client->waiting > 0 && !client->blocked) {
+      ++it;
+      continue;
+    }
+    if (client != nullptr) core_->pubsub().Push(client, it->second);
+    it = late_.erase(it);
   }
 }
 
 void Tracking::Tell(Client* client, const KeyList* keys) {
   ClientTracking& tracking = *client->tracking;
-  if (keys == nullptr) {
+  if (keys == nullptr && !tracking.options.broadcast) {
     // A second time says nothing new, when it has asked for nothing meanwhile.
     if (tracking.flushed_at == client->commands) return;
     tracking.flushed_at = client->commands;

@@ -11,18 +11,20 @@
 // client is in the table, and what its node's partition has not committed by then it will tell
 // later. What was committed before, the read has seen, since reads are linearizable. On the
 // client's connection an invalidation comes behind the reply of every read that was sent before it,
-// so it may come needlessly, never too early. With REDIRECT it comes on another connection, whose
-// clients have to be careful themselves, as with Redis.
+// so it may come needlessly, never too early. Exceptions: what a blocking command answers isn't for
+// a cache, and who waits in one is told at once; with REDIRECT it comes on another connection,
+// whose clients have to be careful themselves, as with Redis.
 //
 // Whenever a node can't say what has changed, it says that everything has, which clients know from
 // FLUSHALL: when it gets a snapshot instead of entries, when a partition has lost its leader (it
 // may be this node that is cut off), and when more is on its way to another core than may be.
 //
 // NOLOOP: entries name the authors of such clients' changes (data/effect.h), so that a client's
-// node knows its own whichever way they went.
+// node knows its own whichever way they went. A client whose write was answered INDOUBT has to
+// forget the key itself.
 //
-// The table is bounded by tracking-table-max-keys for all cores of the node together; a key that is
-// pushed out is told as changed. Databases aren't told apart, as in Redis.
+// The keys of the table are bounded by tracking-table-max-keys for all cores of the node together;
+// one that is pushed out is told as changed. Databases aren't told apart, as in Redis.
 //
 // Loop thread of the owning core only, unless a function says otherwise.
 #pragma once
@@ -60,12 +62,17 @@ struct TrackingOptions {
   std::vector<std::string> prefixes;  // no one begins with another
 };
 
-// The place of a change among all changes of a partition: the entry, and how many are before it in
-// that.
+// The place of a change among those of a partition while a node led it without interruption: what
+// a leader had proposed and then lost may have been replaced.
 struct ChangePosition {
+  uint64_t period = 0;  // Partition::ready_period; 0: unknown
   uint64_t entry = 0;
-  uint32_t change = 0;
-  auto operator<=>(const ChangePosition&) const = default;
+  uint32_t change = 0;  // how many are before it in the entry
+
+  bool IsBefore(const ChangePosition& other) const {
+    if (period == 0 || period != other.period) return false;
+    return entry < other.entry || (entry == other.entry && change < other.change);
+  }
 };
 
 // Of a client that tracks.
@@ -73,7 +80,9 @@ struct ClientTracking {
   TrackingOptions options;
   bool caching = false;          // CLIENT CACHING, for the next request or transaction
   bool broken_redirect = false;  // the other connection was gone when there was something to tell
-  uint64_t flushed_at = UINT64_MAX;  // Client::commands when it was told last that all has changed
+  // Client::commands when it was told last that everything has changed: unless it broadcasts, it
+  // has read nothing since as long as that stays.
+  uint64_t flushed_at = UINT64_MAX;
 };
 
 class Tracking {
@@ -98,13 +107,10 @@ class Tracking {
 
   // ---- What has happened to keys.
 
-  // An entry of one of this core's partitions is committed.
-  void OnCommitted(uint64_t entry, std::string_view payload);
+  // An entry of one of this core's partitions is committed. `position`: of its first change.
+  void OnCommitted(ChangePosition position, std::string_view payload);
   // Any key may have changed, without this node knowing it.
   void EverythingChanged();
-  // A partition of this core has lost its leadership: what was proposed may come to nothing, and
-  // its number may be another entry's.
-  void ForgetEntries();
   // Bounded work, every now and then.
   void Tick();
   // The turn ends: replies that clients have waited for are in their queues.
@@ -160,24 +166,29 @@ class Tracking {
                       std::string_view resp3);
   void RedirectIsBroken(Client* client);
   void Push(Client* client, std::string_view bytes);
+  void FreeSome(size_t keys);
   bool IsOwn(const Client& client, const data::Author& author) const;
 
   static constexpr size_t kInterestBuckets = 16384;
-  // Of changes on their way to other cores. Beyond it they are told that everything has changed.
+  // Of changes on their way to other cores, and of what waits for one client's reply. Beyond it
+  // they are told that everything has changed.
   static constexpr size_t kMaxInFlightBytes = size_t{64} << 20;
+  static constexpr size_t kMaxLateBytes = size_t{1} << 20;
 
   Core* const core_;
   absl::flat_hash_map<uint64_t, Client*> clients_;  // that track
   absl::flat_hash_map<std::string_view, Entry*> table_;
-  std::vector<std::unique_ptr<Entry>> entries_;  // all of table_, in no order
-  std::vector<std::unique_ptr<Entry>> dead_;     // freed little by little
+  std::vector<std::unique_ptr<Entry>> entries_;            // all of table_, in no order
+  std::vector<std::vector<std::unique_ptr<Entry>>> dead_;  // freed little by little
   size_t items_ = 0;
   size_t added_ = 0;                                                   // keys, in this turn
   std::map<std::string, std::vector<Client*>, std::less<>> prefixes_;  // of broadcasting clients
   uint64_t random_ = 0x9e3779b97f4a7c15;
   std::vector<Changes> queued_;  // by core; during OnCommitted
-  // For clients in blocking commands, until this turn ends: what they wait for may have come now.
-  std::vector<std::pair<uint64_t, std::string>> late_;
+  // What is told behind replies that aren't in the client's queue yet: for clients in blocking
+  // commands until this turn ends, since it may be what they wait for that has come; for clients
+  // with other requests that are answered later (EXEC), until these are.
+  std::map<uint64_t, std::string> late_;
   size_t in_flight_bytes_ = 0;
 
   // How many keys of the table fall into a bucket by their hash, and how many clients broadcast.

@@ -74,6 +74,11 @@ const Command* ScriptCalls::Find(Args args) const {
 
 bool ScriptCalls::Knows(Args args) { return Find(args) != nullptr; }
 
+bool ScriptCalls::Permits(Args args) {
+  const engine::AccessControl& access = context_.partition().host()->core()->access();
+  return access.AllowsInScript(context_.caller, *Find(args), args);
+}
+
 bool ScriptCalls::IsHere(const Command& command, Args args) {
   const engine::Partition& partition = context_.partition();
   const bool whole = partition.first_slot() == 0 && partition.last_slot() == kSlots - 1;
@@ -94,6 +99,11 @@ std::string_view ScriptCalls::Judge(const Command& command, Args args) {
   if ((command.has(engine::kNoscript) && !debugs) || command.route == Route::kMeta ||
       command.route == Route::kPartition) {
     return kNotAllowed;
+  }
+  if (!context_.caller.acl_user.empty()) {
+    engine::AccessControl& access = context_.partition().host()->core()->access();
+    refusal_ = access.WhyRefusedInScript(context_.caller, command, args);
+    if (!refusal_.empty()) return refusal_;
   }
   if (read_only_ && command.may_write()) {
     return "Write commands are not allowed from read-only scripts.";

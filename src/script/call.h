@@ -24,6 +24,7 @@ class ScriptCalls final : public ScriptHost {
   // ---- ScriptHost
   std::string_view Call(engine::Args args, int protocol, std::string* reply) override;
   bool Knows(engine::Args args) override;
+  bool Permits(engine::Args args) override;
   std::string_view Interrupt() override;
 
  private:

@@ -35,6 +35,8 @@ class ScriptHost {
   virtual std::string_view Call(engine::Args args, int protocol, std::string* reply) = 0;
   // Whether there is such a command, for redis.acl_check_cmd.
   virtual bool Knows(engine::Args args) = 0;
+  // Whether who runs the script may run this command. REQUIRES: it is known.
+  virtual bool Permits(engine::Args) { return true; }
   // Called every thousand instructions or so. Not empty: the script ends with this error, and
   // nothing in it can catch that.
   virtual std::string_view Interrupt() = 0;

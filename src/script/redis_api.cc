@@ -218,8 +218,7 @@ int AclCheckCommand(lua_State* lua) {
   if (!machine->host()->Knows(machine->call_args())) {
     return RaiseError(lua, "Invalid command passed to redis.acl_check_cmd()");
   }
-  // Whoever runs scripts may run every command.
-  lua_pushboolean(lua, 1);
+  lua_pushboolean(lua, machine->host()->Permits(machine->call_args()) ? 1 : 0);
   return 1;
 }
 

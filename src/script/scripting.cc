@@ -111,6 +111,11 @@ std::string Scripting::PrepareSha(engine::Core& core, Machine* machine, std::str
 }
 
 void Scripting::Run(engine::ExecContext& ctx, bool by_sha, bool read_only) {
+  const std::string_view late = AwaitUsers(ctx);
+  if (!late.empty()) {
+    ctx.Error(late);
+    return;
+  }
   int64_t keys;
   if (!ctx.ParseInt(2, &keys)) return;
   if (keys > static_cast<int64_t>(ctx.args.size()) - 3) {
@@ -165,8 +170,23 @@ std::string_view Scripting::AwaitLibraries(engine::ExecContext& ctx) {
   return {};
 }
 
+std::string_view Scripting::AwaitUsers(engine::ExecContext& ctx) {
+  if (ctx.caller.acl_user.empty()) return {};
+  engine::PartitionHost* host = ctx.partition().host();
+  const int64_t until_ms = host->clock().MonotonicMs() + kMaxWaitMs;
+  while (host->core()->access().users().revision() < ctx.caller.acl_revision) {
+    if (host->clock().MonotonicMs() >= until_ms) {
+      return "TRYAGAIN this node has not learned of the newest users yet; nothing was applied";
+    }
+    const std::string_view end = ctx.partition().AwaitInScript();
+    if (!end.empty()) return engine::kTryAgain;
+  }
+  return {};
+}
+
 void Scripting::RunFunction(engine::ExecContext& ctx, bool read_only) {
-  const std::string_view late = AwaitLibraries(ctx);
+  std::string_view late = AwaitUsers(ctx);
+  if (late.empty()) late = AwaitLibraries(ctx);
   if (!late.empty()) {
     ctx.Error(late);
     return;

@@ -105,6 +105,8 @@ class Scripting {
   // Waits in the script until this node's libraries are as new as the caller knows them. What to
   // answer when that takes too long, else empty.
   std::string_view AwaitLibraries(engine::ExecContext& ctx);
+  // The same for the rules of access control that hold for the caller.
+  static std::string_view AwaitUsers(engine::ExecContext& ctx);
   void ServeChanges(engine::Core& core);
   void OnLibrariesChanged();
   void CountBytes(CoreSide* side);

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <future>
@@ -12,6 +13,7 @@
 #include "base/log.h"
 #include "base/rng.h"
 #include "cluster/join.h"
+#include "commands/client_list.h"
 #include "commands/table.h"
 #include "engine/version.h"
 #include "server/certificates.h"
@@ -21,6 +23,8 @@ namespace {
 
 constexpr int64_t kHandOverMs = 2000;
 constexpr uint64_t kHandOverTickMs = 10;
+constexpr int64_t kLearnUsersMs = 2000;
+constexpr int64_t kLearnUsersWhenNewMs = 30'000;
 
 }  // namespace
 
@@ -30,6 +34,7 @@ Server::~Server() {
   // Only after a start that failed late: Run leaves nothing to stop.
   if (engine_ != nullptr && !sides_.empty()) engine_->Shutdown(0);
   sides_.clear();
+  access_.reset();
   cluster_.reset();
 }
 
@@ -77,6 +82,8 @@ Status Server::Start() {
   Result<std::shared_ptr<const net::TlsContext>> certificates = ReadCertificates(config);
   if (!certificates.ok()) return certificates.status();
   tls_.Set(std::move(certificates).value());
+  cluster::UserMap own_users;
+  RETURN_IF_ERROR(cluster::ReadOwnUsers(commands::Table(), config, &own_users));
   std::optional<net::PortBinding> cluster_binding;
   RETURN_IF_ERROR(BindCluster(config, &cluster_binding));
   LogNotice("holdfast {} starts, pid {}", engine::kVersion, getpid());
@@ -99,11 +106,14 @@ Status Server::Start() {
     cluster_ = std::make_unique<cluster::Cluster>(engine_.get(), config);
     cluster_->Listen(cluster_binding->Take());
   }
+  access_ = std::make_unique<cluster::Access>(engine_.get(), std::move(own_users));
+  engine_->describe_client = commands::DescribeClient;
   engine_->Start();
   sides_.resize(engine_->cores());
   OnEveryCore([](engine::Core& core, CoreSide& side) {
     side.sessions = std::make_unique<SessionList>(&core);
   });
+  LearnUsers();
   for (BoundDoor& door : doors.value()) {
     RETURN_IF_ERROR(door.binding.Listen(static_cast<int>(config.tcp_backlog)));
   }
@@ -259,6 +269,20 @@ Status Server::ChangeListeners(engine::Core& core, const engine::Config& config)
   return Status::Ok();
 }
 
+void Server::LearnUsers() {
+  const auto learned = std::make_shared<std::promise<void>>();
+  std::future<void> known = learned->get_future();
+  // A new node knows no password at all; one that was a member before serves nothing that needs
+  // the others as long as they aren't there.
+  const bool is_new = cluster_ != nullptr && access_->is_new();
+  engine_->core(0).PostFromAnyThread(
+      [this, learned] { access_->CatchUp([learned] { learned->set_value(); }); });
+  const int64_t wait_ms = is_new ? kLearnUsersWhenNewMs : kLearnUsersMs;
+  if (known.wait_for(std::chrono::milliseconds(wait_ms)) == std::future_status::timeout) {
+    LogWarning("nobody leads the cluster: users are those that this node knew last");
+  }
+}
+
 // Other nodes lead on before this one stops serving, so that no request waits for an election. Not
 // for ever: what can't be handed over is found out by the others' election timeouts.
 void Server::HandOver() {
@@ -285,12 +309,14 @@ int Server::Run() {
   OnEveryCore([this](engine::Core& core, CoreSide& side) {
     side.listeners.clear();
     side.sessions->CloseAll();
+    if (core.number() == 0) access_->Stop();
     if (cluster_ != nullptr) cluster_->Stop(core);
   });
   const bool drained = engine_->Shutdown(loaded_.config.shutdown_timeout_s * 1000);
   if (!drained) LogWarning("shutdown timeout: some requests in flight were not answered");
   // The loops have ended: what lives on them goes before they do.
   sides_.clear();
+  access_.reset();
   cluster_.reset();
   scripting_.reset();
   engine_.reset();

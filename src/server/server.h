@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/status.h"
+#include "cluster/access.h"
 #include "cluster/cluster.h"
 #include "engine/engine.h"
 #include "net/event_loop.h"
@@ -66,6 +67,8 @@ class Server {
   // Runs `work` on every core's loop and waits for all.
   void OnEveryCore(const std::function<void(engine::Core&, CoreSide&)>& work);
   void HandOver();
+  // Waits until the users of the cluster are known here; not for ever.
+  void LearnUsers();
   // CONFIG SET port/tls-port/bind, on a core's loop.
   Status ChangeListeners(engine::Core& core, const engine::Config& config);
   // Sets what the engine can't do by itself.
@@ -85,6 +88,7 @@ class Server {
   // Outlives the engine, whose cores use it.
   std::unique_ptr<script::Scripting> scripting_;
   std::unique_ptr<engine::Engine> engine_;
+  std::unique_ptr<cluster::Access> access_;
   std::unique_ptr<cluster::Cluster> cluster_;  // null when the node is alone
   std::vector<Door> doors_;                    // that are open; once cores run, core 0's
   std::vector<CoreSide> sides_;

@@ -38,7 +38,7 @@ Session::Session(engine::Core* the_core, uint64_t the_id, net::Socket socket,
   local_address = connection_.local_address();
   fd = connection_.fd();
   created_ms = last_interaction_ms = core->clock().MonotonicMs();
-  authenticated = core->config().requirepass.empty();
+  core->access().Admit(this);
   const Status status = connection_.SetKeepAlive(static_cast<int>(core->config().tcp_keepalive_s));
   if (!status.ok()) LogVerbose("client {}: keepalive: {}", address, status.message());
   core->AddClient(this);
@@ -309,6 +309,13 @@ void SessionList::Accept(net::Socket socket, const net::TlsSlot* tls) {
     if (tls != nullptr) return;
     constexpr std::string_view kRefusal = "-ERR max number of clients reached\r\n";
     (void)!::send(socket.fd(), kRefusal.data(), kRefusal.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+    return;
+  }
+  if (core_->access().IsProtectedFrom(net::PeerAddress(socket.fd()))) {
+    ++core_->stats()->connections_rejected;
+    engine.ReleaseClient();
+    (void)!::send(socket.fd(), engine::kDeniedByProtectedMode.data(),
+                  engine::kDeniedByProtectedMode.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
     return;
   }
   const uint64_t id = engine.NextClientId();

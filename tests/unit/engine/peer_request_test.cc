@@ -76,6 +76,13 @@ TEST_CASE("a forwarded request arrives as it was sent") {
   REQUIRE(DecodePeerRequest(EncodePeerRequest(call), &request).ok());
   CHECK(request.MakeCaller().author == data::Author{UINT64_MAX, 9});
   CHECK(request.name == "worker");
+  CHECK(request.MakeCaller().acl_user.empty());
+  call.acl_user = "alice";
+  call.acl_revision = uint64_t{1} << 51;
+  REQUIRE(DecodePeerRequest(EncodePeerRequest(call), &request).ok());
+  CHECK(request.MakeCaller().acl_user == "alice");
+  CHECK(request.MakeCaller().acl_revision == uint64_t{1} << 51);
+  CHECK(request.MakeCaller().functions_revision == uint64_t{1} << 50);
 }
 
 TEST_CASE("replies and cancels arrive as they were sent") {

@@ -23,6 +23,11 @@ TEST_CASE("passwords are secret wherever they stand") {
   auth.name = "auth";
   CHECK(Show(auth, {"AUTH", "pass"}) == "AUTH (redacted)");
   CHECK(Show(auth, {"AUTH", "user", "pass"}) == "AUTH (redacted) (redacted)");
+  Command setuser;
+  setuser.parent = "acl";
+  setuser.name = "setuser";
+  CHECK(Show(setuser, {"ACL", "SETUSER", "u", "on", ">p"}) ==
+        "ACL SETUSER (redacted) (redacted) (redacted)");
   Command hello;
   hello.name = "hello";
   CHECK(Show(hello, {"HELLO"}) == "HELLO");
