@@ -97,6 +97,9 @@ TEST_CASE("canonical texts are Redis's") {
         "off ~a* %R~b* %W~c* ~d resetchannels &ch* -@all +get +set (~x* resetchannels -@all "
         "+@read) (~y resetchannels -@all)");
   CHECK(Make({"%R~k", "%W~k"}).Describe(Commands()) == "off ~k resetchannels -@all");
+  CHECK(Make({"%R~*", "~a", "%W~*"}).Describe(Commands()) == "off ~* resetchannels -@all");
+  CHECK(Make({"+select", "+select|0"}) == Make({"+select"}));
+  CHECK(Make({"+@all", "-config", "+config"}) == Make({"+@all"}));
   CHECK(Make({"reset"}).Describe(Commands()) == "off sanitize-payload resetchannels -@all");
 }
 
