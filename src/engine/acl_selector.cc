@@ -148,8 +148,13 @@ AclFault AclSelector::ApplyToKeys(std::string_view rule) {
   const auto it = std::find_if(keys_.begin(), keys_.end(), [pattern](const AclKeyPattern& present) {
     return present.pattern == pattern;
   });
-  if (it != keys_.end()) {
-    it->access |= access;
+  if (it != keys_.end()) access |= it->access;
+  if (pattern == "*" && access == kMayReadAndWrite) {
+    // What reads "~*" is that, however it came about.
+    all_keys_ = true;
+    keys_.clear();
+  } else if (it != keys_.end()) {
+    it->access = access;
   } else {
     keys_.push_back({std::string(pattern), access});
   }
@@ -184,6 +189,8 @@ AclFault AclSelector::AllowByName(const CommandTable& table, std::string_view na
     Set(*subcommand, true);
     return AclFault::kNone;
   }
+  // Whatever takes the command away again takes its first arguments along.
+  if (commands_.test(command->id)) return AclFault::kNone;
   std::vector<std::string>& allowed = first_args_[command->id];
   const bool present = std::any_of(allowed.begin(), allowed.end(), [behind](const auto& arg) {
     return EqualsIgnoreCase(arg, behind);
@@ -203,7 +210,8 @@ void AclSelector::Set(const Command& command, bool allowed) {
   commands_.set(command.id, allowed);
   first_args_.erase(command.id);
   for (const Command& subcommand : command.subcommands) commands_.set(subcommand.id, allowed);
-  if (!allowed) all_commands_ = false;
+  // Everything, future commands included, is "+@all", however it came about.
+  all_commands_ = allowed && (all_commands_ || commands_.all());
 }
 
 void AclSelector::SetCategory(const CommandTable& table, uint32_t category, bool allowed) {

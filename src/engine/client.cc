@@ -50,6 +50,7 @@ void Client::ReplyArrived(uint64_t slot, std::string_view bytes) {
   bool released = Take(&deferred_slots, slot);
   if (blocked && slot == blocked_slot) {
     blocked = false;
+    blocked_args = OwnedArgs();
     core->engine().blocked_clients.fetch_sub(1, std::memory_order_relaxed);
     released = true;
   }

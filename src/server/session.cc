@@ -140,7 +140,7 @@ size_t Session::Process(std::string_view input) {
   size_t used = 0;
   size_t requests = 0;
   while (MayProcess() && used < input.size()) {
-    limits.authenticated = authenticated;
+    limits.authenticated = authenticated || !core->access().MustAuthenticate(*this);
     const resp::ParseOutcome outcome = parser_.Next(input.substr(used), limits);
     if (outcome == resp::ParseOutcome::kIncomplete) break;
     if (outcome == resp::ParseOutcome::kError) {

@@ -1,14 +1,17 @@
 // Rules of access control, their canonical text, and what they allow.
 #include "engine/acl_user.h"
 
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "base/sha256.h"
 #include "commands/table.h"
+#include "engine/access_control.h"
 #include "engine/acl_check.h"
 #include "engine/acl_log.h"
 #include "engine/acl_rules.h"
+#include "engine/acl_table.h"
 
 #include <doctest/doctest.h>
 
@@ -97,6 +100,9 @@ TEST_CASE("canonical texts are Redis's") {
         "off ~a* %R~b* %W~c* ~d resetchannels &ch* -@all +get +set (~x* resetchannels -@all "
         "+@read) (~y resetchannels -@all)");
   CHECK(Make({"%R~k", "%W~k"}).Describe(Commands()) == "off ~k resetchannels -@all");
+  CHECK(Make({"%R~*", "~a", "%W~*"}).Describe(Commands()) == "off ~* resetchannels -@all");
+  CHECK(Make({"+select", "+select|0"}) == Make({"+select"}));
+  CHECK(Make({"+@all", "-config", "+config"}) == Make({"+@all"}));
   CHECK(Make({"reset"}).Describe(Commands()) == "off sanitize-payload resetchannels -@all");
 }
 
@@ -165,6 +171,8 @@ TEST_CASE("commands, keys and channels") {
   CHECK(May(user, {"exists", "r1", "w1"}));
   CHECK_FALSE(May(user, {"exists", "r1", "other"}));
   CHECK(Ask(user, {"mget", "r1", "x", "r2"}).arg == 2);
+  CHECK(May(user, {"sismember", "w1", "m"}));
+  CHECK_FALSE(May(user, {"smismember", "w1", "m"}));
   CHECK(May(user, {"copy", "r1", "w1"}));
   CHECK_FALSE(May(user, {"copy", "w1", "r1"}));
   CHECK(Ask(user, {"config", "get", "x"}).denial == AclDenial::kCommand);
@@ -247,6 +255,43 @@ TEST_CASE("passwords go no further than their hashes") {
   CHECK(HideSecret("<pw") == "!" + Sha256Hex("pw"));
   CHECK(HideSecret("~>pw") == "~>pw");
   CHECK(Sha256Hex("abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+}
+
+TEST_CASE("the default user follows from requirepass until it has rules of its own") {
+  AclUsers users(Commands());
+  users.SetPassword("");
+  CHECK(users.default_user()->LetsAnybodyIn());
+  const AclUserPtr before = users.default_user();
+  users.SetPassword("");
+  CHECK(users.default_user() == before);
+  users.SetPassword("pw");
+  CHECK(users.default_user()->Accepts("pw"));
+  CHECK(users.default_is_implied());
+  auto table = std::make_shared<AclTable>();
+  table->revision = 7;
+  table->users.emplace("default", std::make_shared<const AclUser>(Make({"on", ">own"})));
+  table->users.emplace("u", std::make_shared<const AclUser>(Make({"on"})));
+  users.Set(table, "pw");
+  CHECK_FALSE(users.default_is_implied());
+  CHECK(users.default_user()->Accepts("own"));
+  CHECK_FALSE(users.default_user()->Accepts("pw"));
+  CHECK(users.revision() == 7);
+  CHECK(users.Find("u") == table->users.find("u")->second);
+  CHECK(users.Find("nobody") == nullptr);
+  CHECK(users.All().size() == 2);
+}
+
+TEST_CASE("loopback addresses") {
+  for (const std::string_view own :
+       {"127.0.0.1:1", "127.1.2.3:6379", "[::1]:1", "[::ffff:127.0.0.1]:9", "/run/h.sock"}) {
+    CAPTURE(own);
+    CHECK(IsLoopback(own));
+  }
+  for (const std::string_view other : {"10.0.0.1:1", "[::2]:1", "[fe80::1]:1", "?:0", "",
+                                       "[::ffff:10.0.0.1]:9", "192.127.0.1:1"}) {
+    CAPTURE(other);
+    CHECK_FALSE(IsLoopback(other));
+  }
 }
 
 TEST_CASE("ACL LOG counts what is alike and forgets the oldest") {
