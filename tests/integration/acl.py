@@ -10,7 +10,7 @@ import subprocess
 import threading
 
 from harness import ReplyError, Server, equal, main, ports, refused_start, temp_dir, test, wait_for
-from nodes import cluster, hand_over, leader_of, others
+from nodes import cluster, leader_of, node, others
 from resp import Client, Closed
 
 NO_COMMAND = "NOPERM this user has no permissions to run the '{}' command"
@@ -512,6 +512,26 @@ def a_password_of_one_node_is_that_of_all():
     leader.start()
     with leader.client() as c:
         equal(c("AUTH", "pw"), "OK")
+
+
+@test
+def a_node_learns_the_users_before_it_listens():
+    nodes = cluster(3)
+    away = others(nodes, leader_of(nodes))[0]
+    with nodes[0].client() as c:
+        c("ACL", "SETUSER", "alice", "on", ">pw", "~*", "+@all")
+    away.kill()
+    with leader_of(others(nodes, away)).client() as c:
+        c("ACL", "DELUSER", "alice")
+        c("ACL", "SETUSER", "default", "resetpass", ">top")
+    away.start()
+    new = node(nodes[0])
+    # Their first connections, as soon as they take any.
+    for each in (away, new):
+        with each.client() as c:
+            assert refusal(c, "GET", "k").startswith("NOAUTH")
+            assert refusal(c, "AUTH", "alice", "pw").startswith("WRONGPASS")
+            equal(c("AUTH", "top"), "OK")
 
 
 @test
