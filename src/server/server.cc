@@ -58,9 +58,7 @@ Result<std::vector<Server::BoundDoor>> Server::Bind(const engine::Config& config
                                                     bool listen) const {
   const size_t sockets = engine_ == nullptr ? 1 : AcceptingCores();
   std::vector<BoundDoor> bound;
-  const std::vector<Door> doors = DoorsOf(config);
-  if (doors.empty()) return Status::InvalidArgument("port and tls-port are both 0");
-  for (const Door& door : doors) {
+  for (const Door& door : DoorsOf(config)) {
     if (std::find(doors_.begin(), doors_.end(), door) != doors_.end()) continue;
     Result<net::PortBinding> binding = net::PortBinding::Bind(door.host, door.port, sockets);
     if (!binding.ok()) return binding.status();
@@ -76,6 +74,8 @@ Status Server::Start() {
   const engine::Config& config = loaded_.config;
   RETURN_IF_ERROR(OpenLog(config.log_level, config.log_file));
   {
+    // Later CONFIG SET may close all doors for a while, as in Redis.
+    if (DoorsOf(config).empty()) return Status::InvalidArgument("port and tls-port are both 0");
     // A port that is taken is found before anything is loaded.
     RETURN_IF_ERROR(Bind(config, false).status());
   }
