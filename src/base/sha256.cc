@@ -1,5 +1,6 @@
 #include "base/sha256.h"
 
+#include <absl/strings/escaping.h>
 #include <openssl/sha.h>
 
 #include <algorithm>
@@ -7,16 +8,9 @@
 namespace holdfast {
 
 std::string Sha256Hex(std::string_view bytes) {
-  constexpr char kDigits[] = "0123456789abcdef";
   unsigned char digest[SHA256_DIGEST_LENGTH];
   SHA256(reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size(), digest);
-  std::string hex;
-  hex.reserve(kSha256HexDigits);
-  for (const unsigned char byte : digest) {
-    hex.push_back(kDigits[byte >> 4]);
-    hex.push_back(kDigits[byte & 15]);
-  }
-  return hex;
+  return absl::BytesToHexString({reinterpret_cast<const char*>(digest), sizeof(digest)});
 }
 
 bool IsSha256Hex(std::string_view text) {

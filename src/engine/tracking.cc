@@ -180,7 +180,7 @@ void Tracking::FreeSome(size_t keys) {
   }
 }
 
-bool Tracking::Shrink(size_t effort) {
+void Tracking::Shrink(size_t effort) {
   const int64_t limit = core_->config().tracking_table_max_keys;
   const auto full = [this, limit] {
     return limit > 0 && core_->engine().tracked_keys.load(std::memory_order_relaxed) > limit;
@@ -192,7 +192,6 @@ bool Tracking::Shrink(size_t effort) {
     TakeForReaders({key, {}, {}});
     if (const auto it = table_.find(key); it != table_.end()) Erase(it->second);
   }
-  return !full();
 }
 
 void Tracking::Tick() {

@@ -151,8 +151,8 @@ class Tracking {
   void Erase(Entry* entry);
   void Clear();
   std::atomic<uint32_t>& Interest(std::string_view key);
-  // Keeps the table within its bounds, for at most `effort` keys; whether it is.
-  bool Shrink(size_t effort);
+  // Brings the table towards its bounds, by at most `effort` keys.
+  void Shrink(size_t effort);
   // To the cores of this node; what is queued for them is left empty.
   void Distribute();
   void Take(const Changes& changes);
