@@ -79,6 +79,7 @@ Status Server::Start() {
     // A port that is taken is found before anything is loaded.
     RETURN_IF_ERROR(Bind(config, false).status());
   }
+  signals_.emplace_back(&loop_, SIGHUP, [this] { RenewCertificates(); });
   Result<std::shared_ptr<const net::TlsContext>> certificates = ReadCertificates(config);
   if (!certificates.ok()) return certificates.status();
   tls_.Set(std::move(certificates).value());
@@ -116,6 +117,10 @@ Status Server::Start() {
   LearnUsers();
   for (BoundDoor& door : doors.value()) {
     RETURN_IF_ERROR(door.binding.Listen(static_cast<int>(config.tcp_backlog)));
+  }
+  // Up to here they end the process at once; whoever has been served may count on a clean end.
+  for (const int signo : {SIGTERM, SIGINT}) {
+    signals_.emplace_back(&loop_, signo, [this] { loop_.Stop(); });
   }
   OpenDoors(std::move(doors).value());
   for (const Door& door : DoorsOf(config)) {
@@ -298,12 +303,8 @@ void Server::HandOver() {
 }
 
 int Server::Run() {
-  {
-    net::SignalWatcher terminate(&loop_, SIGTERM, [this] { loop_.Stop(); });
-    net::SignalWatcher interrupt(&loop_, SIGINT, [this] { loop_.Stop(); });
-    net::SignalWatcher renew(&loop_, SIGHUP, [this] { RenewCertificates(); });
-    loop_.Run();
-  }
+  loop_.Run();
+  signals_.clear();  // the next one ends it at once
   LogNotice("shutting down");
   HandOver();
   OnEveryCore([this](engine::Core& core, CoreSide& side) {

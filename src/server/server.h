@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -84,6 +85,7 @@ class Server {
   LoadedConfig loaded_;
   net::EventLoop loop_;  // of the main thread: signals, and what may block
   net::Mailbox jobs_{&loop_};
+  std::deque<net::SignalWatcher> signals_;  // that come while it starts wait for Run
   net::TlsSlot tls_;
   // Outlives the engine, whose cores use it.
   std::unique_ptr<script::Scripting> scripting_;

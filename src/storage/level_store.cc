@@ -20,17 +20,6 @@
 #include "storage/store.h"
 #include "storage/store_batch.h"
 
-#if defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-// Debian's LevelDB isn't compiled with the sanitizer, which therefore sees memcpy and memcmp in it
-// but not the atomic pointers of the memtable that order them: a read beside a write looks like a
-// race.
-extern "C" const char* __tsan_default_suppressions() {  // NOLINT: the runtime's name
-  return "race:libleveldb.so\n";
-}
-#endif
-#endif
-
 namespace holdfast::storage {
 namespace {
 

@@ -8,6 +8,7 @@ import os
 import random
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import threading
@@ -25,6 +26,7 @@ from harness import (
     main,
     ports,
     refused_start,
+    scaled,
     temp_dir,
     test,
     wait_for,
@@ -665,6 +667,29 @@ def sigint_and_a_second_signal():
     assert server.wait_exit() in (0, -15)
     server.start()
     check_filled(server)
+
+
+@test
+def signals_while_it_starts():
+    """Whoever gets a connection finds a server that a signal ends cleanly, and that renews certificates."""
+    for _ in range(scaled(12)):
+        server = Server(start=False)
+        server.launch()
+        knock(server.port)
+        server.process.send_signal(signal.SIGHUP)
+        equal(server.terminate(), 0, "exit code")
+
+
+def knock(port: int) -> None:
+    """Connects as soon as that's possible: wait_for would pause."""
+    deadline = time.monotonic() + 20 * SLOWNESS
+    while time.monotonic() < deadline:
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+            return
+        except ConnectionRefusedError:
+            os.sched_yield()
+    raise AssertionError("nobody listens")
 
 
 @test
