@@ -63,6 +63,10 @@ class Group::Core {
     // be lost, and its next sign of life is the moment to ask.
     bool stuck = false;
     uint64_t match_at_heartbeat = 0;
+    // A read of the follower waits until it knows that this is committed there, too; what a message
+    // may have told it of that.
+    uint64_t wanted_commit = 0;
+    uint64_t told_commit = 0;
   };
 
   // --- raft.cc: dispatch, and what every update ends with
@@ -119,6 +123,7 @@ class Group::Core {
   // --- heartbeat.cc: a leader shows itself, and looks whether anybody sees it
   void TickLeader(uint64_t elapsed_ms);
   void SendHeartbeats();
+  void SendHeartbeat(Peer* peer);
   bool QuorumIsActive() const;
   void OnHeartbeat(const Message& message);
   void OnHeartbeatReply(const Message& message);
@@ -157,6 +162,8 @@ class Group::Core {
   void TickForwarded(uint64_t elapsed_ms);
   void ForwardRead(uint64_t round);
   void AnswerRead(const WaitingRead& read, Refusal refusal);
+  // The follower's reads need not wait for the next heartbeat.
+  void TellCommit(Peer* peer);
   void AnswerCaller(uint64_t round, Refusal refusal, uint64_t index);
   void OnReadIndex(const Message& message);
   void OnReadIndexReply(const Message& message);

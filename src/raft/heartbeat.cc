@@ -33,14 +33,17 @@ void Group::Core::TickLeader(uint64_t elapsed_ms) {
 
 void Group::Core::SendHeartbeats() {
   CHECK(role_ == Role::kLeader);
-  for (const Peer& peer : peers_) {
-    Message& heartbeat = Send(MessageKind::kHeartbeat, peer.id).message;
-    // The follower's log is known to be the leader's only up to `match`.
-    heartbeat.commit = std::min(commit_index_, peer.progress.match());
-    // The newest round that waits stands for all before it.
-    heartbeat.round = reads_.empty() ? 0 : reads_.back().round;
-    if (config_.lease_reads) heartbeat.sent_ms = clock_ms_;
-  }
+  for (Peer& peer : peers_) SendHeartbeat(&peer);
+}
+
+void Group::Core::SendHeartbeat(Peer* peer) {
+  Message& heartbeat = Send(MessageKind::kHeartbeat, peer->id).message;
+  // The follower's log is known to be the leader's only up to `match`.
+  heartbeat.commit = std::min(commit_index_, peer->progress.match());
+  peer->told_commit = std::max(peer->told_commit, heartbeat.commit);
+  // The newest round that waits stands for all before it.
+  heartbeat.round = reads_.empty() ? 0 : reads_.back().round;
+  if (config_.lease_reads) heartbeat.sent_ms = clock_ms_;
 }
 
 bool Group::Core::QuorumIsActive() const {

@@ -1,5 +1,7 @@
 // Linearizable reads: when a round that the caller started is confirmed (Raft dissertation,
 // section 6.4), on the leader itself or asked for by a follower.
+#include <algorithm>
+
 #include "base/check.h"
 #include "raft/core.h"
 
@@ -71,7 +73,18 @@ void Group::Core::AnswerRead(const WaitingRead& read, Refusal refusal) {
   Message& reply = Send(MessageKind::kReadIndexReply, read.asker).message;
   reply.round = read.asked;
   reply.rejected = refusal != Refusal::kNone;
-  if (!reply.rejected) reply.commit = commit_index_;
+  if (reply.rejected) return;
+  reply.commit = commit_index_;
+  if (Peer* peer = FindPeer(read.asker)) {
+    peer->wanted_commit = commit_index_;
+    TellCommit(peer);
+  }
+}
+
+// By a heartbeat, as soon as it may name that index: should it be lost, the next one does.
+void Group::Core::TellCommit(Peer* peer) {
+  if (peer->told_commit >= peer->wanted_commit) return;
+  if (peer->progress.match() >= peer->wanted_commit) SendHeartbeat(peer);
 }
 
 void Group::Core::AnswerCaller(uint64_t round, Refusal refusal, uint64_t index) {

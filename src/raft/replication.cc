@@ -74,6 +74,8 @@ bool Group::Core::SendAppend(Peer* peer) {
     append.entries.push_back(entry);
   }
   progress.Sent(append.entries.back().index, bytes);
+  const uint64_t told = std::min(commit_index_, append.entries.back().index);
+  peer->told_commit = std::max(peer->told_commit, told);
   return true;
 }
 
@@ -113,6 +115,7 @@ void Group::Core::OnAppendReply(const Message& message) {
     if (peer == nullptr) return;
   }
   SendAppends(peer);
+  TellCommit(peer);
 }
 
 }  // namespace holdfast::raft
