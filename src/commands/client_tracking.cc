@@ -102,9 +102,41 @@ std::string CheckOptions(const Client& client, const TrackingOptions& options) {
   return options.broadcast ? CheckPrefixes(options.prefixes, before.prefixes) : std::string();
 }
 
+// Those whose changes come to this node some time after they were made.
+std::vector<uint32_t> FollowedPartitions(const engine::Engine& engine) {
+  std::vector<uint32_t> partitions;
+  for (uint32_t p = 0; p < engine.partitions(); ++p) {
+    if (!engine.Leads(p)) partitions.push_back(p);
+  }
+  return partitions;
+}
+
+void Enable(const std::shared_ptr<Deferred>& deferred, TrackingOptions options) {
+  if (Client* client = deferred->client()) {
+    deferred->home().tracking().Enable(client, std::move(options));
+  }
+  deferred->FinishOk();
+}
+
+// What was done before is not to be told, so this node has to know all of it first.
+void EnableBehindChanges(const std::shared_ptr<Deferred>& deferred, TrackingOptions options) {
+  engine::Core& home = deferred->home();
+  const std::vector<uint32_t> followed = FollowedPartitions(home.engine());
+  if (followed.empty()) return Enable(deferred, std::move(options));
+  struct State {
+    TrackingOptions options;
+    size_t missing;
+  };
+  auto state = std::make_shared<State>(std::move(options), followed.size());
+  for (const uint32_t partition : followed) {
+    home.forwarding().CatchUp(partition, [deferred, state] {
+      if (--state->missing == 0) Enable(deferred, std::move(state->options));
+    });
+  }
+}
+
 // The core of the client to tell is looked for on all cores.
-void EnableRedirected(SessionContext& ctx, TrackingOptions options) {
-  std::shared_ptr<Deferred> deferred = Deferred::Make(ctx);
+void EnableRedirected(const std::shared_ptr<Deferred>& deferred, TrackingOptions options) {
   engine::Core& home = deferred->home();
   const uint64_t target = options.redirect;
   home.engine().Gather<bool>(
@@ -116,10 +148,7 @@ void EnableRedirected(SessionContext& ctx, TrackingOptions options) {
           return;
         }
         options.redirect_core = static_cast<uint32_t>(it - found.begin());
-        if (Client* client = deferred->client()) {
-          deferred->home().tracking().Enable(client, std::move(options));
-        }
-        deferred->FinishOk();
+        EnableBehindChanges(deferred, std::move(options));
       });
 }
 
@@ -136,7 +165,10 @@ void ClientTracking(SessionContext& ctx) {
   if (!EqualsIgnoreCase(ctx.args[2], "on")) return ctx.Error(engine::kSyntaxError);
   const std::string wrong = CheckOptions(ctx.client, options);
   if (!wrong.empty()) return ctx.Error(wrong);
-  if (options.redirect != 0) return EnableRedirected(ctx, std::move(options));
+  if (options.redirect != 0) return EnableRedirected(Deferred::Make(ctx), std::move(options));
+  if (!FollowedPartitions(ctx.core.engine()).empty()) {
+    return EnableBehindChanges(Deferred::Make(ctx), std::move(options));
+  }
   ctx.core.tracking().Enable(&ctx.client, std::move(options));
   ctx.reply.Ok();
 }

@@ -49,7 +49,7 @@ void Client::ReplyArrived(uint64_t slot, std::string_view bytes) {
   replies.Fill(slot, Take(&muted_slots, slot) ? std::string_view() : bytes);
   bool released = Take(&deferred_slots, slot);
   if (blocked && slot == blocked_slot) {
-    blocked = false;
+    blocked = reply_is_late = false;
     blocked_args = OwnedArgs();
     core->engine().blocked_clients.fetch_sub(1, std::memory_order_relaxed);
     released = true;

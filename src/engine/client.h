@@ -83,6 +83,7 @@ class Client {
   // The slot that a blocked data command waits for, with its partition; for CLIENT UNBLOCK and for
   // cancelling when the client goes.
   bool blocked = false;
+  bool reply_is_late = false;  // what it waited for is here, see Forwarding::Answer
   uint64_t blocked_slot = 0;
   uint32_t blocked_partition = 0;
   OwnedArgs blocked_args;

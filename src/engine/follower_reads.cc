@@ -9,10 +9,10 @@
 
 namespace holdfast::engine {
 
-void FollowerReads::Add(uint64_t round, BlockedRequest request) {
+void FollowerReads::Add(uint64_t round, FollowerRead read) {
   CHECK(!full() && (waiting_.empty() || round >= waiting_.back().round));
-  bytes_ += request.args.MemoryBytes();
-  waiting_.push_back({round, std::nullopt, std::move(request)});
+  bytes_ += read.request.args.MemoryBytes();
+  waiting_.push_back({round, std::nullopt, std::move(read)});
 }
 
 void FollowerReads::Confirm(uint64_t round, uint64_t index) {
@@ -22,24 +22,25 @@ void FollowerReads::Confirm(uint64_t round, uint64_t index) {
   }
 }
 
-std::optional<BlockedRequest> FollowerReads::TakeServable(uint64_t applied) {
+std::optional<FollowerRead> FollowerReads::TakeServable(uint64_t applied) {
   if (waiting_.empty()) return std::nullopt;
   Waiting& front = waiting_.front();
   if (!front.index.has_value() || *front.index > applied) return std::nullopt;
-  std::optional<BlockedRequest> request = std::move(front.request);
-  bytes_ -= request->args.MemoryBytes();
+  std::optional<FollowerRead> read = std::move(front.read);
+  bytes_ -= read->request.args.MemoryBytes();
   waiting_.pop_front();
-  return request;
+  return read;
 }
 
 std::vector<BlockedRequest> FollowerReads::TakeAllOf(const ReplyAddress& client) {
   std::vector<BlockedRequest> taken;
   std::deque<Waiting> kept;
   for (Waiting& waiting : waiting_) {
-    const ReplyAddress& address = waiting.request.address;
-    if (address.core == client.core && address.client == client.client) {
-      bytes_ -= waiting.request.args.MemoryBytes();
-      taken.push_back(std::move(waiting.request));
+    BlockedRequest& request = waiting.read.request;
+    const ReplyAddress& address = request.address;
+    if (!waiting.read.then && address.core == client.core && address.client == client.client) {
+      bytes_ -= request.args.MemoryBytes();
+      taken.push_back(std::move(request));
     } else {
       kept.push_back(std::move(waiting));
     }
@@ -48,9 +49,9 @@ std::vector<BlockedRequest> FollowerReads::TakeAllOf(const ReplyAddress& client)
   return taken;
 }
 
-std::vector<BlockedRequest> FollowerReads::TakeAll() {
-  std::vector<BlockedRequest> taken;
-  for (Waiting& waiting : waiting_) taken.push_back(std::move(waiting.request));
+std::vector<FollowerRead> FollowerReads::TakeAll() {
+  std::vector<FollowerRead> taken;
+  for (Waiting& waiting : waiting_) taken.push_back(std::move(waiting.read));
   waiting_.clear();
   bytes_ = 0;
   return taken;
@@ -83,14 +84,27 @@ void Partition::ReadAsFollower(BlockedRequest request, bool confirm) {
     ServeAsFollower(std::move(request));
     return;
   }
-  follower_reads_.Add(open_round_, std::move(request));
+  follower_reads_.Add(open_round_, {std::move(request), nullptr});
+  UseRound();
+}
+
+void Partition::CatchUp(absl::AnyInvocable<void()> then) {
+  if (!follows() || replica_->frozen() || follower_reads_.full()) {
+    then();
+    return;
+  }
+  follower_reads_.Add(open_round_, {{}, std::move(then)});
   UseRound();
 }
 
 void Partition::ServeFollowerReads() {
   if (!follows()) return;
-  while (std::optional<BlockedRequest> request = follower_reads_.TakeServable(applied_index_)) {
-    ServeAsFollower(std::move(*request));
+  while (std::optional<FollowerRead> read = follower_reads_.TakeServable(applied_index_)) {
+    if (read->then) {
+      read->then();
+    } else {
+      ServeAsFollower(std::move(read->request));
+    }
   }
 }
 
@@ -106,8 +120,12 @@ void Partition::ServeAsFollower(BlockedRequest request) {
 }
 
 void Partition::GiveReadsBack() {
-  for (BlockedRequest& request : follower_reads_.TakeAll()) {
-    host_->GiveBack(this, std::move(request));
+  for (FollowerRead& read : follower_reads_.TakeAll()) {
+    if (read.then) {
+      read.then();
+    } else {
+      host_->GiveBack(this, std::move(read.request));
+    }
   }
 }
 

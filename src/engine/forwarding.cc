@@ -186,7 +186,7 @@ void Forwarding::Return(uint32_t home, std::unique_ptr<Routed> routed, PeerReply
 
 void Forwarding::Settle(std::unique_ptr<Routed> routed, PeerReply reply) {
   if (reply.outcome == PeerOutcome::kDone) {
-    Answer(routed.get(), std::move(reply));
+    Answer(std::move(routed), std::move(reply));
   } else {
     router_.TakeBack(std::move(routed));
   }
@@ -295,7 +295,40 @@ void Forwarding::Fence(uint32_t partition) {
   });
 }
 
-void Forwarding::Answer(Routed* routed, PeerReply reply) {
+void Forwarding::CatchUp(uint32_t partition, absl::AnyInvocable<void()> then) {
+  Engine* engine = &core_->engine();
+  const uint32_t home = core_->number();
+  const uint32_t target = engine->CoreOfPartition(partition);
+  core_->Post(target, [engine, home, target, partition, then = std::move(then)]() mutable {
+    engine->core(target).FindPartition(partition)->CatchUp(
+        [engine, home, target, then = std::move(then)]() mutable {
+          engine->core(target).Post(home, std::move(then));
+        });
+  });
+}
+
+// Where a leader runs, clients that track are told of a change before anybody is answered. So they
+// are here: who has written by this node and been answered may count on it.
+void Forwarding::Answer(std::unique_ptr<Routed> routed, PeerReply reply) {
+  const uint32_t partition = routed->request.partition;
+  if (!routed->is_write || Leads(partition) || core_->engine().tracking_clients.load() == 0) {
+    GiveAnswer(routed.get(), std::move(reply));
+    return;
+  }
+  if (routed->blocking) {
+    if (Client* client = core_->FindClient(routed->reply.client)) client->reply_is_late = true;
+  }
+  CatchUp(partition, [this, routed = std::move(routed), reply = std::move(reply)]() mutable {
+    GiveAnswer(routed.get(), std::move(reply));
+  });
+}
+
+void Forwarding::GiveAnswer(Routed* routed, PeerReply reply) {
+  if (routed->request.asks_reads) {
+    const PeerCommand& script = routed->request.commands[0];
+    core_->tracking().ScriptAnswered(routed->reply, *script.command, script.args.args(),
+                                     reply.read_nothing);
+  }
   if (routed->answer) {
     routed->answer(std::move(reply));
   } else if (Client* client = core_->FindClient(routed->reply.client)) {

@@ -36,6 +36,9 @@ class Forwarding final : public RouterHost {
   // Items of kinds kRequest, kReply and kCancel. Closes links that send nonsense.
   void OnItem(uint64_t link, replica::ItemKind kind, std::string_view bytes);
   void OnLinkDown(uint64_t link);
+  // Calls `then` on this core when this node has told its clients' caches (tracking.h) of all that
+  // was committed before, wherever, or can't know what that is.
+  void CatchUp(uint32_t partition, absl::AnyInvocable<void()> then);
   // Leads or LeaderOf have changed. On every core.
   void LeaderChanged(uint32_t partition);
   // Once a turn, before the transport's Flush.
@@ -65,7 +68,7 @@ class Forwarding final : public RouterHost {
   size_t MaxItemBytes() const override;
   void RunHere(std::unique_ptr<Routed> routed) override;
   void Fence(uint32_t partition) override;
-  void Answer(Routed* routed, PeerReply reply) override;
+  void Answer(std::unique_ptr<Routed> routed, PeerReply reply) override;
   void WakeAt(int64_t at_ms) override;
   CoreStats* stats() override;
 
@@ -75,6 +78,7 @@ class Forwarding final : public RouterHost {
   // The outcome is home.
   void Settle(std::unique_ptr<Routed> routed, PeerReply reply);
   void ReplyToPeer(uint32_t home, uint64_t caller, PeerReply reply);
+  void GiveAnswer(Routed* routed, PeerReply reply);
 
   Core* const core_;
   PeerLinks* links_ = nullptr;

@@ -86,7 +86,8 @@ void Partition::Run(const Request& request, const Caller& caller, const ReplyAdd
   }
   context.PassOnKeyEvents();
   // A script that reads at all may have read whatever it has declared.
-  if (caller.reader != 0 && ((request.command->acl & kAclScripting) == 0 || context.read_inside_)) {
+  outcome->read_nothing = (request.command->acl & kAclScripting) != 0 && !context.read_inside_;
+  if (caller.reader != 0 && !outcome->read_nothing) {
     const uint32_t effects = batch_.empty() ? 0 : batch_effects_;
     host_->NoteRead(caller.reader, request, {ready_period(), open_index_, effects});
   }
@@ -147,6 +148,7 @@ ExecResult Partition::Finish(Outcome& outcome, bool unconfirmed) {
   result.is_write = outcome.wrote;
   result.blocked = outcome.blocked;
   result.too_long = outcome.too_long;
+  result.read_nothing = outcome.read_nothing;
   result.gate.index = outcome.index > commit_index_ ? outcome.index : 0;
   if (!outcome.wrote && !unconfirmed) {
     // A read: leadership has to be confirmed by a round that starts after now.

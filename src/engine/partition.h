@@ -151,13 +151,14 @@ class PartitionHost {
 
 struct ExecResult {
   Gate gate;
-  bool is_write = false;     // an effect was emitted
-  bool executed = true;      // false: a watched key was modified, the transaction did nothing
-  std::string_view refusal;  // why the transaction was not even looked at; empty when it was
-  bool blocked = false;      // the reply comes later, to the address
-  bool suspended = false;    // a script takes long: the reply comes later; see WhenScriptEnds
-  bool too_long = false;     // of one command: its reply was given up (ExecContext::ReplyTooLong)
-  bool announces = false;    // there are tasks of ExecContext::WhenCommitted
+  bool is_write = false;      // an effect was emitted
+  bool executed = true;       // false: a watched key was modified, the transaction did nothing
+  std::string_view refusal;   // why the transaction was not even looked at; empty when it was
+  bool blocked = false;       // the reply comes later, to the address
+  bool suspended = false;     // a script takes long: the reply comes later; see WhenScriptEnds
+  bool too_long = false;      // of one command: its reply was given up (ExecContext::ReplyTooLong)
+  bool read_nothing = false;  // a script that is over has run no command that reads
+  bool announces = false;     // there are tasks of ExecContext::WhenCommitted
 
   // What those tasks wait for.
   Gate AnnounceGate() const {
@@ -264,6 +265,10 @@ class Partition : public replica::StateMachine {
   // the request's address, or the host gets it back. With `confirm` it is as linearizable as a
   // leader's; without, it may be behind by any time.
   void ReadAsFollower(BlockedRequest request, bool confirm);
+  // Calls `then` when this node has noted (PartitionHost::NoteCommitted) whatever was committed
+  // before the call, wherever; or when it can't know. May be at once. REQUIRES: `then` doesn't call
+  // the partition.
+  void CatchUp(absl::AnyInvocable<void()> then);
 
   // ---- Values that are not in memory; see engine/value_loads.h.
   // Whether MissingValues may find anything, which takes longer.
@@ -369,6 +374,7 @@ class Partition : public replica::StateMachine {
     bool wrote = false;
     bool blocked = false;
     bool too_long = false;
+    bool read_nothing = false;                          // of one command: see ExecResult
     bool tells_no_state = false;                        // of one command: ExecContext::TellsNoState
     std::vector<absl::AnyInvocable<void()>> committed;  // ExecContext::WhenCommitted
   };

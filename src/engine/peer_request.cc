@@ -15,8 +15,10 @@ constexpr uint8_t kResp3 = 2;
 constexpr uint8_t kHasFunctions = 4;
 constexpr uint8_t kHasAuthor = 8;
 constexpr uint8_t kHasUser = 16;
+constexpr uint8_t kAsksReads = 32;
 constexpr uint8_t kExecuted = 1;
 constexpr uint8_t kRefused = 2;
+constexpr uint8_t kReadNothing = 4;
 
 Status Bad(std::string_view what) {
   return Status::Corruption("forwarded " + std::string(what) + ": malformed");
@@ -183,10 +185,10 @@ std::string EncodePeerRequest(const PeerRequest& request) {
   const bool has_functions = request.functions_revision != 0;
   const bool has_author = request.author.client != 0;
   const bool has_user = !request.acl_user.empty();
-  out.push_back(static_cast<char>((request.no_touch ? kNoTouch : 0) |
-                                  (request.protocol == 3 ? kResp3 : 0) |
-                                  (has_functions ? kHasFunctions : 0) |
-                                  (has_author ? kHasAuthor : 0) | (has_user ? kHasUser : 0)));
+  out.push_back(
+      static_cast<char>((request.no_touch ? kNoTouch : 0) | (request.protocol == 3 ? kResp3 : 0) |
+                        (has_functions ? kHasFunctions : 0) | (has_author ? kHasAuthor : 0) |
+                        (has_user ? kHasUser : 0) | (request.asks_reads ? kAsksReads : 0)));
   if (has_functions) AppendVarint(&out, request.functions_revision);
   if (has_author) {
     AppendVarint(&out, request.author.node);
@@ -222,7 +224,7 @@ Status DecodePeerRequest(std::string_view bytes, PeerRequest* request) {
   uint64_t waited_ms;
   if (!reader.ReadVarint(&request->id) || !ReadPartition(&reader, &request->partition) ||
       !reader.ReadVarint(&request->epoch) || !reader.ReadByte(&type) || !reader.ReadByte(&flags) ||
-      (flags & ~(kNoTouch | kResp3 | kHasFunctions | kHasAuthor | kHasUser)) != 0 ||
+      (flags & ~(kNoTouch | kResp3 | kHasFunctions | kHasAuthor | kHasUser | kAsksReads)) != 0 ||
       !ReadOptional(&reader, flags, kHasFunctions, &request->functions_revision) ||
       !ReadOptional(&reader, flags, kHasAuthor, &request->author.node) ||
       !ReadOptional(&reader, flags, kHasAuthor, &request->author.client) ||
@@ -234,6 +236,7 @@ Status DecodePeerRequest(std::string_view bytes, PeerRequest* request) {
   }
   request->type = static_cast<PeerRequestType>(type);
   request->no_touch = (flags & kNoTouch) != 0;
+  request->asks_reads = (flags & kAsksReads) != 0;
   request->protocol = (flags & kResp3) != 0 ? 3 : 2;
   request->waited_ms = static_cast<int64_t>(waited_ms);
   return HasItsParts(*request) ? Status::Ok() : Bad("request");
@@ -247,8 +250,9 @@ std::string EncodePeerReply(const PeerReply& reply) {
   out.push_back(static_cast<char>(kVersion));
   AppendVarint(&out, reply.id);
   out.push_back(static_cast<char>(reply.outcome));
-  out.push_back(
-      static_cast<char>((reply.executed ? kExecuted : 0) | (reply.refused ? kRefused : 0)));
+  out.push_back(static_cast<char>((reply.executed ? kExecuted : 0) |
+                                  (reply.refused ? kRefused : 0) |
+                                  (reply.read_nothing ? kReadNothing : 0)));
   AppendLengthPrefixed(&out, reply.error);
   AppendVarint(&out, reply.replies.size());
   for (const std::string& one : reply.replies) AppendLengthPrefixed(&out, one);
@@ -265,13 +269,14 @@ Status DecodePeerReply(std::string_view bytes, PeerReply* reply) {
   std::string_view view;
   size_t count;
   if (!reader.ReadVarint(&reply->id) || !reader.ReadByte(&outcome) || outcome < 1 || outcome > 3 ||
-      !reader.ReadByte(&flags) || (flags & ~(kExecuted | kRefused)) != 0 ||
+      !reader.ReadByte(&flags) || (flags & ~(kExecuted | kRefused | kReadNothing)) != 0 ||
       !reader.ReadLengthPrefixed(&view) || !ReadCount(&reader, 1, &count)) {
     return Bad("reply");
   }
   reply->outcome = static_cast<PeerOutcome>(outcome);
   reply->executed = (flags & kExecuted) != 0;
   reply->refused = (flags & kRefused) != 0;
+  reply->read_nothing = (flags & kReadNothing) != 0;
   reply->error.assign(view);
   reply->replies.clear();
   for (size_t i = 0; i < count; ++i) {

@@ -3,14 +3,16 @@
 //
 //   request: u8 version (1), varint id, partition, epoch, u8 type,
 //            u8 flags (1: NO-TOUCH, 2: RESP3, 4: a revision of the function libraries follows,
-//            8: an author follows, 16: a user follows), [varint that revision, not 0],
+//            8: an author follows, 16: a user follows, 32: whether its script reads is asked),
+//            [varint that revision, not 0],
 //            [varint the author's node, not 0, varint client, not 0],
 //            [the user's name, not empty, varint revision of the rules that hold for it], varint
 //            milliseconds waited, address, name, varint count, then for each command: varint db,
 //            varint argc, its arguments, varint count, then for each watched key: varint db, key,
 //            varint revision
-//   reply:   u8 version (1), varint id, u8 outcome, u8 flags (1: executed, 2: refused), error,
-//            varint count, replies, varint count, varint revisions
+//   reply:   u8 version (1), varint id, u8 outcome, u8 flags (1: executed, 2: refused, 4: to who
+//            asked: the script has read nothing), error, varint count, replies, varint count,
+//            varint revisions
 //   cancel:  u8 version (1), varint id, varint partition, u8 mode
 //
 // Byte strings have a varint length in front. Every value has exactly one encoding.
@@ -50,6 +52,7 @@ struct PeerRequest {
   uint64_t epoch = 0;
   PeerRequestType type = PeerRequestType::kCommand;
   bool no_touch = false;
+  bool asks_reads = false;  // whether the script reads anything; kCommand
   int protocol = 2;
   int64_t waited_ms = 0;            // a blocking command: how long it has waited elsewhere already
   uint64_t functions_revision = 0;  // see Caller
@@ -76,9 +79,10 @@ enum class PeerOutcome : uint8_t {
 struct PeerReply {
   uint64_t id = 0;
   PeerOutcome outcome = PeerOutcome::kDone;
-  bool executed = true;  // kTransaction: false when a watched key was modified
-  bool refused = false;  // kTransaction: `error` says why EXEC was aborted before it began
-  std::string error;     // instead of everything below when not empty; without '-' and CRLF
+  bool executed = true;       // kTransaction: false when a watched key was modified
+  bool refused = false;       // kTransaction: `error` says why EXEC was aborted before it began
+  bool read_nothing = false;  // PeerRequest::asks_reads; false: perhaps it has
+  std::string error;          // instead of everything below when not empty; without '-' and CRLF
   std::vector<std::string> replies;  // one for each command, as RESP
   std::vector<uint64_t> revisions;   // kWatch: one for each key
 

@@ -116,7 +116,7 @@ void Router::Depart(Lane* lane, Routed* routed) {
 
 void Router::Finish(std::unique_ptr<Routed> routed, PeerReply reply) {
   Leave(*routed);
-  host_->Answer(routed.get(), std::move(reply));
+  host_->Answer(std::move(routed), std::move(reply));
 }
 
 std::unique_ptr<Routed> Router::TakeSent(uint64_t id) {

@@ -83,7 +83,7 @@ class RouterHost {
   // executed or has come back.
   virtual void Fence(uint32_t partition) = 0;
   // Gives the reply to the client.
-  virtual void Answer(Routed* routed, PeerReply reply) = 0;
+  virtual void Answer(std::unique_ptr<Routed> routed, PeerReply reply) = 0;
   // Router::Tick is called at this time at the latest.
   virtual void WakeAt(int64_t at_ms) = 0;
   virtual CoreStats* stats() = 0;

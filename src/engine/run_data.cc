@@ -135,7 +135,9 @@ void RunOn(Client* client, const Command& command, Args args, uint32_t number) {
                       !MustWaitForValues(*client, *partition, {&request, 1});
   const bool may_block = command.has(kBlocking);
   // Before it leaves: what changes behind it is told. What runs here tells by itself what it reads.
-  if (!direct && Tracking::Remembers(*client)) core->tracking().Remember(client, command, args);
+  const bool remembers = !direct && Tracking::Remembers(*client);
+  const bool is_script = (command.acl & kAclScripting) != 0;
+  if (remembers && !is_script) core->tracking().Remember(client, command, args);
   if (!direct && ReadsAsFollower(*client, command, number)) {
     ReadAsFollower(client, command, args, number);
     return;
@@ -188,8 +190,10 @@ void RunOn(Client* client, const Command& command, Args args, uint32_t number) {
     return;
   }
   std::unique_ptr<Routed> routed = MakeRouted(*client, number, PeerRequestType::kCommand);
-  if ((sent->acl & kAclScripting) != 0) {
+  if (is_script) {
     routed->request.functions_revision = core->engine().functions_revision.load();
+    routed->request.asks_reads = remembers;
+    if (remembers) core->tracking().RememberScript(reply, *sent, sent_args.args());
   }
   routed->request.commands.push_back({sent, client->db, std::move(sent_args)});
   routed->is_write = command.may_write();

@@ -60,9 +60,11 @@ void RunOne(Partition* partition, const PeerRequest& request, const ReplyAddress
     });
     return;
   }
-  partition->WaitAt(result.gate, std::make_unique<ReplyWaiter>(
-                                     PeerReply::Bytes(std::move(bytes)), result.is_write,
-                                     one.command->may_write(), std::move(done)));
+  PeerReply reply = PeerReply::Bytes(std::move(bytes));
+  reply.read_nothing = request.asks_reads && result.read_nothing;
+  partition->WaitAt(result.gate,
+                    std::make_unique<ReplyWaiter>(std::move(reply), result.is_write,
+                                                  one.command->may_write(), std::move(done)));
 }
 
 void RunAll(Partition* partition, const PeerRequest& request, Done done) {

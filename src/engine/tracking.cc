@@ -110,10 +110,47 @@ void Tracking::Remember(Client* client, const Command& command, Args args,
   if (!command.has(kReadonly) && (command.acl & kAclScripting) == 0) return;
   std::vector<int> positions;
   if (!FindKeys(command, args, &positions)) return;
-  for (const int i : positions) Add(args[static_cast<size_t>(i)], client->id, seen);
+  for (const int i : positions) Add(args[static_cast<size_t>(i)], {client->id, seen});
+}
+
+void Tracking::RememberScript(const ReplyAddress& place, const Command& command, Args args) {
+  std::vector<int> positions;
+  if (!FindKeys(command, args, &positions)) return;
+  for (const int i : positions) {
+    // Places begin with 0.
+    Add(args[static_cast<size_t>(i)],
+        {.client = place.client, .seen = {}, .script = place.slot + 1});
+  }
+}
+
+void Tracking::ScriptAnswered(const ReplyAddress& place, const Command& command, Args args,
+                              bool read_nothing) {
+  std::vector<int> positions;
+  if (!FindKeys(command, args, &positions)) return;
+  for (const int i : positions) {
+    const std::string_view key = args[static_cast<size_t>(i)];
+    Reader* reader = FindReader(key, place.client);
+    if (reader == nullptr || reader->script != place.slot + 1) continue;
+    reader->script = 0;
+    const bool has_read = reader->certain || !read_nothing;
+    if (has_read && !reader->changed) continue;
+    if (has_read) {
+      const KeyList changed{key};
+      const auto client = clients_.find(place.client);
+      if (client != clients_.end() && !client->second->tracking->options.broadcast) {
+        Tell(client->second, &changed);
+      }
+    }
+    RemoveReader(key, place.client);
+  }
 }
 
 // ---- The table
+
+Tracking::Readers::iterator Tracking::LowerBound(Readers* readers, uint64_t client) {
+  return std::lower_bound(readers->begin(), readers->end(), client,
+                          [](const Reader& reader, uint64_t id) { return reader.client < id; });
+}
 
 std::atomic<uint32_t>& Tracking::Interest(std::string_view key) {
   return (*interest_)[Hash64(key) % kInterestBuckets];
@@ -124,23 +161,32 @@ bool Tracking::MayWant(std::string_view key) const {
   return broadcasting_.load() > 0 || (*interest_)[Hash64(key) % kInterestBuckets].load() > 0;
 }
 
-void Tracking::Add(std::string_view key, uint64_t client, const ChangePosition& seen) {
+Tracking::Reader* Tracking::FindReader(std::string_view key, uint64_t client) {
+  const auto found = table_.find(key);
+  if (found == table_.end()) return nullptr;
+  auto& readers = found->second->readers;
+  const auto it = LowerBound(&readers, client);
+  return it != readers.end() && it->client == client ? &*it : nullptr;
+}
+
+void Tracking::Add(std::string_view key, const Reader& reader) {
   const auto found = table_.find(key);
   if (found != table_.end()) {
     auto& readers = found->second->readers;
-    const auto it =
-        std::lower_bound(readers.begin(), readers.end(), client,
-                         [](const Reader& reader, uint64_t id) { return reader.client < id; });
-    // What it has read before may be older.
-    if (it != readers.end() && it->client == client) return;
-    readers.insert(it, {client, seen});
+    const auto it = LowerBound(&readers, reader.client);
+    if (it != readers.end() && it->client == reader.client) {
+      // What it has read before may be older.
+      it->certain |= reader.script == 0 || reader.script != it->script;
+      return;
+    }
+    readers.insert(it, reader);
     ++items_;
     return;
   }
   auto added = std::make_unique<Entry>();
   added->key = key;
   added->place = entries_.size();
-  added->readers.push_back({client, seen});
+  added->readers.push_back(reader);
   const std::string_view name = added->key;
   table_.emplace(name, added.get());
   entries_.push_back(std::move(added));
@@ -148,6 +194,13 @@ void Tracking::Add(std::string_view key, uint64_t client, const ChangePosition& 
   Interest(name).fetch_add(1);
   core_->engine().tracked_keys.fetch_add(1, std::memory_order_relaxed);
   ++added_;
+}
+
+void Tracking::RemoveReader(std::string_view key, uint64_t client) {
+  Entry* entry = table_.find(key)->second;
+  entry->readers.erase(LowerBound(&entry->readers, client));
+  --items_;
+  if (entry->readers.empty()) Erase(entry);
 }
 
 void Tracking::Erase(Entry* entry) {
@@ -295,11 +348,16 @@ void Tracking::TakeForReaders(const Change& change) {
   if (found == table_.end()) return;
   Entry* entry = found->second;
   const KeyList key{change.key};
-  const auto told = [this, &change, &key](const Reader& reader) {
+  const bool pushed_out = change.position.entry == 0;
+  const auto told = [this, &change, &key, pushed_out](Reader& reader) {
     const auto it = clients_.find(reader.client);
     if (it == clients_.end() || it->second->tracking->options.broadcast) return true;
     Client* client = it->second;
     if (change.position.IsBefore(reader.seen) || IsOwn(*client, change.author)) return false;
+    if (reader.script != 0 && !pushed_out) {
+      reader.changed = true;
+      return false;
+    }
     Tell(client, &key);
     // It hears of the change before the reply that it waits for, which may be older.
     return !client->blocked;
@@ -332,7 +390,7 @@ void Tracking::TurnEnd() {
   if (!dead_.empty()) FreeSome(kFreedPerTurn);
   for (auto it = late_.begin(); it != late_.end();) {
     Client* client = core_->FindClient(it->first);
-    if (client != nullptr && client->waiting > 0 && !client->blocked) {
+    if (client != nullptr && client->waiting > 0 && (!client->blocked || client->reply_is_late)) {
       ++it;
       continue;
     }

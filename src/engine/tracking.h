@@ -7,7 +7,10 @@
 //
 // Nothing of it goes from node to node: each node has every partition, and what a client must hear
 // comes to its node by the log, whoever leads. At a node that follows, that is with the next
-// message or heartbeat of the leader. Why nothing is missed: when a client's read begins, the
+// message or heartbeat of the leader; but who has written through this node is answered when it is
+// known here (Forwarding::Answer), and CLIENT TRACKING ON when all that was done before is. So a
+// change that a read or BCAST doesn't have to hear of is told only where somebody wrote through
+// another node at the same time. Why nothing is missed: when a client's read begins, the
 // client is in the table, and what its node's partition has not committed by then it will tell
 // later. What was committed before, the read has seen, since reads are linearizable. On the
 // client's connection an invalidation comes behind the reply of every read that was sent before it,
@@ -49,6 +52,7 @@ namespace holdfast::engine {
 
 class Client;
 class Core;
+struct ReplyAddress;
 
 // What a client has asked for by CLIENT TRACKING.
 struct TrackingOptions {
@@ -104,6 +108,11 @@ class Tracking {
   // The client is about to read the request's keys, or has done so and has seen everything before
   // `seen` in their partition. Nothing, unless the command reads.
   void Remember(Client* client, const Command& command, Args args, const ChangePosition& seen = {});
+  // The client is about to have a script run elsewhere, which answers to `place` and may read what
+  // it has declared; and it has done so. What changes meanwhile is told, if at all, then.
+  void RememberScript(const ReplyAddress& place, const Command& command, Args args);
+  void ScriptAnswered(const ReplyAddress& place, const Command& command, Args args,
+                      bool read_nothing);
 
   // ---- What has happened to keys.
 
@@ -126,11 +135,17 @@ class Tracking {
   struct Reader {
     uint64_t client = 0;
     ChangePosition seen;  // all changes before this one
+    // Not 0: a script, by its place, that has not answered yet. Whether the key has changed since
+    // it began, and whether the client has read the key otherwise.
+    uint64_t script = 0;
+    bool changed = false;
+    bool certain = false;
   };
+  using Readers = absl::InlinedVector<Reader, 1>;  // by client
   struct Entry {
     std::string key;
-    size_t place = 0;                        // in entries_
-    absl::InlinedVector<Reader, 1> readers;  // by client
+    size_t place = 0;  // in entries_
+    Readers readers;
   };
   struct Change {
     std::string key;
@@ -147,7 +162,10 @@ class Tracking {
   bool IsIdle() const;
   // Whether a client of this core may have to hear of the key. Any thread.
   bool MayWant(std::string_view key) const;
-  void Add(std::string_view key, uint64_t client, const ChangePosition& seen);
+  void Add(std::string_view key, const Reader& reader);
+  static Readers::iterator LowerBound(Readers* readers, uint64_t client);
+  Reader* FindReader(std::string_view key, uint64_t client);
+  void RemoveReader(std::string_view key, uint64_t client);
   void Erase(Entry* entry);
   void Clear();
   std::atomic<uint32_t>& Interest(std::string_view key);

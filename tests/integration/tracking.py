@@ -332,6 +332,59 @@ def reads_in_transactions_and_scripts_count():
 
 
 @test
+def at_a_follower_nothing_is_told_late_or_twice():
+    """Whoever writes there is answered behind what is told. Heartbeats would come too late for that."""
+    nodes = cluster(cores=1, cluster_heartbeat_interval=500, cluster_election_timeout=3000)
+    leader = leader_of(nodes)
+    follower = others(nodes, leader)[0]
+    reader, writer = follower.client(resp=3), follower.client()
+    reader("CLIENT", "TRACKING", "ON")
+    script = "return redis.call(ARGV[1], KEYS[1], ARGV[2])"
+    for i in range(scaled(12)):
+        writer("SET", "a", i)
+        equal(told(reader), [["a"]] if i else [])
+        equal(reader("GET", "a"), b"%d" % i)
+        writer("SET", "other", i)
+        equal(told(reader), [], "what has been read already")
+        equal(writer("INCRBY", "a", 1000), i + 1000)
+        equal(told(reader), [["a"]])
+        # Who begins now hears only of what comes.
+        broadcast = follower.client(resp=3)
+        broadcast("CLIENT", "TRACKING", "ON", "BCAST")
+        writer("SET", "other", i)
+        equal(told(broadcast), [["other"]])
+        broadcast.close()
+        # Scripts that read something, or nothing.
+        writer("SET", "b", i)
+        reader("EVAL", script, 1, "b", "SET", i)
+        writer("SET", "b", "x")
+        equal(told(reader), [])
+        reader("EVAL", "return redis.call('GET', KEYS[1])", 1, "b")
+        writer("SET", "b", i)
+        equal(told(reader), [["b"]])
+        # Both at once, whichever is answered first.
+        reader.send("EVAL", script, 1, "b", "SET", i)
+        reader.send("GET", "b")
+        equal([reader.read(), reader.read()], ["OK", b"%d" % i])
+        writer("SET", "b", "y")
+        assert told(reader)[-1:] == [["b"]]
+        # All that is known is gone, and then there is something again.
+        writer("FLUSHALL")
+        equal(told(reader), [None])
+        reader("GET", "a")
+        reader("GET", "b")
+        writer("SET", "b", i)
+        equal(told(reader), [["b"]])
+    # In a transaction, and by another node.
+    writer.pipeline([("MULTI",), ("SET", "a", 1), ("EXEC",)])
+    equal(told(reader), [["a"]])
+    reader("GET", "a")
+    with leader.client() as c:
+        c("SET", "a", 2)
+    wait_for("it is told", lambda: told(reader) == [["a"]])
+
+
+@test
 def replies_that_come_late_come_before_what_is_told():
     # With two cores the transaction runs on the other one for half of the keys; the script takes so
     # long that others run while it is suspended.

@@ -9,14 +9,14 @@
 namespace holdfast::engine {
 namespace {
 
-BlockedRequest Read(uint64_t client, uint64_t slot) {
-  BlockedRequest request;
-  request.address = {0, client, slot};
-  return request;
+FollowerRead Read(uint64_t client, uint64_t slot) {
+  FollowerRead read;
+  read.request.address = {0, client, slot};
+  return read;
 }
 
-uint64_t SlotOf(const std::optional<BlockedRequest>& request) {
-  return request.has_value() ? request->address.slot : 0;
+uint64_t SlotOf(const std::optional<FollowerRead>& read) {
+  return read.has_value() ? read->request.address.slot : 0;
 }
 
 TEST_CASE("a follower's read waits for its round, and for what the leader had committed") {
@@ -62,6 +62,25 @@ TEST_CASE("reads are taken out in their order, a client's or all") {
   CHECK(reads.empty());
 }
 
+TEST_CASE("who only wants to be told waits among the reads, and is nobody's request") {
+  FollowerReads reads;
+  int told = 0;
+  reads.Add(1, Read(1, 1));
+  reads.Add(1, {{}, [&told] { ++told; }});
+  reads.Add(2, {{}, [&told] { ++told; }});
+  CHECK(reads.TakeAllOf({}).empty());
+  CHECK(reads.TakeAllOf({0, 1, 0}).size() == 1);
+  reads.Confirm(1, 4);
+  CHECK_FALSE(reads.TakeServable(3).has_value());
+  std::optional<FollowerRead> read = reads.TakeServable(4);
+  REQUIRE(read.has_value());
+  read->then();
+  CHECK_FALSE(reads.TakeServable(UINT64_MAX).has_value());
+  for (FollowerRead& other : reads.TakeAll()) other.then();
+  CHECK(told == 2);
+  CHECK(reads.empty());
+}
+
 TEST_CASE("the reads that wait are bounded, by number and by bytes") {
   FollowerReads reads;
   for (size_t i = 0; i < FollowerReads::kMaxReads; ++i) {
@@ -79,8 +98,8 @@ TEST_CASE("the reads that wait are bounded, by number and by bytes") {
   for (int round = 0; round < 3; ++round) {
     for (uint64_t i = 1; i <= 2; ++i) {
       REQUIRE_FALSE(reads.full());
-      BlockedRequest large = Read(i, i);
-      large.args = OwnedArgs(args);
+      FollowerRead large = Read(i, i);
+      large.request.args = OwnedArgs(args);
       reads.Add(1, std::move(large));
     }
     CHECK(reads.full());

@@ -83,6 +83,10 @@ TEST_CASE("a forwarded request arrives as it was sent") {
   CHECK(request.MakeCaller().acl_user == "alice");
   CHECK(request.MakeCaller().acl_revision == uint64_t{1} << 51);
   CHECK(request.MakeCaller().functions_revision == uint64_t{1} << 50);
+  CHECK_FALSE(request.asks_reads);
+  call.asks_reads = true;
+  REQUIRE(DecodePeerRequest(EncodePeerRequest(call), &request).ok());
+  CHECK(request.asks_reads);
 }
 
 TEST_CASE("replies and cancels arrive as they were sent") {
@@ -92,10 +96,17 @@ TEST_CASE("replies and cancels arrive as they were sent") {
   CHECK(reply.outcome == PeerOutcome::kLostRead);
   CHECK_FALSE(reply.executed);
   CHECK_FALSE(reply.refused);
+  CHECK_FALSE(reply.read_nothing);
   CHECK(reply.error == "OOM");
   CHECK(reply.replies == SomeReply().replies);
   CHECK(reply.revisions == SomeReply().revisions);
   CHECK(reply.TakeBytes() == "-OOM\r\n");
+  PeerReply of_script = PeerReply::Bytes(":1\r\n");
+  of_script.read_nothing = true;
+  REQUIRE(DecodePeerReply(EncodePeerReply(of_script), &reply).ok());
+  CHECK(reply.read_nothing);
+  CHECK(reply.executed);
+  CHECK(reply.TakeBytes() == ":1\r\n");
   PeerCancel cancel;
   REQUIRE(DecodePeerCancel(EncodePeerCancel({9, 2, PeerCancelMode::kError}), &cancel).ok());
   CHECK(cancel.id == 9);

@@ -188,7 +188,7 @@ class RouterModel final : public RouterHost {
     if (routed == nullptr) {
       router.Fenced(0);
     } else if (reply.outcome == PeerOutcome::kDone) {
-      Answer(routed.get(), std::move(reply));
+      Answer(std::move(routed), std::move(reply));
     } else {
       router.TakeBack(std::move(routed));
     }
@@ -233,7 +233,9 @@ class RouterModel final : public RouterHost {
   size_t MaxItemBytes() const override { return 1000; }
   void RunHere(std::unique_ptr<Routed> routed) override { to_core.push_back(std::move(routed)); }
   void Fence(uint32_t) override { to_core.push_back(nullptr); }
-  void Answer(Routed* routed, PeerReply reply) override { routed->answer(std::move(reply)); }
+  void Answer(std::unique_ptr<Routed> routed, PeerReply reply) override {
+    routed->answer(std::move(reply));
+  }
   void WakeAt(int64_t) override {}
   CoreStats* stats() override { return &stats_; }
 
