@@ -13,7 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import redis
-from common import equal, fails, finish, holds, port, redis_url, restart, tls_options, wait_for
+from common import equal, fails, finish, flush_all, holds, options, port, redis_url, refusals, restart, user, wait_for
 from rq import Queue, Retry, Worker
 from rq.command import send_stop_job_command
 from rq.exceptions import InvalidJobOperation
@@ -145,8 +145,9 @@ def over_restart(r) -> None:
 
 
 def main() -> None:
-    r = redis.Redis(port=port, retry_on_timeout=True, **tls_options)
-    r.flushall()
+    r = redis.Redis(port=port, retry_on_timeout=True, **options)
+    flush_all()
+    refusals()
     try:
         each_once(r)
         order(r)
