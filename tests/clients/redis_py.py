@@ -119,7 +119,7 @@ def pubsub(r):
         equal([m["pattern"] for m in got], [None, b"w*"])
         p.ping()
         equal(p.get_message(timeout=30)["type"], "pong")
-        equal(r.pubsub_channels(), [b"news", b"weather"])
+        equal(sorted(r.pubsub_channels()), [b"news", b"weather"])
         equal(r.pubsub_numsub("news", "none"), [(b"news", 1), (b"none", 0)])
         equal(r.pubsub_numpat(), 1)
         p.unsubscribe()

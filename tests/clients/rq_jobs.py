@@ -83,6 +83,13 @@ def order(r) -> None:
     equal(notes("order"), expected)
 
 
+def emptied(r) -> None:
+    """By a script."""
+    queue = Queue("emptied", connection=r)
+    jobs = [queue.enqueue("rq_tasks.add", str(directory / "emptied"), i, 1) for i in range(5)]
+    equal((queue.empty(), len(queue), Job.exists(jobs[0].id, r)), (5, 0, False))
+
+
 def retries(r) -> None:
     queue = Queue("retries", connection=r)
     with worker("retries", scheduler=True):
@@ -151,6 +158,7 @@ def main() -> None:
     try:
         each_once(r)
         order(r)
+        emptied(r)
         retries(r)
         stops(r)
         over_restart(r)

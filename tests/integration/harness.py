@@ -164,7 +164,7 @@ class Server:
             code = self.process.poll()
             assert code is None, f"the server exited with {code} at its start:\n{self.log_tail()}"
             try:
-                with Client(self.port, timeout=START_DEADLINE_S) as client:
+                with Client(self.port, timeout=START_DEADLINE_S, **self.login) as client:
                     reply = client.ask("PING")
                     # It answers, if only that it wants a password.
                     return reply == "PONG" or str(reply).startswith(("NOAUTH", "ERR max"))
