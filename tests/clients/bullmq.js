@@ -2,12 +2,13 @@
 // looks at the queues.
 'use strict';
 
-const { again, another, ended, equal, fails, ioredisTls, isTrue, killLeader, otherPort, port, restart, run, waitFor, words } = require('./common');
+const { again, another, ended, equal, fails, flushAll, ioredisOptions, ioredisRefusals } = require('./common');
+const { isTrue, killLeader, otherPort, port, restart, run, waitFor, withAcl, words } = require('./common');
 
 const Redis = require('ioredis');
 const { FlowProducer, Queue, QueueEvents, UnrecoverableError, Worker } = require(process.argv[2]);
 
-const connectionTo = (to) => ({ host: '127.0.0.1', port: to, ...ioredisTls, retryStrategy: () => 20, maxRetriesPerRequest: null });
+const connectionTo = (to) => ({ ...ioredisOptions(to), maxRetriesPerRequest: null });
 const connection = connectionTo(port);
 const UNCERTAIN = /INDOUBT|TRYAGAIN|CLUSTERDOWN/;
 
@@ -184,7 +185,9 @@ async function upkeep(redis) {
     equal((await queue.clean(0, 100, 'completed')).length, 5);
     await queue.add('never', {});
     await queue.obliterate({ force: true });
-    equal((await redis.keys('bull:upkeep:*')).filter((key) => !key.endsWith(':events')), []);
+    const left = [];
+    for await (const keys of redis.scanStream({ match: 'bull:upkeep:*' })) left.push(...keys);
+    equal(left.filter((key) => !key.endsWith(':events')), []);
   });
 }
 
@@ -299,10 +302,20 @@ async function noneLost(inTheMiddle) {
   });
 }
 
+async function refusals() {
+  await ioredisRefusals(Redis);
+  if (!withAcl) return;
+  const queue = new Queue('other', { connection, prefix: '!bull' });
+  queue.on('error', () => {});
+  await fails(queue.add('job', {}), /NOPERM .* one of the keys/);
+  await queue.close();
+}
+
 async function main() {
+  await flushAll();
   const redis = new Redis(connection);
   redis.on('error', () => {});
-  await redis.flushall();
+  await refusals();
   await order();
   await retries();
   await delays();

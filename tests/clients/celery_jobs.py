@@ -12,7 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from common import certificates, equal, fails, finish, holds, port, redis_url, restart, wait_for
+from common import certificates, equal, fails, finish, flush_all, holds, port, redis_url, refusals, restart, user, wait_for
 
 HERE = Path(__file__).resolve().parent
 LONG_S = 3600
@@ -21,6 +21,7 @@ os.environ["VISIBILITY_TIMEOUT"] = str(LONG_S)
 
 from celery import chain, chord, group  # noqa: E402
 from celery_tasks import add, app, broken, flaky, hangs_once, named, total  # noqa: E402
+from kombu.exceptions import OperationalError  # noqa: E402
 
 directory = Path(tempfile.mkdtemp(prefix="holdfast-celery-"))
 PATIENCE_S = 60
@@ -142,7 +143,10 @@ def worker_dies() -> None:
 
 
 def main() -> None:
-    app.backend.client.flushall()
+    flush_all()
+    refusals()
+    if user:
+        fails(OperationalError, "one of the keys", named.apply_async, (str(directory / "never"), "x"), queue="!other")
     try:
         with worker("celery", 2):
             results()

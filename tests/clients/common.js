@@ -4,9 +4,12 @@
 //   no-locks       the server is Redis, without Holdfast's commands
 //   cluster=PORT   the port belongs to a follower of a cluster, and PORT to another one
 // $CLIENTS_TLS, when it is set, is a folder of certificates (utils/gen-test-certs), and the ports speak
-// TLS. It says RESTART on a line of its own when it wants the server ended and started again, and
-// KILL LEADER when it wants the leader ended by kill -9; it may go on when it reads a line. Exit code 0
-// and a last line `N checks` mean that all went well.
+// TLS. $CLIENTS_USER and $CLIENTS_PASSWORD, when they are set, are who it has to be; then it also tries
+// what that user may not do (whatever its rules are, nobody may name a key or a channel that begins
+// with `!`, or set an option), and connections of nobody and with a wrong password. It says on a line
+// of its own FLUSHALL when it wants all data gone, RESTART when it wants the server ended and started
+// again, and KILL LEADER when it wants the leader ended by kill -9; it may go on when it reads a line.
+// Exit code 0 and a last line `N checks` mean that all went well.
 'use strict';
 
 const assert = require('assert');
@@ -18,12 +21,10 @@ const readline = require('readline');
 const [port, ...words] = process.argv.slice(3);
 const withLocks = !words.includes('no-locks');
 const otherPort = Number((words.find((word) => word.startsWith('cluster=')) || '').slice(8)) || null;
-const certificates = process.env.CLIENTS_TLS;
+const { CLIENTS_TLS: certificates, CLIENTS_USER: username, CLIENTS_PASSWORD: password } = process.env;
 const file = (name) => fs.readFileSync(path.join(certificates, name));
 const tls = certificates ? { ca: file('ca.crt'), cert: file('client.crt'), key: file('client.key') } : null;
-// What ioredis, and what node-redis wants for its socket.
-const ioredisTls = tls ? { tls } : {};
-const nodeRedisTls = tls ? { tls: true, ...tls } : {};
+const login = username ? { username, password } : {};
 let checks = 0;
 
 function equal(actual, expected, what) {
@@ -65,8 +66,60 @@ async function order(what) {
   lines.close();
 }
 
+const flushAll = () => order('FLUSHALL');
 const restart = () => order('RESTART');
 const killLeader = () => order('KILL LEADER');
+
+// Both connect again by themselves.
+const ioredisOptions = (to = Number(port)) => ({ host: '127.0.0.1', port: to, ...login, ...(tls ? { tls } : {}), retryStrategy: () => 20 });
+const nodeRedisOptions = (to = Number(port)) => ({
+  socket: { host: '127.0.0.1', port: to, ...(tls ? { tls: true, ...tls } : {}), reconnectStrategy: () => 20 },
+  ...login,
+});
+
+// What nobody and somebody else is told.
+const STRANGERS = [
+  [{ username: undefined, password: undefined }, /NOAUTH /],
+  [{ password: 'wrong' }, /WRONGPASS /],
+];
+
+async function ioredisRefusals(Redis) {
+  if (!username) return;
+  const connect = (more) => {
+    const redis = new Redis({ ...ioredisOptions(), ...more });
+    redis.on('error', () => {});
+    return redis;
+  };
+  const redis = connect({});
+  await fails(redis.get('!key'), /^NOPERM .* one of the keys used as arguments$/);
+  await fails(redis.config('SET', 'timeout', '0'), /^NOPERM .* run the 'config\|set' command$/);
+  redis.disconnect();
+  for (const [who, pattern] of STRANGERS) {
+    const stranger = connect({ ...who, retryStrategy: null });
+    await fails(stranger.get('key'), pattern);
+    stranger.disconnect();
+  }
+}
+
+async function nodeRedisRefusals(redis, more = {}) {
+  if (!username) return;
+  const make = (who) => {
+    const client = redis.createClient({ ...nodeRedisOptions(), ...more, ...who });
+    client.on('error', () => {});
+    return client;
+  };
+  const client = make({});
+  await client.connect();
+  await fails(client.get('!key'), /^NOPERM .* one of the keys used as arguments$/);
+  await fails(client.configSet('timeout', '0'), /^NOPERM .* run the 'config\|set' command$/);
+  await client.disconnect();
+  for (const [who, pattern] of STRANGERS) {
+    // Some versions tell it at the connection, others at the first command.
+    const stranger = make({ ...who, socket: { ...nodeRedisOptions().socket, reconnectStrategy: false } });
+    await fails(stranger.connect().then(() => stranger.get('key')), pattern);
+    if (stranger.isOpen) await stranger.disconnect();
+  }
+}
 
 // Another process of this program, for which `run` is called with other arguments.
 function another(...args) {
@@ -118,15 +171,19 @@ module.exports = {
   ended,
   equal,
   fails,
-  ioredisTls,
+  flushAll,
+  ioredisOptions,
+  ioredisRefusals,
   isTrue,
   killLeader,
-  nodeRedisTls,
+  nodeRedisOptions,
+  nodeRedisRefusals,
   otherPort,
   port: Number(port),
   restart,
   run,
   waitFor,
+  withAcl: Boolean(username),
   withLocks,
   words,
 };

@@ -46,6 +46,14 @@ Context Connect() {
   return context;
 }
 
+// What tests/clients/run does for it.
+void Order(const char* what) {
+  std::printf("%s\n", what);
+  std::fflush(stdout);
+  char line[64];
+  EXPECT(std::fgets(line, sizeof(line), stdin) != nullptr);
+}
+
 // Sends arguments that may hold any bytes.
 Reply Command(const Context& c, std::initializer_list<std::string_view> args) {
   std::vector<const char*> data;
@@ -70,6 +78,15 @@ bool IsNil(const Reply& reply) { return reply != nullptr && reply->type == REDIS
 bool IsError(const Reply& reply, std::string_view begin) {
   return reply != nullptr && reply->type == REDIS_REPLY_ERROR &&
          std::string_view(reply->str, reply->len).substr(0, begin.size()) == begin;
+}
+
+// Of the user of --acl; null without it.
+const char* const user = std::getenv("CLIENTS_USER");
+const char* const password = std::getenv("CLIENTS_PASSWORD");
+
+// hiredis leaves it to the program, after a reconnection as well.
+void Login(const Context& c) {
+  if (user != nullptr) EXPECT(Is(Command(c, {"AUTH", user, password}), "OK"));
 }
 
 void Strings(const Context& c) {
@@ -185,14 +202,24 @@ void Locks(const Context& c, const Context& other) {
                  "FENCED "));
 }
 
+void Refusals(const Context& c) {
+  if (user == nullptr) return;
+  const std::string_view denied = "NOPERM this user has no permissions to ";
+  EXPECT(IsError(Command(c, {"GET", "!key"}), denied));
+  EXPECT(IsError(Command(c, {"PUBLISH", "!channel", "x"}), denied));
+  EXPECT(IsError(Command(c, {"CONFIG", "SET", "timeout", "0"}), denied));
+  const Context stranger = Connect();
+  EXPECT(IsError(Command(stranger, {"GET", "key"}), "NOAUTH "));
+  EXPECT(IsError(Command(stranger, {"AUTH", user, "wrong"}), "WRONGPASS "));
+  EXPECT(IsError(Command(stranger, {"GET", "key"}), "NOAUTH "));
+}
+
 void Reconnect(const Context& c) {
   EXPECT(Is(Command(c, {"SET", "kept", "over the restart"}), "OK"));
-  std::printf("RESTART\n");
-  std::fflush(stdout);
-  char line[64];
-  EXPECT(std::fgets(line, sizeof(line), stdin) != nullptr);
+  Order("RESTART");
   EXPECT(Command(c, {"PING"}) == nullptr && c->err != 0);
   EXPECT(redisReconnect(c.get()) == REDIS_OK);
+  Login(c);
   EXPECT(Is(Command(c, {"GET", "kept"}), "over the restart"));
 }
 
@@ -206,7 +233,10 @@ int main(int argc, char** argv) {
   const bool with_locks = argc < 3 || std::strcmp(argv[2], "no-locks") != 0;
   const Context c = Connect();
   const Context other = Connect();
-  EXPECT(Is(Command(c, {"FLUSHALL"}), "OK"));
+  Login(c);
+  Login(other);
+  Order("FLUSHALL");
+  Refusals(c);
   Strings(c);
   Expiry(c);
   Transactions(c, other);

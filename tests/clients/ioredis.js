@@ -1,11 +1,11 @@
 // ioredis: node ioredis.js <module> <port>
 'use strict';
 
-const { binary, equal, fails, ioredisTls, isTrue, port, restart, run, waitFor, withLocks } = require('./common');
+const { binary, equal, fails, flushAll, ioredisOptions, ioredisRefusals, isTrue, restart, run, waitFor, withAcl, withLocks } = require('./common');
 
 const Redis = require(process.argv[2]);
 
-const options = { host: '127.0.0.1', port, ...ioredisTls, retryStrategy: () => 20, maxRetriesPerRequest: null };
+const options = { ...ioredisOptions(), maxRetriesPerRequest: null };
 
 function connect(more = {}) {
   const redis = new Redis({ ...options, ...more });
@@ -166,6 +166,14 @@ async function locks(redis, other) {
   isTrue(revision > next);
 }
 
+async function refusals(redis) {
+  await ioredisRefusals(Redis);
+  if (!withAcl) return;
+  await fails(redis.publish('!news', 'x'), /^NOPERM .* one of the channels used as arguments$/);
+  await fails(redis.multi().set('!key', '1').exec(), /^EXECABORT /);
+  await fails(redis.eval('return redis.call("SET", "!key", "1")', 0), /can't access at least one of the keys/);
+}
+
 async function reconnect(redis) {
   equal(await redis.set('kept', 'over the restart'), 'OK');
   await restart();
@@ -176,7 +184,8 @@ async function reconnect(redis) {
 run(async () => {
   const redis = connect();
   const other = connect();
-  await redis.flushall();
+  await flushAll();
+  await refusals(redis);
   await strings(redis);
   await expiry(redis);
   await transactions(redis, other);

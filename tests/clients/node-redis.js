@@ -1,17 +1,14 @@
 // node-redis: node node-redis.js <module> <port>; RESP2 and, from version 5 on, RESP3.
 'use strict';
 
-const { binary, equal, fails, isTrue, nodeRedisTls, port, restart, run, waitFor, withLocks } = require('./common');
+const { binary, equal, fails, flushAll, isTrue, nodeRedisOptions, nodeRedisRefusals } = require('./common');
+const { restart, run, waitFor, withAcl, withLocks } = require('./common');
 
 const redis = require(process.argv[2]);
 const version = Number(process.argv[2].split('-').pop());
 
 async function connect(RESP, more = {}) {
-  const client = redis.createClient({
-    socket: { host: '127.0.0.1', port, ...nodeRedisTls, reconnectStrategy: () => 20 },
-    ...(version >= 5 ? { RESP } : {}),
-    ...more,
-  });
+  const client = redis.createClient({ ...nodeRedisOptions(), ...(version >= 5 ? { RESP } : {}), ...more });
   client.on('error', () => {}); // it connects again
   await client.connect();
   return client;
@@ -142,6 +139,13 @@ async function locks(client, other) {
   equal(await client.sendCommand(['SEQNEXT', 'numbers', 'COUNT', '3']), [1, 3]);
 }
 
+async function refusals(client, RESP) {
+  await nodeRedisRefusals(redis, version >= 5 ? { RESP } : {});
+  if (!withAcl) return;
+  await fails(client.publish('!news', 'x'), /^NOPERM .* one of the channels used as arguments$/);
+  await fails(client.eval('return redis.call("SET", "!key", "1")'), /can't access at least one of the keys/);
+}
+
 async function reconnect(client) {
   equal(await client.set('kept', 'over the restart'), 'OK');
   await restart();
@@ -159,7 +163,8 @@ run(async () => {
   for (const RESP of version >= 5 ? [2, 3] : [2]) {
     const client = await connect(RESP);
     const other = await connect(RESP);
-    await client.flushAll();
+    await flushAll();
+    await refusals(client, RESP);
     await strings(client);
     await expiry(client);
     await transactions(client, other);

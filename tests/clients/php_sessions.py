@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import redis
-from common import certificates, equal, finish, holds, other_port, port, restart, tls_options, wait_for
+from common import certificates, equal, finish, flush_all, holds, options, other_port, password, port, refusals, restart, user, wait_for
 
 PAGES = Path(__file__).with_suffix(".php")
 PREFIX = "PHPREDIS_SESSION:"
@@ -24,6 +24,8 @@ WORKERS, VISITORS, VISITS = 4, 3, 40
 SAVE_PATH = f"tcp://127.0.0.1:{port}?timeout=30"
 if certificates:
     SAVE_PATH = SAVE_PATH.replace("tcp", "tls")
+if user:
+    SAVE_PATH += f"&auth[]={quote(user, safe='')}&auth[]={quote(password, safe='')}"
 
 
 def free_port() -> int:
@@ -33,16 +35,17 @@ def free_port() -> int:
 
 
 class WebServer:
-    def __init__(self):
+    def __init__(self, save_path: str = SAVE_PATH, locking: int = 1):
         self.port = free_port()
         settings = {
             "session.save_handler": "redis",
-            "session.save_path": SAVE_PATH,
+            "session.save_path": save_path,
             # It has no way to be told a certificate of its own.
             "openssl.cafile": f"{certificates}/ca.crt" if certificates else "",
             "session.gc_maxlifetime": LIFETIME_S,
             "session.use_strict_mode": 1,
-            "redis.session.locking_enabled": 1,
+            "display_errors": 1,
+            "redis.session.locking_enabled": locking,
             "redis.session.lock_expire": 60,
             "redis.session.lock_retries": -1,
             "redis.session.lock_wait_time": 2000,
@@ -113,6 +116,19 @@ def life_of_a_session(server: WebServer, r: redis.Redis) -> None:
     holds(stranger.id != "0123456789abcdefghijklmnop", "another name")
 
 
+def refused_sessions() -> None:
+    """Of other keys, and of nobody. Not with locks: those it would ask for again and again."""
+    for save_path, error in ((f"{SAVE_PATH}&prefix=!other:", "NOPERM"), (SAVE_PATH.split("&auth")[0], "NOAUTH")):
+        server = WebServer(save_path, locking=0)
+        try:
+            connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+            connection.request("GET", "/count")
+            text = connection.getresponse().read().decode()
+            holds(error in text, text)
+        finally:
+            server.stop()
+
+
 def many_at_once(server: WebServer, r: redis.Redis) -> list[Visitor]:
     """Each visitor's requests exclude each other."""
     visitors = [Visitor(server) for _ in range(VISITORS)]
@@ -121,13 +137,16 @@ def many_at_once(server: WebServer, r: redis.Redis) -> list[Visitor]:
         replies = list(pool.map(lambda i: (i, visitors[i].visit("/count")), list(range(VISITORS)) * VISITS))
     for i in range(VISITORS):
         equal(sorted(int(count) for whose, count in replies if whose == i), list(range(2, VISITS + 2)))
-    equal(r.keys(PREFIX + "*_LOCK"), [])
+    equal(list(r.scan_iter(PREFIX + "*_LOCK")), [])
     return visitors
 
 
 def main() -> None:
-    r = redis.Redis(port=port, retry_on_timeout=True, **tls_options)
-    r.flushall()
+    flush_all()
+    refusals()
+    r = redis.Redis(port=port, retry_on_timeout=True, **options)
+    if user:
+        refused_sessions()
     server = WebServer()
     try:
         life_of_a_session(server, r)

@@ -20,7 +20,14 @@ function equal(mixed $actual, mixed $expected): void
     $checks++;
 }
 
-function connect(): Redis
+function order(string $what): void
+{
+    echo "$what\n";
+    fgets(STDIN);
+}
+
+/** With the password of the environment, when it names a user; nobody without one. */
+function connect(?string $password = null): Redis
 {
     global $port;
     $redis = new Redis();
@@ -30,6 +37,9 @@ function connect(): Redis
         equal($redis->connect('tls://127.0.0.1', $port, 30, null, 0, 0, ['stream' => $files]), true);
     } else {
         equal($redis->connect('127.0.0.1', $port, 30), true);
+    }
+    if ($password) {
+        equal($redis->auth([getenv('CLIENTS_USER'), $password]), true);
     }
     return $redis;
 }
@@ -138,13 +148,14 @@ function scripts(Redis $redis): void
 // Values of any type, as caches keep them.
 function serialized(): void
 {
-    $redis = connect();
+    global $password;
+    $redis = connect($password);
     $redis->setOption(Redis::OPT_SERIALIZER, (string) Redis::SERIALIZER_PHP);
     $redis->setOption(Redis::OPT_PREFIX, 'app:');
     $value = ['list' => [1, 2.5, null, true], 'object' => new ArrayObject(['x' => 1])];
     equal($redis->setex('object', 100, $value), true);
     equal(serialize($redis->get('object')), serialize($value));
-    equal(connect()->exists('app:object'), 1);
+    equal(connect($password)->exists('app:object'), 1);
     $redis->close();
 }
 
@@ -158,18 +169,43 @@ function locks(Redis $redis): void
     equal($redis->rawCommand('UNLOCK', 'lock', 'me'), 1);
 }
 
+function fails(string $error, callable $call): void
+{
+    try {
+        $reply = $call();
+    } catch (RedisException $e) {
+        equal(str_starts_with($e->getMessage(), $error), true);
+        return;
+    }
+    throw new Exception("expected $error, got " . var_export($reply, true));
+}
+
+/** What the user of --acl may not do, and what nobody and somebody else is told. */
+function refusals(Redis $redis): void
+{
+    $denied = 'NOPERM this user has no permissions to ';
+    fails($denied . 'access one of the keys', fn () => $redis->get('!key'));
+    fails($denied . 'access one of the channels', fn () => $redis->publish('!news', 'x'));
+    fails($denied . "run the 'config|set' command", fn () => $redis->config('SET', 'timeout', '0'));
+    fails('NOAUTH', fn () => connect()->get('key'));
+    fails('WRONGPASS', fn () => connect('wrong')->get('key'));
+}
+
 function reconnect(Redis $redis): void
 {
     equal($redis->set('kept', 'over the restart'), true);
-    echo "RESTART\n";
-    fgets(STDIN);
+    order('RESTART');
     // It connects again by itself.
     equal($redis->get('kept'), 'over the restart');
 }
 
-$redis = connect();
-$other = connect();
-$redis->flushAll();
+$password = getenv('CLIENTS_USER') ? getenv('CLIENTS_PASSWORD') : null;
+$redis = connect($password);
+$other = connect($password);
+order('FLUSHALL');
+if ($password) {
+    refusals($redis);
+}
 strings($redis);
 structures($redis);
 transactions($redis, $other);

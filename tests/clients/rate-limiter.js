@@ -1,7 +1,8 @@
 // rate-limiter-flexible: node rate-limiter.js <module> <port>. By ioredis and by node-redis.
 'use strict';
 
-const { another, ended, equal, ioredisTls, isTrue, nodeRedisTls, otherPort, port, restart, run, waitFor, words } = require('./common');
+const { another, ended, equal, fails, flushAll, ioredisOptions, ioredisRefusals, isTrue, nodeRedisOptions } = require('./common');
+const { nodeRedisRefusals, otherPort, port, restart, run, waitFor, withAcl, words } = require('./common');
 
 const Redis = require('ioredis');
 const limiters = require(process.argv[2]);
@@ -11,15 +12,14 @@ const LONG_S = 1000; // no window of a test ends by itself, however slow the mac
 const [PROCESSES, ASKED, LIMIT] = [3, 60, 100];
 
 function ioredis(to = port) {
-  const redis = new Redis({ host: '127.0.0.1', port: to, ...ioredisTls, retryStrategy: () => 20 });
+  const redis = new Redis(ioredisOptions(to));
   redis.on('error', () => {}); // it connects again
   return redis;
 }
 
 async function nodeRedis() {
   const { createClient } = require('redis'); // not in the processes that only consume
-  const socket = { host: '127.0.0.1', port: otherPort || port, ...nodeRedisTls, reconnectStrategy: () => 20 };
-  const client = createClient({ socket });
+  const client = createClient(nodeRedisOptions(otherPort || port));
   client.on('error', () => {});
   await client.connect();
   return client;
@@ -100,6 +100,12 @@ async function combined(storeClient, more) {
   isTrue(Date.now() - started >= 1000, 'five tokens, two a second');
 }
 
+async function forbidden(storeClient, more) {
+  if (!withAcl) return;
+  const limiter = new RateLimiterRedis({ storeClient, points: 5, duration: LONG_S, keyPrefix: '!other', ...more });
+  await fails(limiter.consume('user'), /NOPERM .* one of the keys/);
+}
+
 async function consume(to) {
   const storeClient = ioredis(Number(to));
   const limiter = new RateLimiterRedis({ storeClient, points: LIMIT, duration: LONG_S, keyPrefix: 'shared' });
@@ -144,8 +150,11 @@ async function overRestart(storeClient) {
 async function main() {
   const redis = ioredis();
   const client = await nodeRedis();
+  await ioredisRefusals(Redis);
+  await nodeRedisRefusals(require('redis'));
   for (const [storeClient, more] of [[redis, {}], [client, { useRedisPackage: true }]]) {
-    await redis.flushall();
+    await flushAll();
+    await forbidden(storeClient, more);
     await counts(storeClient, more);
     await Promise.all([windows(storeClient, more), combined(storeClient, more)]);
     await shared(storeClient, more);

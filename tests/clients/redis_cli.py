@@ -6,18 +6,20 @@ import re
 import subprocess
 import time
 
-from common import certificates, equal, finish, holds, port, restart, wait_for, with_locks
+from common import certificates, equal, finish, flush_all, holds, password, port, restart, user, wait_for, with_locks
 
 PORT = str(port)
 TLS = []
 if certificates:
     TLS = ["--tls", "--cacert", f"{certificates}/ca.crt"]
     TLS += ["--cert", f"{certificates}/client.crt", "--key", f"{certificates}/client.key"]
+LOGIN = ["--user", user, "--pass", password, "--no-auth-warning"] if user else []
+CLI = ["redis-cli", "-p", PORT, *TLS]
 
 
 def cli(*args, data=b"", code=0) -> bytes:
     """What redis-cli prints."""
-    done = subprocess.run(["redis-cli", "-p", PORT, *TLS, *args], input=data, capture_output=True, timeout=60, check=False)
+    done = subprocess.run([*CLI, *LOGIN, *args], input=data, capture_output=True, timeout=60, check=False)
     assert done.returncode == code, f"{args}: exit code {done.returncode}, {done.stdout!r} {done.stderr!r}"
     return done.stdout
 
@@ -68,7 +70,7 @@ def errors():
 
 
 def mass_insertion():
-    cli("FLUSHALL")
+    flush_all()
     count = 30_000
     inline = b"".join(b"SET mass:%d %d\r\n" % (i, i) for i in range(count))
     output = cli("--pipe", data=inline)
@@ -92,7 +94,7 @@ def mass_insertion():
 
 def samples():
     """What takes most, of each type."""
-    cli("FLUSHALL")
+    flush_all()
     rows = [b"SET small 1", b"SET large " + b"x" * 5000, b"RPUSH list " + b" e" * 300, b"SADD set" + b" %d" * 60 % tuple(range(60))]
     rows += [b"HSET hash" + b" f%d v" * 40 % tuple(range(40)), b"ZADD zset 1 a 2 b", b"XADD stream * f v", b"SADD one 1"]
     holds(b"ERR" not in cli(data=b"\n".join(rows) + b"\n"), "rows of all types")
@@ -117,8 +119,21 @@ def samples():
     equal(sorted(cli("--scan", "--pattern", "s*").split()), [b"set", b"small", b"stream"])
 
 
+def refusals():
+    """What the user of --acl may not do, and what nobody and somebody else is told."""
+    if not user:
+        return
+    holds(b"NOPERM" in cli("GET", "!key") and b"one of the keys" in cli("GET", "!key"), "a key")
+    holds(b"NOPERM" in cli("PUBLISH", "!news", "x"), "a channel")
+    equal(cli("CONFIG", "SET", "timeout", "0"), b"NOPERM this user has no permissions to run the 'config|set' command\n\n")
+    cli("-e", "CONFIG", "SET", "timeout", "0", code=1)
+    for login, error in (([], b"NOAUTH "), (["--user", user, "--pass", "wrong"], b"WRONGPASS ")):
+        done = subprocess.run([*CLI, *login, "GET", "key"], capture_output=True, timeout=60, check=False)
+        holds(error in done.stdout + done.stderr, done)
+
+
 def monitor():
-    process = subprocess.Popen(["redis-cli", "-p", PORT, *TLS, "MONITOR"], stdout=subprocess.PIPE)
+    process = subprocess.Popen([*CLI, *LOGIN, "MONITOR"], stdout=subprocess.PIPE)
     equal(process.stdout.readline(), b"OK\n")
     cli(data=b'SET m "\\x01 \\"quoted\\""\nSELECT 3\nGET m\nNOSUCH\nGET\nAUTH a secret\nMULTI\nINCR n\nEXEC\n')
     cli("EVAL", "return redis.call('INCR', KEYS[1])", "1", "n")
@@ -148,12 +163,15 @@ def monitor():
         (b"0", True, b'"INCR" "n"'),
         (b"0", False, b'"ECHO" "over"'),
     ]
+    if user:
+        for at in (10, 8, 0):  # of each connection but MONITOR's
+            expected.insert(at, (b"0", False, b'"AUTH" "(redacted)" "(redacted)"'))
     equal([(db, who == b"lua", words) for _, db, who, words in parsed], expected)
 
 
 def locks():
     token = int(cli("LOCK", "lock", "me", "60000"))
-    waiter = subprocess.Popen(["redis-cli", "-p", PORT, *TLS, "LOCK", "lock", "you", "60000", "WAIT", "30000"], stdout=subprocess.PIPE)
+    waiter = subprocess.Popen([*CLI, *LOGIN, "LOCK", "lock", "you", "60000", "WAIT", "30000"], stdout=subprocess.PIPE)
     wait_for("the other one waits", lambda: b"blocked_clients:1\r" in cli("INFO", "clients"))
     equal(cli("UNLOCK", "lock", "me"), b"1\n")
     output, _ = waiter.communicate(timeout=30)
@@ -163,7 +181,7 @@ def locks():
 
 def reconnect():
     """A redis-cli that stays while the server is started again."""
-    process = subprocess.Popen(["redis-cli", "-p", PORT, *TLS], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen([*CLI, *LOGIN], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
 
     def ask(line: bytes) -> bytes:
         process.stdin.write(line + b"\n")
@@ -180,7 +198,8 @@ def reconnect():
     process.wait(30)
 
 
-cli("FLUSHALL")
+flush_all()
+refusals()
 single_commands()
 resp3()
 scripts()

@@ -4,7 +4,7 @@ agreement with tests/clients/run."""
 import threading
 
 import redis
-from common import equal, fails, finish, port, restart, tls_options, wait_for, with_locks
+from common import equal, fails, finish, flush_all, options, port, refusals, restart, user, wait_for, with_locks
 
 
 def strings(r):
@@ -98,7 +98,7 @@ def server(r):
     equal(commands["get"]["arity"], 2)
     equal(r.command_count() > 50, True)
     equal(isinstance(r.time(), tuple), True)
-    named = redis.Redis(port=port, db=3, client_name="in-three", **tls_options)
+    named = redis.Redis(port=port, db=3, client_name="in-three", **options)
     equal(named.set("only here", 1), True)
     equal(r.exists("only here"), 0)
     equal(named.client_getname(), "in-three")
@@ -119,7 +119,7 @@ def pubsub(r):
         equal([m["pattern"] for m in got], [None, b"w*"])
         p.ping()
         equal(p.get_message(timeout=30)["type"], "pong")
-        equal(r.pubsub_channels(), [b"news", b"weather"])
+        equal(sorted(r.pubsub_channels()), [b"news", b"weather"])
         equal(r.pubsub_numsub("news", "none"), [(b"news", 1), (b"none", 0)])
         equal(r.pubsub_numpat(), 1)
         p.unsubscribe()
@@ -187,9 +187,12 @@ def reconnect(r):
     equal(r.get("kept"), b"over the restart")
 
 
-r = redis.Redis(port=port, retry_on_timeout=True, **tls_options)
-other = redis.Redis(port=port, **tls_options)
-r.flushall()
+r = redis.Redis(port=port, retry_on_timeout=True, **options)
+other = redis.Redis(port=port, **options)
+flush_all()
+refusals()
+if user:
+    fails(redis.exceptions.NoPermissionError, "one of the channels used as arguments", r.publish, "!news", "x")
 strings(r)
 expiry(r)
 transactions(r, other)

@@ -10,8 +10,8 @@ import threading
 from pathlib import Path
 
 import redis
-from common import equal, fails, finish, holds, other_port, port, restart, tls_options, wait_for
-from redis.exceptions import LockError, LockNotOwnedError
+from common import equal, fails, finish, flush_all, holds, options, other_port, port, refusals, restart, user, wait_for
+from redis.exceptions import LockError, LockNotOwnedError, NoPermissionError
 
 LEASE_S = 60  # longer than any pause of a slow machine
 PROCESSES, ROUNDS = 5, 40
@@ -62,7 +62,7 @@ def single(r, other) -> None:
 
 
 def contend(to: int, directory: Path, number: int) -> None:
-    r = redis.Redis(port=to, **tls_options)
+    r = redis.Redis(port=to, **options)
     for i in range(ROUNDS):
         name = f"contended:{(number + i) % 2}"
         with r.lock(name, timeout=LEASE_S, sleep=0.005):
@@ -92,7 +92,7 @@ def contention(r) -> None:
         shutil.rmtree(directory)
     counts = [int(r.get(f"count:contended:{i}")) for i in range(2)]
     equal(counts, [PROCESSES * ROUNDS / 2] * 2)
-    equal(r.keys("contended:*"), [])
+    equal(list(r.scan_iter("contended:*")), [])
 
 
 def over_restart(r, other) -> None:
@@ -120,9 +120,12 @@ def over_restart(r, other) -> None:
 
 
 def main() -> None:
-    r = redis.Redis(port=port, retry_on_timeout=True, **tls_options)
-    other = redis.Redis(port=other_port or port, **tls_options)
-    r.flushall()
+    r = redis.Redis(port=port, retry_on_timeout=True, **options)
+    other = redis.Redis(port=other_port or port, **options)
+    flush_all()
+    refusals()
+    if user:
+        fails(NoPermissionError, "one of the keys", r.lock("!one", timeout=LEASE_S).acquire)
     single(r, other)
     contention(r)
     if other_port is None:

@@ -5,7 +5,8 @@
 const fs = require('fs');
 const os = require('os');
 const path = require('path');
-const { again, another, ended, equal, fails, ioredisTls, isTrue, killLeader, otherPort, port, restart, run, waitFor, words } = require('./common');
+const { again, another, ended, equal, fails, flushAll, ioredisOptions, ioredisRefusals } = require('./common');
+const { isTrue, killLeader, otherPort, port, restart, run, waitFor, withAcl, words } = require('./common');
 
 const Redis = require('ioredis');
 const module_ = require(process.argv[2]);
@@ -16,7 +17,7 @@ const LEASE_MS = 60000; // longer than any pause of a slow machine
 const [PROCESSES, HOLDERS, ROUNDS] = [3, 4, 15];
 
 const connect = (to = port, more = {}) => {
-  const redis = new Redis({ host: '127.0.0.1', port: to, ...ioredisTls, retryStrategy: () => 20, maxRetriesPerRequest: null, ...more });
+  const redis = new Redis({ ...ioredisOptions(to), maxRetriesPerRequest: null, ...more });
   redis.on('error', () => {}); // it connects again
   return redis;
 };
@@ -176,10 +177,21 @@ async function overRestart(redis, other) {
   await release(await locker([other]).acquire(['kept'], LEASE_MS));
 }
 
+async function refusals(redis) {
+  await ioredisRefusals(Redis);
+  if (!withAcl) return;
+  const error = await locker([redis]).acquire(['!one'], LEASE_MS).then(() => null, (refusal) => refusal);
+  isTrue(isRefusal(error), String(error));
+  if (!is5) return;
+  const [{ votesAgainst }] = await Promise.all(error.attempts);
+  isTrue([...votesAgainst.values()].every((vote) => /NOPERM .* one of the keys/.test(vote.message)));
+}
+
 async function main() {
+  await flushAll();
   const redis = connect();
   const other = connect(otherPort || port);
-  await redis.flushall();
+  await refusals(redis);
   await single(redis, other);
   await quorum();
   if (is5) await using(redis, other);

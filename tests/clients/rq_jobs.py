@@ -13,7 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import redis
-from common import equal, fails, finish, holds, port, redis_url, restart, tls_options, wait_for
+from common import equal, fails, finish, flush_all, holds, options, port, redis_url, refusals, restart, user, wait_for
 from rq import Queue, Retry, Worker
 from rq.command import send_stop_job_command
 from rq.exceptions import InvalidJobOperation
@@ -83,6 +83,13 @@ def order(r) -> None:
     equal(notes("order"), expected)
 
 
+def emptied(r) -> None:
+    """By a script."""
+    queue = Queue("emptied", connection=r)
+    jobs = [queue.enqueue("rq_tasks.add", str(directory / "emptied"), i, 1) for i in range(5)]
+    equal((queue.empty(), len(queue), Job.exists(jobs[0].id, r)), (5, 0, False))
+
+
 def retries(r) -> None:
     queue = Queue("retries", connection=r)
     with worker("retries", scheduler=True):
@@ -145,11 +152,13 @@ def over_restart(r) -> None:
 
 
 def main() -> None:
-    r = redis.Redis(port=port, retry_on_timeout=True, **tls_options)
-    r.flushall()
+    r = redis.Redis(port=port, retry_on_timeout=True, **options)
+    flush_all()
+    refusals()
     try:
         each_once(r)
         order(r)
+        emptied(r)
         retries(r)
         stops(r)
         over_restart(r)

@@ -40,8 +40,16 @@ TLS = if (folder = ENV['CLIENTS_TLS'])
         {}
       end
 
+LOGIN = ENV['CLIENTS_USER'] ? { username: ENV['CLIENTS_USER'], password: ENV.fetch('CLIENTS_PASSWORD') } : {}.freeze
+
 def connect(**options)
-  Redis.new(host: '127.0.0.1', port: PORT, timeout: 30, **TLS, **options)
+  Redis.new(host: '127.0.0.1', port: PORT, timeout: 30, **TLS, **LOGIN, **options)
+end
+
+def order(what)
+  $stdout.puts(what)
+  $stdout.flush
+  $stdin.gets
 end
 
 def strings(redis)
@@ -173,18 +181,28 @@ def locks(redis, other)
   equal(redis.call('SEQNEXT', 'numbers', 'COUNT', 3), [1, 3])
 end
 
+# What the user of --acl may not do, and what nobody and somebody else is told.
+def refusals(redis)
+  fails(Redis::CommandError, 'NOPERM') { redis.get('!key') }
+  fails(Redis::CommandError, 'NOPERM') { redis.publish('!news', 'x') }
+  fails(Redis::CommandError, "NOPERM this user has no permissions to run the 'config|set' command") do
+    redis.config(:set, 'timeout', 0)
+  end
+  fails(Redis::CommandError, 'NOAUTH') { connect(username: nil, password: nil).get('key') }
+  fails(Redis::CommandError, 'WRONGPASS') { connect(password: 'wrong').get('key') }
+end
+
 def reconnect(redis)
   equal(redis.set('kept', 'over the restart'), 'OK')
-  $stdout.puts('RESTART')
-  $stdout.flush
-  $stdin.gets
+  order('RESTART')
   # It connects again by itself.
   equal(redis.get('kept'), 'over the restart')
 end
 
 redis = connect
 other = connect
-redis.flushall
+order('FLUSHALL')
+refusals(redis) unless LOGIN.empty?
 strings(redis)
 structures(redis)
 queues(redis)

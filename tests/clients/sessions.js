@@ -3,14 +3,15 @@
 'use strict';
 
 const http = require('http');
-const { equal, isTrue, nodeRedisTls, otherPort, port, restart, run, waitFor } = require('./common');
+const { equal, fails, flushAll, isTrue, nodeRedisOptions, nodeRedisRefusals } = require('./common');
+const { otherPort, port, restart, run, waitFor, withAcl } = require('./common');
 
 const session = require('express-session');
-const { createClient } = require('redis');
+const redis = require('redis');
 const { RedisStore } = require(process.argv[2]);
 
 async function connect(to) {
-  const client = createClient({ socket: { host: '127.0.0.1', port: to, ...nodeRedisTls, reconnectStrategy: () => 20 } });
+  const client = redis.createClient(nodeRedisOptions(to));
   client.on('error', () => {}); // it connects again
   await client.connect();
   return client;
@@ -125,9 +126,18 @@ async function manyVisitors(one, two) {
   return visitors;
 }
 
+async function refusals(client) {
+  await nodeRedisRefusals(redis);
+  if (!withAcl) return;
+  const store = new RedisStore({ client, prefix: '!app:' });
+  await fails(store.set('id', { cookie: {} }), /NOPERM .* one of the keys/);
+  await fails(store.get('id'), /NOPERM .* one of the keys/);
+}
+
 run(async () => {
+  await flushAll();
   const clients = [await connect(port), await connect(otherPort || port)];
-  await clients[0].flushAll();
+  await refusals(clients[0]);
   const [one, two] = [await serve(clients[0]), await serve(clients[1])];
   await visits(one, two, clients[0]);
   const visitors = await manyVisitors(one, two);

@@ -40,7 +40,7 @@ LOG_LINES = 40  # of a server, shown when its test fails
 # What a redis-server understands of the flags.
 REDIS_FLAGS = {
     "requirepass", "maxclients", "timeout", "maxmemory", "maxmemory-policy", "client-query-buffer-limit",
-    "client-output-buffer-limit", "proto-max-bulk-len", "hz", "maxmemory-samples",
+    "client-output-buffer-limit", "proto-max-bulk-len", "hz", "maxmemory-samples", "aclfile",
 }  # fmt: skip
 
 
@@ -116,10 +116,11 @@ def clean_environment() -> dict[str, str]:
 class Server:
     """One server process. Options are given as keywords: wal_segment_bytes="64kb"."""
 
-    def __init__(self, directory: Path | None = None, *, start=True, **options):
+    def __init__(self, directory: Path | None = None, *, start=True, login: dict | None = None, **options):
         self.directory = directory if directory is not None else temp_dir()
         self.port = ports.take()
         self.options = options
+        self.login = login or {}  # what its clients say of themselves: user=, password=
         self.process: subprocess.Popen | None = None
         self.log = temp_dir() / "log"
         self.exit_expected = False  # whether the test itself ends or crashes the process
@@ -163,7 +164,7 @@ class Server:
             code = self.process.poll()
             assert code is None, f"the server exited with {code} at its start:\n{self.log_tail()}"
             try:
-                with Client(self.port, timeout=START_DEADLINE_S) as client:
+                with Client(self.port, timeout=START_DEADLINE_S, **self.login) as client:
                     reply = client.ask("PING")
                     # It answers, if only that it wants a password.
                     return reply == "PONG" or str(reply).startswith(("NOAUTH", "ERR max"))
@@ -177,7 +178,7 @@ class Server:
         return self.process.pid
 
     def client(self, **options) -> Client:
-        return Client(self.port, timeout=options.pop("timeout", 30 * SLOWNESS), **options)
+        return Client(self.port, **{"timeout": 30 * SLOWNESS, **self.login, **options})
 
     def is_running(self) -> bool:
         return self.process is not None and self.process.poll() is None

@@ -137,7 +137,7 @@ def _hashable(value):
 class Client:
     """One connection. Blocking; every wait has a deadline. `tls` is an ssl.SSLContext."""
 
-    def __init__(self, port: int, *, host="127.0.0.1", password=None, resp=2, db=0, timeout=TIMEOUT_S, tls=None):
+    def __init__(self, port: int, *, host="127.0.0.1", user=None, password=None, resp=2, db=0, timeout=TIMEOUT_S, tls=None):
         self.timeout = timeout
         self.socket = socket.create_connection((host, port), timeout=timeout)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -145,7 +145,7 @@ class Client:
             self.socket = tls.wrap_socket(self.socket, server_hostname=host)
         self.parser = Parser()
         if password is not None:
-            self("AUTH", password)
+            self("AUTH", *([user] if user is not None else []), password)
         if resp != 2:
             self("HELLO", resp)
         if db != 0:
