@@ -267,7 +267,7 @@ Result<LoadedConfig> LoadConfig(int argc, const char* const* argv, const char* c
     return loaded;
   }
   if (line.action == Action::kVersion) {
-    loaded.text = "holdfast " + std::string(engine::kVersion) + " (commands of Redis " +
+    loaded.text = "holdfast " + std::string(engine::kVersion) + " (to clients: Redis " +
                   std::string(engine::kRedisVersion) + ")\n";
     return loaded;
   }

@@ -139,6 +139,32 @@ async function locks(client, other) {
   equal(await client.sendCommand(['SEQNEXT', 'numbers', 'COUNT', '3']), [1, 3]);
 }
 
+// The library's own cache, which believes what it is told.
+async function cached(other) {
+  const cache = new redis.BasicClientSideCache({ ttl: 0, maxEntries: 100, evictPolicy: 'LRU' });
+  const client = await connect(3, { clientSideCache: cache });
+  const becomes = (what, read, value) => waitFor(what, async () => JSON.stringify(await read()) === JSON.stringify(value));
+  await other.set('cached', '1');
+  await other.hSet('cached hash', { f: '1' });
+  for (let i = 0; i < 3; i += 1) {
+    equal(await client.get('cached'), '1');
+    equal(await client.hGet('cached hash', 'f'), '1');
+  }
+  equal([cache.stats().missCount, cache.stats().hitCount], [2, 4]);
+  await other.set('cached', '2');
+  await other.hSet('cached hash', 'f', '2');
+  await becomes('it is told', () => client.get('cached'), '2');
+  await becomes('it is told', () => client.hGet('cached hash', 'f'), '2');
+  // What it writes itself, what expires, and everything at once.
+  await client.set('cached', '3');
+  await becomes('its own change', () => client.get('cached'), '3');
+  await other.pExpire('cached', 30);
+  await becomes('it expires', () => client.get('cached'), null);
+  await flushAll();
+  await becomes('nothing is left', () => client.hGet('cached hash', 'f'), null);
+  await client.close();
+}
+
 async function refusals(client, RESP) {
   await nodeRedisRefusals(redis, version >= 5 ? { RESP } : {});
   if (!withAcl) return;
@@ -173,6 +199,7 @@ run(async () => {
     await errors(client);
     await server(client, RESP);
     await pubsub(client, RESP);
+    if (RESP === 3) await cached(other);
     if (withLocks) await locks(client, other);
     await reconnect(client);
     for (const each of [client, other]) await (version >= 5 ? each.close() : each.quit());
