@@ -127,7 +127,7 @@ void EnableBehindChanges(const std::shared_ptr<Deferred>& deferred, TrackingOpti
     TrackingOptions options;
     size_t missing;
   };
-  auto state = std::make_shared<State>(std::move(options), followed.size());
+  auto state = std::make_shared<State>(State{std::move(options), followed.size()});
   for (const uint32_t partition : followed) {
     home.forwarding().CatchUp(partition, [deferred, state] {
       if (--state->missing == 0) Enable(deferred, std::move(state->options));
