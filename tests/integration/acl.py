@@ -137,6 +137,20 @@ def scripts_are_checked_call_by_call():
 
 
 @test
+def a_user_has_a_name():
+    # One without would be taken for the node itself where a script runs.
+    path = temp_dir() / "users.acl"
+    path.write_text("user default on nopass ~* &* +@all\n")
+    server = Server(aclfile=path)
+    with server.client() as c:
+        equal(refusal(c, "ACL", "SETUSER", "", "on", "nopass", "~a*", "+@all"), "ERR Usernames can't be empty")
+        path.write_text("user default on nopass ~* &* +@all\nuser  on nopass ~a* +@all\n")
+        assert "contains invalid characters" in refusal(c, "ACL", "LOAD")
+        equal(c("ACL", "USERS"), [b"default"])
+        assert refusal(c, "AUTH", "", "x").startswith("WRONGPASS")
+
+
+@test
 def changed_rules_reach_connections_at_once():
     server = Server(cores=2, partitions=2)
     with server.client() as c:
