@@ -51,6 +51,9 @@ enum CommandFlag : uint32_t {
   kAllowBusy = 1u << 16,
   kNoAsyncLoading = 1u << 17,
   kNoMandatoryKeys = 1u << 18,
+  // Only nodes run it: a client would get around the rights that the command for clients wants.
+  // COMMAND doesn't tell.
+  kInternal = 1u << 19,
 };
 
 // ACL categories, under Redis's names; a command's read/write/fast/slow/admin/… categories that

@@ -44,6 +44,10 @@ const Command* Resolve(Client* client, Args args) {
   }
   if (command->subcommands.empty() || args.size() < 2) return command;
   const Command* subcommand = table.FindSubcommand(*command, args[1]);
+  // Whoever has no user is the node itself.
+  if (subcommand != nullptr && subcommand->has(kInternal) && client->user != nullptr) {
+    subcommand = nullptr;
+  }
   if (subcommand == nullptr) {
     Reject(client, command,
            "ERR unknown subcommand '" + std::string(args[1].substr(0, 128)) + "'. Try " +

@@ -468,6 +468,19 @@ def scripts_are_checked_where_they_run():
 
 
 @test
+def what_nodes_say_to_each_other_is_not_for_clients():
+    server = node()
+    wait_for("it leads", lambda: server.client().ask("ACL", "SETUSER", "alice", "on", ">pw", "~a*", "+@all", "-acl", "-config") == "OK")
+    before = users(server)
+    with as_user(server, "alice") as a:
+        for name in ("SETUSERS", "setoption"):
+            said = f"ERR unknown subcommand '{name}'. Try CLUSTER HELP."
+            equal(refusal(a, "CLUSTER", name, "SET", "alice", "~*", "+acl"), said)
+        equal(refusal(a, "CLUSTER", "SETUSERS", "LOAD"), "ERR unknown subcommand 'SETUSERS'. Try CLUSTER HELP.")
+    equal(users(server), before)
+
+
+@test
 def what_is_forwarded_and_blocked_ends_too():
     nodes = cluster(3)
     leader = leader_of(nodes)
