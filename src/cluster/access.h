@@ -117,6 +117,7 @@ class Access final : public engine::CommitObserver {
   bool stopped_ = false;
   bool checking_ = false;  // a check of waiting_ is on its way
   bool marked_ = false;    // records are all there is
+  uint64_t changed_ = 0;   // AclTable::changed
   UserMap records_;
   uint64_t applied_ = 0;  // revision of what all cores have
   std::vector<Waiting> waiting_;

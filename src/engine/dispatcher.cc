@@ -139,7 +139,7 @@ Caller CallerOf(const Client& client) {
   caller.name = client.name;
   if (!client.unrestricted && client.user != nullptr) {
     caller.acl_user = client.user->name();
-    caller.acl_revision = client.core->access().users().revision();
+    caller.acl_revision = client.core->access().users().changed();
   }
   return caller;
 }
@@ -155,7 +155,7 @@ std::unique_ptr<Routed> MakeRouted(const Client& client, uint32_t partition, Pee
   routed->request.name = client.name;
   if (!client.unrestricted && client.user != nullptr) {
     routed->request.acl_user = client.user->name();
-    routed->request.acl_revision = client.core->access().users().revision();
+    routed->request.acl_revision = client.core->access().users().changed();
   }
   routed->reply = {client.core->number(), client.id, 0};
   return routed;

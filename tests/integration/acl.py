@@ -9,8 +9,8 @@ import socket
 import subprocess
 import threading
 
-from harness import ReplyError, Server, equal, main, ports, refused_start, temp_dir, test, wait_for
-from nodes import cluster, leader_of, node, others
+from harness import SLOWNESS, ReplyError, Server, equal, main, ports, refused_start, temp_dir, test, wait_for
+from nodes import cluster, leader_of, node, others, voters
 from resp import Client, Closed
 
 NO_COMMAND = "NOPERM this user has no permissions to run the '{}' command"
@@ -465,6 +465,27 @@ def scripts_are_checked_where_they_run():
             assert "can't access at least one of the keys" in str(replies[1]), replies
         # The leader, where it ran, has it in its log.
         assert any(entry[5] == b"lua" for entry in l("ACL", "LOG", 100))
+
+
+@test
+def scripts_wait_for_users_only():
+    # A node that starts, or gets a snapshot, knows of revisions that have nothing to do with users:
+    # other nodes' are no older for that.
+    nodes = cluster(3)
+    leader = leader_of(nodes)
+    other = others(nodes, leader)[0]
+    with leader.client() as c:
+        c("ACL", "SETUSER", "alice", "on", ">pw", "~a*", "+@all")
+        c("CONFIG", "SET", "maxmemory-samples", "7")
+    wait_for("it is there, too", lambda: other.client().config("maxmemory-samples") == "7")
+    with other.client() as c:
+        c("SAVE")
+    other.restart()
+    wait_for("it votes again", lambda: voters(other, 3))
+    wait_for("the leader stays", lambda: leader_of(nodes) is leader)
+    with as_user(other, "alice") as a:
+        equal(a("EVAL", "return redis.call('SET', KEYS[1], 'v')", 1, "a1"), "OK")
+        assert "can't access" in refusal(a, "EVAL", "return redis.call('SET', 'b', 'v')", 1, "a1")
 
 
 @test
