@@ -101,7 +101,7 @@ class AclSelector {
   AclFault Deny(const CommandTable& table, std::string_view name);
   // A command, with its subcommands.
   void Set(const Command& command, bool allowed);
-  void SetCategory(const CommandTable& table, uint32_t category, bool allowed);
+  void SetCategory(const CommandTable& table, size_t category, bool allowed);
   void DescribeSingly(const CommandTable& table, AclSelector* so_far, std::string* out) const;
 
   bool all_keys_ = false;

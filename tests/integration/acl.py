@@ -8,6 +8,7 @@ import os
 import socket
 import subprocess
 import threading
+import time
 
 from harness import SLOWNESS, ReplyError, Server, equal, main, ports, refused_start, temp_dir, test, wait_for
 from nodes import cluster, leader_of, node, others, voters
@@ -348,6 +349,37 @@ def hostile_input_costs_little():
         equal(len(c("ACL", "LOG")[0][9]), 1024)
     with as_user(server, "alice") as a:
         equal(refusal(a, "GET", "a" * 100_000), NO_KEY)
+
+
+@test
+def many_users_hold_nobody_up():
+    path = temp_dir() / "users.acl"
+    path.write_text("user default on nopass ~* &* +@all\n")
+    server = Server(cores=1, aclfile=path)
+    rules = "~app:* resetchannels -@all +@read +@write -@dangerous +ping +select|0"
+    lines = [f"user u{i} on #{i:064x} {rules}\n" for i in range(10_000)]
+    path.write_text("user default on nopass ~* &* +@all\n" + "".join(lines))
+    over = threading.Event()
+    worst = []
+
+    def ping():
+        with server.client() as c:
+            while not over.is_set():
+                begin = time.monotonic()
+                c("PING")
+                worst.append(time.monotonic() - begin)
+
+    thread = threading.Thread(target=ping)
+    thread.start()
+    try:
+        with server.client() as c:
+            equal(c("ACL", "LOAD"), "OK")
+            equal(len(c("ACL", "LIST")), 10_001)
+            equal(c("ACL", "SAVE"), "OK")
+    finally:
+        over.set()
+        thread.join()
+    assert max(worst) < 1.5 * SLOWNESS, max(worst)
 
 
 @test
