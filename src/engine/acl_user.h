@@ -136,8 +136,8 @@ class AclUser {
   bool unrestricted() const;
   std::vector<std::string_view> FlagNames() const;
 
-  // Whether one may log in as this user with the password. Takes one hash of it, and compares in a
-  // time that doesn't depend on what is right.
+  // Whether one may log in as this user with the password. Takes one hash of it whatever the user
+  // is like, and compares in a time that doesn't depend on what is right.
   bool Accepts(std::string_view password) const;
   // Without a password, and it isn't off.
   bool LetsAnybodyIn() const { return on_ && nopass_; }
