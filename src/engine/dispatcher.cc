@@ -116,6 +116,16 @@ void Reject(Client* client, const Command* command, std::string_view error) {
   }
 }
 
+void Refuse(Client* client, const Command& command, std::string_view error) {
+  if (!command.parent.empty() || command.name != "exec") {
+    Reject(client, &command, error);
+    return;
+  }
+  ResetTransaction(client);
+  UnwatchAll(client);
+  Reject(client, &command, "EXECABORT Transaction discarded because of: " + std::string(error));
+}
+
 namespace {
 
 data::Author AuthorOf(const Client& client) {
@@ -272,16 +282,6 @@ std::string_view WhyBusy(const Client& client, const Command& command, Args args
   return partition < 0 ? std::string_view() : engine.WhyBusy(static_cast<uint32_t>(partition));
 }
 
-void RefuseAsBusy(Client* client, const Command& command, std::string_view busy) {
-  if (!command.parent.empty() || command.name != "exec") {
-    Reject(client, &command, busy);
-    return;
-  }
-  ResetTransaction(client);
-  UnwatchAll(client);
-  Reject(client, &command, "EXECABORT Transaction discarded because of: " + std::string(busy));
-}
-
 // CLIENT REPLY SKIP covers exactly one request, CLIENT CACHING one or a transaction. `command`
 // null: there was none.
 void AfterRequest(Client* client, const Command* command) {
@@ -314,7 +314,7 @@ Dispatched Dispatch(Client* client, Args args) {
     return later();
   }
   if (!ArityFits(*command, args.size())) {
-    Reject(client, command,
+    Refuse(client, *command,
            "ERR wrong number of arguments for '" + FullName(*command) + "' command");
     AfterRequest(client, command);
     return Dispatched::kDone;
@@ -333,7 +333,7 @@ Dispatched Dispatch(Client* client, Args args) {
   }
   const bool queued = client->in_multi && !RunsInsideMulti(*command);
   if (const std::string_view busy = WhyBusy(*client, *command, args, queued); !busy.empty()) {
-    RefuseAsBusy(client, *command, busy);
+    Refuse(client, *command, busy);
     AfterRequest(client, command);
     return Dispatched::kDone;
   }

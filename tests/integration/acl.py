@@ -152,6 +152,25 @@ def a_user_has_a_name():
 
 
 @test
+def a_transaction_ends_with_an_exec_that_is_refused():
+    server = Server()
+    with server.client() as c:
+        c("ACL", "SETUSER", "alice", "on", ">pw", "~*", "+@all", "-exec")
+    with as_user(server, "alice") as a:
+        equal(a("MULTI"), "OK")
+        equal(a("SET", "a", "1"), "QUEUED")
+        equal(refusal(a, "EXEC"), "EXECABORT Transaction discarded because of: " + NO_COMMAND.format("exec"))
+        equal(a("SET", "a", "2"), "OK")
+    with server.client() as c:
+        equal(c("MULTI"), "OK")
+        equal(
+            refusal(c, "EXEC", "now"),
+            "EXECABORT Transaction discarded because of: ERR wrong number of arguments for 'exec' command",
+        )
+        equal(c("GET", "a"), b"2")
+
+
+@test
 def changed_rules_reach_connections_at_once():
     server = Server(cores=2, partitions=2)
     with server.client() as c:
