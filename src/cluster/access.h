@@ -16,7 +16,8 @@
 //
 // A node that starts may have missed changes, or not have read its log yet. It asks the leader of
 // the meta partition how far that is and gets there before it listens to clients (CatchUp), unless
-// nobody leads for long: then it goes by what it knew when it ended.
+// nobody leads for long: then it goes by what it knew when it ended. One that is new and knows
+// nothing waits for as long as it takes.
 //
 // The records are keys of the meta partition's database 0; their values are
 //   1 <the user's rules, as ACL LIST shows them>

@@ -44,6 +44,14 @@ def is_closed(client: Client) -> bool:
     return False
 
 
+def is_open(server: Server) -> bool:
+    try:
+        server.client().close()
+    except OSError:
+        return False
+    return True
+
+
 def users(server: Server) -> list[bytes]:
     with server.client() as c:
         return c("ACL", "LIST")
@@ -634,6 +642,28 @@ def a_node_learns_the_users_before_it_listens():
             assert refusal(c, "GET", "k").startswith("NOAUTH")
             assert refusal(c, "AUTH", "alice", "pw").startswith("WRONGPASS")
             equal(c("AUTH", "top"), "OK")
+
+
+@test
+def a_new_node_lets_nobody_in_before_it_knows_the_users():
+    nodes = cluster(3)
+    with nodes[0].client() as c:
+        c("ACL", "SETUSER", "default", "resetpass", ">pw")
+    new = node(nodes[0])
+    # Before it has written down anything.
+    new.kill()
+    for each in nodes:
+        each.kill()
+    new.launch()
+    try:
+        wait_for("it says so", lambda: "clients have to wait" in new.log_text() or is_open(new))
+        assert not is_open(new), "who connects now stays in without a password"
+    finally:
+        for each in nodes:
+            each.launch()
+        for each in (*nodes, new):
+            each.wait_ready()
+    equal(refusal(new.client(), "PING"), "NOAUTH Authentication required.")
 
 
 @test
