@@ -73,8 +73,11 @@ def settings_survive_restarts_and_win_over_flags():
         c("CONFIG", "SET", "maxmemory", "200mb")
     for each in nodes:
         each.kill()
+    # None of them lets anybody in before the others are there: they have hardly begun.
     for each in nodes:
-        each.start()
+        each.launch()
+    for each in nodes:
+        each.wait_ready()
     # A node takes what its store and log have when it starts; what it missed comes with the log.
     for each in nodes:
         wait_for("the cluster's value", lambda each=each: value(each, "maxmemory") == str(200 << 20))
