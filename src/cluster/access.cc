@@ -147,17 +147,20 @@ void Access::OnCommitted(std::string_view payload) {
     return Status::Ok();
   });
   if (!status.ok()) Fatal(status.message());
+  changed_ = std::max(changed_, revision);
   if (revision != 0) Publish(revision);
 }
 
 void Access::OnReplaced(const data::Keyspace& keyspace) {
   records_.clear();
   marked_ = false;
+  changed_ = 0;
   uint64_t cursor = 0;
   do {
     cursor = keyspace.Logical(0)->table.Scan(cursor, 1000, [this](data::Object* object) {
       if (object->key() == kUsersMark || object->key().starts_with(kUserPrefix)) {
         Take(object->key(), object->value());
+        changed_ = std::max(changed_, object->revision());
       }
     });
   } while (cursor != 0);
@@ -167,6 +170,7 @@ void Access::OnReplaced(const data::Keyspace& keyspace) {
 void Access::Publish(uint64_t revision) {
   auto table = std::make_shared<engine::AclTable>();
   table->revision = revision;
+  table->changed = changed_;
   table->users = marked_ ? records_ : own_;
   const std::shared_ptr<const engine::AclTable> shared = std::move(table);
   if (!running_) {

@@ -16,7 +16,8 @@
 //
 // A node that starts may have missed changes, or not have read its log yet. It asks the leader of
 // the meta partition how far that is and gets there before it listens to clients (CatchUp), unless
-// nobody leads for long: then it goes by what it knew when it ended.
+// nobody leads for long: then it goes by what it knew when it ended. One that is new and knows
+// nothing waits for as long as it takes.
 //
 // The records are keys of the meta partition's database 0; their values are
 //   1 <the user's rules, as ACL LIST shows them>
@@ -117,6 +118,7 @@ class Access final : public engine::CommitObserver {
   bool stopped_ = false;
   bool checking_ = false;  // a check of waiting_ is on its way
   bool marked_ = false;    // records are all there is
+  uint64_t changed_ = 0;   // AclTable::changed
   UserMap records_;
   uint64_t applied_ = 0;  // revision of what all cores have
   std::vector<Waiting> waiting_;

@@ -303,7 +303,9 @@ void AclLogShow(SessionContext& ctx) {
 }
 
 void AclSetuser(SessionContext& ctx) {
-  if (engine::HasBlanks(ctx.args[2])) return ctx.Error(engine::kBadUserName);
+  if (const auto wrong = engine::WhyBadUserName(ctx.args[2]); !wrong.empty()) {
+    return ctx.Error(wrong);
+  }
   const engine::Args rules = ctx.args.subspan(3);
   std::vector<std::string> own;
   if (const int open = engine::MergeSelectors(rules, &own); open >= 0) {

@@ -101,7 +101,7 @@ AclUser NewUser(ExecContext& ctx, std::string_view name) {
 // SET name rule […]
 void SetOne(ExecContext& ctx) {
   const std::string_view name = ctx.args[3];
-  if (engine::HasBlanks(name)) return ctx.Error(engine::kBadUserName);
+  if (const auto wrong = engine::WhyBadUserName(name); !wrong.empty()) return ctx.Error(wrong);
   if (name.size() > cluster::kMaxUserNameBytes) return ctx.Error("ERR Usernames can't be so long");
   const std::optional<AclUser> present = FindUser(ctx, name);
   AclUser user = present ? *present : NewUser(ctx, name);
@@ -146,7 +146,8 @@ void Replace(ExecContext& ctx) {
   std::map<std::string, AclUser, std::less<>> users;
   for (size_t i = 3; i < ctx.args.size(); i += 2) {
     AclUser user(std::string(ctx.args[i]), /*all_channels=*/false);
-    if (engine::HasBlanks(ctx.args[i]) || ctx.args[i].size() > cluster::kMaxUserNameBytes ||
+    if (!engine::WhyBadUserName(ctx.args[i]).empty() ||
+        ctx.args[i].size() > cluster::kMaxUserNameBytes ||
         !engine::ReadUser(TableOf(ctx), ctx.args[i + 1], &user)) {
       return ctx.Error(engine::kSyntaxError);
     }

@@ -168,7 +168,7 @@ bool AccessControl::Authenticate(Client* client, std::string_view name, std::str
 bool AccessControl::Allows(Client* client, const Command& command, Args args) {
   if (client->user == nullptr || command.has(kNoAuth)) return true;
   if (MustAuthenticate(*client)) {
-    Reject(client, &command, "NOAUTH Authentication required.");
+    Refuse(client, command, "NOAUTH Authentication required.");
     return false;
   }
   const AclVerdict verdict = CheckAcl(*client->user, command, args);
@@ -176,7 +176,7 @@ bool AccessControl::Allows(Client* client, const Command& command, Args args) {
     client->last_command = &command;
     LogDenial(verdict, client->in_multi ? "multi" : "toplevel", command, args, client->user->name(),
               LineOf(core_, *client));
-    Reject(client, &command, NoPermission(verdict, command));
+    Refuse(client, command, NoPermission(verdict, command));
     return false;
   }
   if (!command.reads_other_keys) return true;

@@ -150,6 +150,13 @@ int MergeSelectors(std::span<const std::string_view> rules, std::vector<std::str
 
 bool HasBlanks(std::string_view text) { return std::any_of(text.begin(), text.end(), IsBlank); }
 
+std::string_view WhyBadUserName(std::string_view name) {
+  // Unlike in Redis: what is forwarded without a name may do everything.
+  if (name.empty()) return "ERR Usernames can't be empty";
+  return HasBlanks(name) ? "ERR Usernames can't contain spaces or null characters"
+                         : std::string_view();
+}
+
 std::string ApplyRules(const CommandTable& table, std::span<const std::string_view> rules,
                        bool all_channels, AclUser* user) {
   std::vector<std::string> merged;
@@ -216,7 +223,7 @@ std::string ReadAclFile(const CommandTable& table, std::string_view file, std::s
       continue;
     }
     const std::string name(words[1]);
-    if (HasBlanks(name)) {
+    if (!WhyBadUserName(name).empty()) {
       errors += "'" + where + ": username '" + name + "' contains invalid characters. ";
       continue;
     }

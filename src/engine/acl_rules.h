@@ -21,8 +21,8 @@ int MergeSelectors(std::span<const std::string_view> rules, std::vector<std::str
 
 // Names of users and patterns stand unquoted in lines.
 [[nodiscard]] bool HasBlanks(std::string_view text);
-inline constexpr std::string_view kBadUserName =
-    "ERR Usernames can't contain spaces or null characters";
+// What is wrong with the name of a user, as a whole error, else empty.
+std::string_view WhyBadUserName(std::string_view name);
 
 // Applies ACL SETUSER's rules, all or none. What is wrong with them, as Redis words it behind
 // "ERR ", else empty.

@@ -1,6 +1,12 @@
 #include <algorithm>
 #include <array>
+#include <bitset>
+#include <cstdint>
+#include <iterator>
+#include <memory>
+#include <mutex>
 #include <utility>
+#include <vector>
 
 #include "base/check.h"
 #include "base/glob.h"
@@ -67,6 +73,14 @@ void ForEachCommand(const CommandTable& table, Visit visit) {
   }
 }
 
+// Of kAclCategoryNames; its size: there is none of that name.
+size_t FindAclCategory(std::string_view name) {
+  const auto* const it = std::find_if(
+      std::begin(kAclCategoryNames), std::end(kAclCategoryNames),
+      [name](const AclCategoryName& category) { return EqualsIgnoreCase(category.name, name); });
+  return static_cast<size_t>(it - std::begin(kAclCategoryNames));
+}
+
 // A word of a selector's text, which is split like an inline request and ends with a parenthesis.
 std::string QuoteWord(std::string word) {
   if (word.find_first_of("\"')") == std::string::npos) return word;
@@ -80,13 +94,37 @@ std::string QuoteWord(std::string word) {
 
 }  // namespace
 
+// Of each category, by the commands' ids. Users are described by the thousand on a loop, for which
+// going through the table again and again takes too long.
+struct AclCategorySets {
+  using Set = std::bitset<AclSelector::kMaxCommands>;
+  std::array<std::vector<uint32_t>, std::size(kAclCategoryNames)> members;
+  // What a rule about the category changes: subcommands of the members, too.
+  std::array<Set, std::size(kAclCategoryNames)> changed;
+};
+
+const AclCategorySets& CommandTable::category_sets() const {
+  std::call_once(category_sets_once_, [this] {
+    CHECK(size() < kFutureCommands);
+    auto sets = std::make_shared<AclCategorySets>();
+    ForEachCommand(*this, [&sets](const Command& command) {
+      for (size_t i = 0; i < std::size(kAclCategoryNames); ++i) {
+        if ((command.acl & kAclCategoryNames[i].bit) == 0) continue;
+        sets->members[i].push_back(command.id);
+        sets->changed[i].set(command.id);
+        for (const Command& subcommand : command.subcommands) sets->changed[i].set(subcommand.id);
+      }
+    });
+    category_sets_ = std::move(sets);
+  });
+  return *category_sets_;
+}
+
 std::span<const AclCategoryName> AclCategories() { return kAclCategoryNames; }
 
 uint32_t FindAclCategoryBit(std::string_view name) {
-  for (const AclCategoryName& category : kAclCategoryNames) {
-    if (EqualsIgnoreCase(category.name, name)) return category.bit;
-  }
-  return 0;
+  const size_t i = FindAclCategory(name);
+  return i == std::size(kAclCategoryNames) ? 0 : kAclCategoryNames[i].bit;
 }
 
 // ---- Rules
@@ -118,8 +156,8 @@ AclFault AclSelector::Apply(const CommandTable& table, std::string_view rule) {
   } else if (rule.starts_with('&')) {
     return ApplyToChannels(rule);
   } else if (rule.starts_with("+@") || rule.starts_with("-@")) {
-    const uint32_t category = FindAclCategoryBit(rule.substr(2));
-    if (category == 0) return AclFault::kUnknownCommand;
+    const size_t category = FindAclCategory(rule.substr(2));
+    if (category == std::size(kAclCategoryNames)) return AclFault::kUnknownCommand;
     SetCategory(table, category, rule.front() == '+');
   } else if (rule.starts_with('+')) {
     return AllowByName(table, rule.substr(1));
@@ -214,10 +252,12 @@ void AclSelector::Set(const Command& command, bool allowed) {
   all_commands_ = allowed && (all_commands_ || commands_.all());
 }
 
-void AclSelector::SetCategory(const CommandTable& table, uint32_t category, bool allowed) {
-  ForEachCommand(table, [&](const Command& command) {
-    if ((command.acl & category) != 0) Set(command, allowed);
-  });
+void AclSelector::SetCategory(const CommandTable& table, size_t category, bool allowed) {
+  const AclCategorySets::Set& changed = table.category_sets().changed[category];
+  if (changed.none()) return;
+  commands_ = allowed ? commands_ | changed : commands_ & ~changed;
+  std::erase_if(first_args_, [&changed](const auto& entry) { return changed.test(entry.first); });
+  all_commands_ = allowed && (all_commands_ || commands_.all());
 }
 
 // ---- Questions
@@ -284,6 +324,7 @@ std::string AclSelector::DescribeCommands(const CommandTable& table) const {
   std::string text = adds ? "-@all" : "+@all";
   AclSelector so_far(false);
   CHECK(so_far.Apply(table, text) == AclFault::kNone);
+  const AclCategorySets& sets = table.category_sets();
   AclSelector rest = *this;
   std::array<bool, std::size(kAclCategoryNames)> applied{};
   while (true) {
@@ -292,12 +333,11 @@ std::string AclSelector::DescribeCommands(const CommandTable& table) const {
     size_t most_right = 0;
     for (size_t i = 0; i < std::size(kAclCategoryNames); ++i) {
       if (applied[i]) continue;
-      size_t right = 0;
-      size_t wrong = 0;
-      ForEachCommand(table, [&](const Command& command) {
-        if ((command.acl & kAclCategoryNames[i].bit) == 0) return;
-        ++(rest.commands_.test(command.id) == adds ? right : wrong);
-      });
+      size_t allowed = 0;
+      for (const uint32_t id : sets.members[i]) allowed += rest.commands_.test(id) ? 1 : 0;
+      const size_t denied = sets.members[i].size() - allowed;
+      const size_t right = adds ? allowed : denied;
+      const size_t wrong = adds ? denied : allowed;
       if (right > wrong &&
           (wrong < fewest_wrong || (wrong == fewest_wrong && right > most_right))) {
         best = i;
@@ -306,8 +346,8 @@ std::string AclSelector::DescribeCommands(const CommandTable& table) const {
       }
     }
     if (best == std::size(kAclCategoryNames)) break;
-    so_far.SetCategory(table, kAclCategoryNames[best].bit, adds);
-    rest.SetCategory(table, kAclCategoryNames[best].bit, !adds);
+    so_far.SetCategory(table, best, adds);
+    rest.SetCategory(table, best, !adds);
     text += std::string(" ") + sign + "@" + std::string(kAclCategoryNames[best].name);
     applied[best] = true;
   }

@@ -19,7 +19,8 @@ void AclUsers::Set(std::shared_ptr<const AclTable> table, const std::string& req
 
 AclUserPtr AclUsers::Find(std::string_view name) const {
   if (name == "default") return default_;
-  const auto it = table_->users.find(name);
+  // Should there be one of an earlier build: see WhyBadUserName.
+  const auto it = name.empty() ? table_->users.end() : table_->users.find(name);
   return it == table_->users.end() ? nullptr : it->second;
 }
 

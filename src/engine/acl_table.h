@@ -18,6 +18,9 @@ using AclUserPtr = std::shared_ptr<const AclUser>;
 struct AclTable {
   // Of the meta partition: up to where its records are in here.
   uint64_t revision = 0;
+  // Of the newest user in here, as it came: what other nodes have to know before they judge by it.
+  // `revision` may be that of any record, which they don't wait for.
+  uint64_t changed = 0;
   // By name. The default user is among them when it has rules of its own; else it follows from
   // requirepass, which each core knows.
   std::map<std::string, AclUserPtr, std::less<>> users;
@@ -33,6 +36,7 @@ class AclUsers {
   void SetPassword(const std::string& requirepass) { Set(table_, requirepass); }
 
   uint64_t revision() const { return table_->revision; }
+  uint64_t changed() const { return table_->changed; }
   // nullptr: there is none of that name.
   AclUserPtr Find(std::string_view name) const;
   const AclUserPtr& default_user() const { return default_; }

@@ -101,7 +101,7 @@ class AclSelector {
   AclFault Deny(const CommandTable& table, std::string_view name);
   // A command, with its subcommands.
   void Set(const Command& command, bool allowed);
-  void SetCategory(const CommandTable& table, uint32_t category, bool allowed);
+  void SetCategory(const CommandTable& table, size_t category, bool allowed);
   void DescribeSingly(const CommandTable& table, AclSelector* so_far, std::string* out) const;
 
   bool all_keys_ = false;
@@ -136,8 +136,8 @@ class AclUser {
   bool unrestricted() const;
   std::vector<std::string_view> FlagNames() const;
 
-  // Whether one may log in as this user with the password. Takes one hash of it, and compares in a
-  // time that doesn't depend on what is right.
+  // Whether one may log in as this user with the password. Takes one hash of it whatever the user
+  // is like, and compares in a time that doesn't depend on what is right.
   bool Accepts(std::string_view password) const;
   // Without a password, and it isn't off.
   bool LetsAnybodyIn() const { return on_ && nopass_; }

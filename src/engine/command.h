@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
+#include <mutex>
 #include <span>
 #include <string>
 #include <string_view>
@@ -51,6 +53,9 @@ enum CommandFlag : uint32_t {
   kAllowBusy = 1u << 16,
   kNoAsyncLoading = 1u << 17,
   kNoMandatoryKeys = 1u << 18,
+  // Only nodes run it: a client would get around the rights that the command for clients wants.
+  // COMMAND doesn't tell.
+  kInternal = 1u << 19,
 };
 
 // ACL categories, under Redis's names; a command's read/write/fast/slow/admin/… categories that
@@ -206,6 +211,8 @@ std::string FullName(const Command& command);
                             : argc >= static_cast<size_t>(-command.arity);
 }
 
+struct AclCategorySets;  // acl_selector.cc
+
 // The table, as the layers below commands/ see it. Set once at startup, before any core runs.
 class CommandTable {
  public:
@@ -219,6 +226,13 @@ class CommandTable {
   // Rows and subcommand rows together: ids are below this.
   virtual uint32_t size() const = 0;
   virtual const Command& ById(uint32_t id) const = 0;
+
+  // Which rows the categories of access control have; made when it is first asked for. Any thread.
+  const AclCategorySets& category_sets() const;
+
+ private:
+  mutable std::once_flag category_sets_once_;
+  mutable std::shared_ptr<const AclCategorySets> category_sets_;
 };
 
 }  // namespace holdfast::engine

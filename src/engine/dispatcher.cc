@@ -44,6 +44,10 @@ const Command* Resolve(Client* client, Args args) {
   }
   if (command->subcommands.empty() || args.size() < 2) return command;
   const Command* subcommand = table.FindSubcommand(*command, args[1]);
+  // Whoever has no user is the node itself.
+  if (subcommand != nullptr && subcommand->has(kInternal) && client->user != nullptr) {
+    subcommand = nullptr;
+  }
   if (subcommand == nullptr) {
     Reject(client, command,
            "ERR unknown subcommand '" + std::string(args[1].substr(0, 128)) + "'. Try " +
@@ -112,6 +116,16 @@ void Reject(Client* client, const Command* command, std::string_view error) {
   }
 }
 
+void Refuse(Client* client, const Command& command, std::string_view error) {
+  if (!command.parent.empty() || command.name != "exec") {
+    Reject(client, &command, error);
+    return;
+  }
+  ResetTransaction(client);
+  UnwatchAll(client);
+  Reject(client, &command, "EXECABORT Transaction discarded because of: " + std::string(error));
+}
+
 namespace {
 
 data::Author AuthorOf(const Client& client) {
@@ -135,7 +149,7 @@ Caller CallerOf(const Client& client) {
   caller.name = client.name;
   if (!client.unrestricted && client.user != nullptr) {
     caller.acl_user = client.user->name();
-    caller.acl_revision = client.core->access().users().revision();
+    caller.acl_revision = client.core->access().users().changed();
   }
   return caller;
 }
@@ -151,7 +165,7 @@ std::unique_ptr<Routed> MakeRouted(const Client& client, uint32_t partition, Pee
   routed->request.name = client.name;
   if (!client.unrestricted && client.user != nullptr) {
     routed->request.acl_user = client.user->name();
-    routed->request.acl_revision = client.core->access().users().revision();
+    routed->request.acl_revision = client.core->access().users().changed();
   }
   routed->reply = {client.core->number(), client.id, 0};
   return routed;
@@ -268,16 +282,6 @@ std::string_view WhyBusy(const Client& client, const Command& command, Args args
   return partition < 0 ? std::string_view() : engine.WhyBusy(static_cast<uint32_t>(partition));
 }
 
-void RefuseAsBusy(Client* client, const Command& command, std::string_view busy) {
-  if (!command.parent.empty() || command.name != "exec") {
-    Reject(client, &command, busy);
-    return;
-  }
-  ResetTransaction(client);
-  UnwatchAll(client);
-  Reject(client, &command, "EXECABORT Transaction discarded because of: " + std::string(busy));
-}
-
 // CLIENT REPLY SKIP covers exactly one request, CLIENT CACHING one or a transaction. `command`
 // null: there was none.
 void AfterRequest(Client* client, const Command* command) {
@@ -310,7 +314,7 @@ Dispatched Dispatch(Client* client, Args args) {
     return later();
   }
   if (!ArityFits(*command, args.size())) {
-    Reject(client, command,
+    Refuse(client, *command,
            "ERR wrong number of arguments for '" + FullName(*command) + "' command");
     AfterRequest(client, command);
     return Dispatched::kDone;
@@ -329,7 +333,7 @@ Dispatched Dispatch(Client* client, Args args) {
   }
   const bool queued = client->in_multi && !RunsInsideMulti(*command);
   if (const std::string_view busy = WhyBusy(*client, *command, args, queued); !busy.empty()) {
-    RefuseAsBusy(client, *command, busy);
+    Refuse(client, *command, busy);
     AfterRequest(client, command);
     return Dispatched::kDone;
   }

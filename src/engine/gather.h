@@ -26,6 +26,9 @@ void NoteReserved(Client* client, uint64_t slot);
 // Replies an error that refuses a request before it runs. Inside MULTI it spoils the transaction.
 // `command` may be null.
 void Reject(Client* client, const Command* command, std::string_view error);
+// The same for a request that may be EXEC: as in Redis it ends its transaction, whatever keeps it
+// from being run.
+void Refuse(Client* client, const Command& command, std::string_view error);
 // Whether the client's requests can't run before values are in memory (value_loads.h).
 bool MustWaitForValues(const Client& client, const Partition& partition,
                        std::span<const Request> requests);

@@ -14,11 +14,21 @@ bool IsHelloSecret(Args args, size_t i) {
   return false;
 }
 
-// CONFIG SET name value [name value …].
+// CONFIG SET name value [name value …]. An option that isn't known may be a secret one with a slip
+// in its name, or one of Redis's (masterauth).
 bool IsConfigSecret(Args args, size_t i) {
   if (i < 3 || i % 2 == 0) return false;
   const Option* option = FindOption(args[i - 1]);
-  return option != nullptr && (option->flags & kSecret) != 0;
+  return option == nullptr || (option->flags & kSecret) != 0;
+}
+
+// ACL DRYRUN user command [argument …].
+bool IsDryrunSecret(Args args, size_t i) {
+  if (i < 4) return false;
+  for (const std::string_view name : {"auth", "hello", "acl", "config", "cluster"}) {
+    if (EqualsIgnoreCase(args[3], name)) return true;
+  }
+  return false;
 }
 
 }  // namespace
@@ -31,6 +41,7 @@ bool IsSecret(const Command& command, Args args, size_t i) {
   }
   // Rules may hold passwords, and as in Redis nothing of them is shown.
   if (command.parent == "acl" && command.name == "setuser") return i > 1;
+  if (command.parent == "acl" && command.name == "dryrun") return IsDryrunSecret(args, i);
   if (command.parent == "cluster" && command.name == "setusers") return i > 1;
   return command.parent == "config" && command.name == "set" && IsConfigSecret(args, i);
 }

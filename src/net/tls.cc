@@ -18,6 +18,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/numbers.h"
 
 namespace holdfast::net {
@@ -134,12 +135,19 @@ struct TlsStream::Bio {
   }
 };
 
-TlsStream::TlsStream(ssl_st* ssl) : ssl_(ssl) {
+TlsStream::TlsStream(ssl_st* ssl) : ssl_(ssl), new_keys_ns_(SystemClock()->MonotonicNs()) {
   BIO* bio = BIO_new(Bio::Method());
   CHECK(bio != nullptr);
   BIO_set_data(bio, this);
   BIO_set_init(bio, 1);
   SSL_set_bio(ssl_, bio, bio);
+  SSL_set_msg_callback_arg(ssl_, this);
+  SSL_set_msg_callback(ssl_, [](int is_written, int, int content, const void* bytes, size_t size,
+                                SSL*, void* stream) {
+    if (is_written != 0 || content != SSL3_RT_HANDSHAKE || size == 0) return;
+    if (*static_cast<const unsigned char*>(bytes) != SSL3_MT_KEY_UPDATE) return;
+    static_cast<TlsStream*>(stream)->NoteNewKeys();
+  });
 }
 
 TlsStream::~TlsStream() { SSL_free(ssl_); }
@@ -154,7 +162,10 @@ void TlsStream::BeginCall(size_t read_budget) {
 }
 
 int TlsStream::Fail(int reason) {
-  if (reason == SSL_ERROR_SYSCALL && io_error_ != 0) {
+  if (too_many_keys_) {
+    failure_ = EPROTO;
+    error_ = "the peer changes its keys too often";
+  } else if (reason == SSL_ERROR_SYSCALL && io_error_ != 0) {
     failure_ = io_error_;
     error_ = SystemText(io_error_);
   } else {
@@ -167,6 +178,18 @@ int TlsStream::Fail(int reason) {
   }
   ERR_clear_error();
   return failure_;
+}
+
+void TlsStream::NoteNewKeys() {
+  const int64_t times = (SystemClock()->MonotonicNs() - new_keys_ns_) / kNewKeysNs;
+  const auto reads = static_cast<int64_t>(new_keys_bytes_ / kNewKeysBytes);
+  new_keys_ns_ += times * kNewKeysNs;
+  new_keys_bytes_ %= kNewKeysBytes;
+  new_keys_left_ = std::min(new_keys_left_ + times + reads, kMaxNewKeys);
+  if (--new_keys_left_ >= 0) return;
+  too_many_keys_ = true;
+  // OpenSSL reads no further then: it holds hundreds of such messages already.
+  SSL_set_shutdown(ssl_, SSL_get_shutdown(ssl_) | SSL_RECEIVED_SHUTDOWN);
 }
 
 TlsStream::Step TlsStream::Handshake() {
@@ -213,6 +236,7 @@ IoResult TlsStream::Read(std::span<char> into) {
     size_t n = 0;
     if (SSL_read_ex(ssl_, into.data() + total, into.size() - total, &n) == 1) {
       total += n;
+      new_keys_bytes_ += n;
       if (SSL_has_pending(ssl_) == 0 && !more_) return {.bytes = total};
       continue;
     }
@@ -220,7 +244,7 @@ IoResult TlsStream::Read(std::span<char> into) {
     if (reason == SSL_ERROR_WANT_READ) {
       return total > 0 ? IoResult{.bytes = total} : IoResult{.error = EAGAIN};
     }
-    const bool ended = reason == SSL_ERROR_ZERO_RETURN || eof_;
+    const bool ended = !too_many_keys_ && (reason == SSL_ERROR_ZERO_RETURN || eof_);
     const int error = ended ? 0 : Fail(reason);
     // What came before it is served first; the next call finds the same again.
     input_waits_ = total > 0;

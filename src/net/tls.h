@@ -138,6 +138,12 @@ class TlsStream {
   // So that one connection can't keep the others waiting.
   static constexpr size_t kMaxWriteBytes = 1024 * 1024;
   static constexpr size_t kMaxUnsentBytes = 64 * 1024;
+  // OpenSSL takes up to 80 us to change keys, for 27 bytes of the peer's: a client that does
+  // nothing else would keep a loop from all others. So many are free, then one per time and one per
+  // bytes read; whoever wants more is closed. Others do it every few megabytes at most.
+  static constexpr int64_t kMaxNewKeys = 64;
+  static constexpr int64_t kNewKeysNs = 100'000'000;
+  static constexpr uint64_t kNewKeysBytes = 64 * 1024;
 
  private:
   friend class TlsContext;
@@ -148,6 +154,8 @@ class TlsStream {
   void BeginCall(size_t read_budget);
   // Notes why a call failed (`reason` is what SSL_get_error made of it) and returns failure_.
   int Fail(int reason);
+  // The peer has changed its keys.
+  void NoteNewKeys();
 
   ssl_st* const ssl_;
   int fd_ = -1;
@@ -159,6 +167,11 @@ class TlsStream {
   size_t unsent_plain_ = 0;  // bytes of the caller's, in the last record of it
   bool handshake_done_ = false;
   bool input_waits_ = false;
+  // How often the peer may change its keys at once, see kMaxNewKeys.
+  int64_t new_keys_left_ = kMaxNewKeys;
+  int64_t new_keys_ns_ = 0;      // monotonic: when that was last added to
+  uint64_t new_keys_bytes_ = 0;  // what was read since
+  bool too_many_keys_ = false;
   int failure_ = 0;  // errno; 0: it works
   std::string error_;
 };

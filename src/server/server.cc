@@ -24,7 +24,6 @@ namespace {
 constexpr int64_t kHandOverMs = 2000;
 constexpr uint64_t kHandOverTickMs = 10;
 constexpr int64_t kLearnUsersMs = 2000;
-constexpr int64_t kLearnUsersWhenNewMs = 30'000;
 
 }  // namespace
 
@@ -282,10 +281,15 @@ void Server::LearnUsers() {
   const bool is_new = cluster_ != nullptr && access_->is_new();
   engine_->core(0).PostFromAnyThread(
       [this, learned] { access_->CatchUp([learned] { learned->set_value(); }); });
-  const int64_t wait_ms = is_new ? kLearnUsersWhenNewMs : kLearnUsersMs;
-  if (known.wait_for(std::chrono::milliseconds(wait_ms)) == std::future_status::timeout) {
+  const std::chrono::milliseconds wait(kLearnUsersMs);
+  if (known.wait_for(wait) != std::future_status::timeout) return;
+  if (!is_new) {
     LogWarning("nobody leads the cluster: users are those that this node knew last");
+    return;
   }
+  // Who is let in now would stay in when the users come.
+  LogWarning("nobody leads the cluster: clients have to wait, since this node knows no users yet");
+  known.wait();
 }
 
 // Other nodes lead on before this one stops serving, so that no request waits for an election. Not

@@ -8,9 +8,10 @@ import os
 import socket
 import subprocess
 import threading
+import time
 
-from harness import ReplyError, Server, equal, main, ports, refused_start, temp_dir, test, wait_for
-from nodes import cluster, leader_of, node, others
+from harness import SLOWNESS, ReplyError, Server, equal, main, ports, refused_start, temp_dir, test, wait_for
+from nodes import cluster, leader_of, node, others, voters
 from resp import Client, Closed
 
 NO_COMMAND = "NOPERM this user has no permissions to run the '{}' command"
@@ -41,6 +42,14 @@ def is_closed(client: Client) -> bool:
     except (Closed, OSError):
         return True
     return False
+
+
+def is_open(server: Server) -> bool:
+    try:
+        server.client().close()
+    except OSError:
+        return False
+    return True
 
 
 def users(server: Server) -> list[bytes]:
@@ -137,6 +146,39 @@ def scripts_are_checked_call_by_call():
 
 
 @test
+def a_user_has_a_name():
+    # One without would be taken for the node itself where a script runs.
+    path = temp_dir() / "users.acl"
+    path.write_text("user default on nopass ~* &* +@all\n")
+    server = Server(aclfile=path)
+    with server.client() as c:
+        equal(refusal(c, "ACL", "SETUSER", "", "on", "nopass", "~a*", "+@all"), "ERR Usernames can't be empty")
+        path.write_text("user default on nopass ~* &* +@all\nuser  on nopass ~a* +@all\n")
+        assert "contains invalid characters" in refusal(c, "ACL", "LOAD")
+        equal(c("ACL", "USERS"), [b"default"])
+        assert refusal(c, "AUTH", "", "x").startswith("WRONGPASS")
+
+
+@test
+def a_transaction_ends_with_an_exec_that_is_refused():
+    server = Server()
+    with server.client() as c:
+        c("ACL", "SETUSER", "alice", "on", ">pw", "~*", "+@all", "-exec")
+    with as_user(server, "alice") as a:
+        equal(a("MULTI"), "OK")
+        equal(a("SET", "a", "1"), "QUEUED")
+        equal(refusal(a, "EXEC"), "EXECABORT Transaction discarded because of: " + NO_COMMAND.format("exec"))
+        equal(a("SET", "a", "2"), "OK")
+    with server.client() as c:
+        equal(c("MULTI"), "OK")
+        equal(
+            refusal(c, "EXEC", "now"),
+            "EXECABORT Transaction discarded because of: ERR wrong number of arguments for 'exec' command",
+        )
+        equal(c("GET", "a"), b"2")
+
+
+@test
 def changed_rules_reach_connections_at_once():
     server = Server(cores=2, partitions=2)
     with server.client() as c:
@@ -227,6 +269,9 @@ def secrets_are_nowhere():
         c("HELLO", 3, "AUTH", "alice", SECRET)
         refusal(c, "ACL", "SETUSER", "bob", f"<{SECRET}")
         refusal(c, "AUTH", "bob", SECRET)
+        c("ACL", "DRYRUN", "alice", "AUTH", SECRET)
+        c("ACL", "DRYRUN", "alice", "ACL", "SETUSER", "alice", f">{SECRET}")
+        refusal(c, "CONFIG", "SET", "masterauth", SECRET)
         c("MULTI")
         c("AUTH", "alice", SECRET)
         c("EXEC")
@@ -334,6 +379,37 @@ def hostile_input_costs_little():
         equal(len(c("ACL", "LOG")[0][9]), 1024)
     with as_user(server, "alice") as a:
         equal(refusal(a, "GET", "a" * 100_000), NO_KEY)
+
+
+@test
+def many_users_hold_nobody_up():
+    path = temp_dir() / "users.acl"
+    path.write_text("user default on nopass ~* &* +@all\n")
+    server = Server(cores=1, aclfile=path)
+    rules = "~app:* resetchannels -@all +@read +@write -@dangerous +ping +select|0"
+    lines = [f"user u{i} on #{i:064x} {rules}\n" for i in range(10_000)]
+    path.write_text("user default on nopass ~* &* +@all\n" + "".join(lines))
+    over = threading.Event()
+    worst = []
+
+    def ping():
+        with server.client() as c:
+            while not over.is_set():
+                begin = time.monotonic()
+                c("PING")
+                worst.append(time.monotonic() - begin)
+
+    thread = threading.Thread(target=ping)
+    thread.start()
+    try:
+        with server.client() as c:
+            equal(c("ACL", "LOAD"), "OK")
+            equal(len(c("ACL", "LIST")), 10_001)
+            equal(c("ACL", "SAVE"), "OK")
+    finally:
+        over.set()
+        thread.join()
+    assert max(worst) < 1.5 * SLOWNESS, max(worst)
 
 
 @test
@@ -454,6 +530,40 @@ def scripts_are_checked_where_they_run():
 
 
 @test
+def scripts_wait_for_users_only():
+    # A node that starts, or gets a snapshot, knows of revisions that have nothing to do with users:
+    # other nodes' are no older for that.
+    nodes = cluster(3)
+    leader = leader_of(nodes)
+    other = others(nodes, leader)[0]
+    with leader.client() as c:
+        c("ACL", "SETUSER", "alice", "on", ">pw", "~a*", "+@all")
+        c("CONFIG", "SET", "maxmemory-samples", "7")
+    wait_for("it is there, too", lambda: other.client().config("maxmemory-samples") == "7")
+    with other.client() as c:
+        c("SAVE")
+    other.restart()
+    wait_for("it votes again", lambda: voters(other, 3))
+    wait_for("the leader stays", lambda: leader_of(nodes) is leader)
+    with as_user(other, "alice") as a:
+        equal(a("EVAL", "return redis.call('SET', KEYS[1], 'v')", 1, "a1"), "OK")
+        assert "can't access" in refusal(a, "EVAL", "return redis.call('SET', 'b', 'v')", 1, "a1")
+
+
+@test
+def what_nodes_say_to_each_other_is_not_for_clients():
+    server = node()
+    wait_for("it leads", lambda: server.client().ask("ACL", "SETUSER", "alice", "on", ">pw", "~a*", "+@all", "-acl", "-config") == "OK")
+    before = users(server)
+    with as_user(server, "alice") as a:
+        for name in ("SETUSERS", "setoption"):
+            said = f"ERR unknown subcommand '{name}'. Try CLUSTER HELP."
+            equal(refusal(a, "CLUSTER", name, "SET", "alice", "~*", "+acl"), said)
+        equal(refusal(a, "CLUSTER", "SETUSERS", "LOAD"), "ERR unknown subcommand 'SETUSERS'. Try CLUSTER HELP.")
+    equal(users(server), before)
+
+
+@test
 def what_is_forwarded_and_blocked_ends_too():
     nodes = cluster(3)
     leader = leader_of(nodes)
@@ -532,6 +642,28 @@ def a_node_learns_the_users_before_it_listens():
             assert refusal(c, "GET", "k").startswith("NOAUTH")
             assert refusal(c, "AUTH", "alice", "pw").startswith("WRONGPASS")
             equal(c("AUTH", "top"), "OK")
+
+
+@test
+def a_new_node_lets_nobody_in_before_it_knows_the_users():
+    nodes = cluster(3)
+    with nodes[0].client() as c:
+        c("ACL", "SETUSER", "default", "resetpass", ">pw")
+    new = node(nodes[0])
+    # Before it has written down anything.
+    new.kill()
+    for each in nodes:
+        each.kill()
+    new.launch()
+    try:
+        wait_for("it says so", lambda: "clients have to wait" in new.log_text() or is_open(new))
+        assert not is_open(new), "who connects now stays in without a password"
+    finally:
+        for each in nodes:
+            each.launch()
+        for each in (*nodes, new):
+            each.wait_ready()
+    equal(refusal(new.client(), "PING"), "NOAUTH Authentication required.")
 
 
 @test

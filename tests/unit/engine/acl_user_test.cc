@@ -1,10 +1,13 @@
 // Rules of access control, their canonical text, and what they allow.
 #include "engine/acl_user.h"
 
+#include <algorithm>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/sha256.h"
 #include "commands/table.h"
 #include "engine/access_control.h"
@@ -74,6 +77,24 @@ TEST_CASE("the default user may do everything") {
   CHECK_FALSE(closed.Accepts("secre"));
   CHECK_FALSE(closed.Accepts(""));
   CHECK_FALSE(closed.Accepts(Sha256Hex("secret")));
+}
+
+TEST_CASE("a password is hashed whoever is refused") {
+  // Else who is off, or has no password, would be told from others by the time that it takes.
+  const std::string password(16 << 20, 'x');
+  const auto time = [&](const AclUser& user) {
+    int64_t best = INT64_MAX;
+    for (int i = 0; i < 3; ++i) {
+      const int64_t begin = SystemClock()->MonotonicNs();
+      (void)user.Accepts(password);
+      best = std::min(best, SystemClock()->MonotonicNs() - begin);
+    }
+    return best;
+  };
+  const int64_t usual = time(Make({"on", ">secret"}));
+  CHECK(time(Make({"off", ">secret"})) > usual / 4);
+  CHECK(time(Make({"on", "nopass"})) > usual / 4);
+  CHECK(time(Make({"off", "nopass"})) > usual / 4);
 }
 
 TEST_CASE("canonical texts are Redis's") {

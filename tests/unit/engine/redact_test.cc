@@ -36,6 +36,13 @@ TEST_CASE("passwords are secret wherever they stand") {
         "HELLO 3 SETNAME n AUTH (redacted) (redacted)");
   CHECK(Show(hello, {"HELLO", "3", "AUTH", "u", "p", "SETNAME", "n"}) ==
         "HELLO 3 AUTH (redacted) (redacted) SETNAME n");
+  Command dryrun;
+  dryrun.parent = "acl";
+  dryrun.name = "dryrun";
+  CHECK(Show(dryrun, {"ACL", "DRYRUN", "auth", "GET", "k"}) == "ACL DRYRUN auth GET k");
+  CHECK(Show(dryrun, {"ACL", "DRYRUN", "u", "Auth", "p"}) == "ACL DRYRUN u Auth (redacted)");
+  CHECK(Show(dryrun, {"ACL", "DRYRUN", "u", "ACL", "SETUSER", "v", ">p"}) ==
+        "ACL DRYRUN u ACL (redacted) (redacted) (redacted)");
   Command set;
   set.name = "set";
   CHECK(Show(set, {"SET", "auth", "requirepass", "x"}) == "SET auth requirepass x");
@@ -49,6 +56,8 @@ TEST_CASE("CONFIG SET hides the values of secret options only") {
         "CONFIG SET RequirePass (redacted) timeout 5");
   CHECK(Show(set, {"CONFIG", "SET", "timeout", "requirepass", "requirepass", "p"}) ==
         "CONFIG SET timeout requirepass requirepass (redacted)");
+  CHECK(Show(set, {"CONFIG", "SET", "requirpass", "p", "timeout", "5"}) ==
+        "CONFIG SET requirpass (redacted) timeout 5");
   Command get;
   get.name = "get";
   get.parent = "config";
