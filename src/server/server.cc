@@ -103,6 +103,11 @@ Status Server::Start() {
       return Status::InvalidArgument("this node belongs to a cluster: cluster-port is needed");
     }
     RETURN_IF_ERROR(cluster_binding->Listen(static_cast<int>(config.tcp_backlog)));
+    if (config.cluster_secret.empty() && !config.tls_cluster &&
+        !engine::IsLoopback(config.bind.front())) {
+      LogWarning(
+          "whoever reaches the cluster port may join and read everything: set cluster-secret");
+    }
     cluster_ = std::make_unique<cluster::Cluster>(engine_.get(), config);
     cluster_->Listen(cluster_binding->Take());
   }
@@ -114,12 +119,12 @@ Status Server::Start() {
     side.sessions = std::make_unique<SessionList>(&core);
   });
   LearnUsers();
-  for (BoundDoor& door : doors.value()) {
-    RETURN_IF_ERROR(door.binding.Listen(static_cast<int>(config.tcp_backlog)));
-  }
   // Up to here they end the process at once; whoever has been served may count on a clean end.
   for (const int signo : {SIGTERM, SIGINT}) {
     signals_.emplace_back(&loop_, signo, [this] { loop_.Stop(); });
+  }
+  for (BoundDoor& door : doors.value()) {
+    RETURN_IF_ERROR(door.binding.Listen(static_cast<int>(config.tcp_backlog)));
   }
   OpenDoors(std::move(doors).value());
   for (const Door& door : DoorsOf(config)) {

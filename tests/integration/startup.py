@@ -670,6 +670,17 @@ def sigint_and_a_second_signal():
 
 
 @test
+def a_cluster_port_that_is_open_to_all_is_warned_of():
+    for options, warned in (
+        ({"bind": "0.0.0.0"}, True),
+        ({"bind": "0.0.0.0", "cluster_secret": "s"}, False),
+        ({}, False),
+    ):
+        server = Server(**options, cluster_port=ports.take(), bootstrap="yes")
+        equal("whoever reaches the cluster port" in server.log_text(), warned, str(options))
+
+
+@test
 def signals_while_it_starts():
     """Whoever gets a connection finds a server that a signal ends cleanly, and that renews certificates."""
     for _ in range(scaled(12)):
