@@ -136,7 +136,10 @@ Status Server::Start() {
 Status Server::MakeRoomForClients() {
   int64_t& maxclients = loaded_.config.maxclients;
   const int64_t fit = engine::ClientsThatFit(loaded_.config);
-  if (fit < 1) return Status::InvalidArgument("the limit of open files (ulimit -n) is too low");
+  if (fit < 1) {
+    return Status::InvalidArgument(
+        "the limit of open files (ulimit -n) leaves no room for clients: raise it, or lower cores");
+  }
   if (fit < maxclients) {
     LogWarning("maxclients is {} instead of {}: the limit of open files (ulimit -n) allows no more",
                fit, maxclients);
