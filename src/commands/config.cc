@@ -13,6 +13,7 @@
 #include "commands/server_handlers.h"
 #include "engine/acl_rules.h"
 #include "engine/config.h"
+#include "engine/descriptors.h"
 #include "net/tls.h"
 
 namespace holdfast::commands {
@@ -44,6 +45,15 @@ Result<Config> Change(Core& first, engine::Args pairs, const Certificates& certi
   const Config before = first.config();
   Result<Config> after = engine::ChangeOptions(before, pairs);
   if (!after.ok()) return after;
+  if (after.value().maxclients > before.maxclients) {
+    const int64_t fit = engine::ClientsThatFit(after.value());
+    if (fit < after.value().maxclients) {
+      return Status::InvalidArgument(engine::ConfigSetFailed(
+          "maxclients",
+          "The operating system is not able to handle the specified number of clients, try with " +
+              std::to_string(fit)));
+    }
+  }
   const engine::Option* listener = ChangedListenerOption(pairs, before, after.value());
   const Certificates replaced = first.engine().tls != nullptr ? first.engine().tls->Get() : nullptr;
   if (certificates != nullptr) first.engine().tls->Set(certificates);

@@ -59,7 +59,8 @@ constexpr Option kOptions[] = {
      .flags = kRuntime | kSecret, .field = &Config::requirepass},
     {.section = kNetwork, .name = "maxclients", .type = OptionType::kInteger,
      .default_value = "10000", .unit = "connections",
-     .meaning = "More are refused with an error.",
+     .meaning = "More are refused with an error. Lowered to what the limit of open files (ulimit -n) "
+                "has room for: four fifths of it, less some hundred.",
      .flags = kRuntime, .min = 1, .max = 1000000, .field = &Config::maxclients},
     {.section = kNetwork, .name = "timeout", .type = OptionType::kInteger, .default_value = "0",
      .unit = "seconds",

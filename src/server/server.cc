@@ -15,6 +15,7 @@
 #include "cluster/join.h"
 #include "commands/client_list.h"
 #include "commands/table.h"
+#include "engine/descriptors.h"
 #include "engine/version.h"
 #include "server/certificates.h"
 
@@ -72,6 +73,8 @@ Result<std::vector<Server::BoundDoor>> Server::Bind(const engine::Config& config
 Status Server::Start() {
   const engine::Config& config = loaded_.config;
   RETURN_IF_ERROR(OpenLog(config.log_level, config.log_file));
+  // Before anything else looks at the limit, as LevelDB does once.
+  RETURN_IF_ERROR(MakeRoomForClients());
   {
     // Later CONFIG SET may close all doors for a while, as in Redis.
     if (DoorsOf(config).empty()) return Status::InvalidArgument("port and tls-port are both 0");
@@ -130,6 +133,21 @@ Status Server::Start() {
   for (const Door& door : DoorsOf(config)) {
     LogNotice("ready to accept connections on {}:{}{}", door.host, door.port,
               door.tls ? " (TLS)" : "");
+  }
+  return Status::Ok();
+}
+
+Status Server::MakeRoomForClients() {
+  int64_t& maxclients = loaded_.config.maxclients;
+  const int64_t fit = engine::ClientsThatFit(loaded_.config);
+  if (fit < 1) {
+    return Status::InvalidArgument(
+        "the limit of open files (ulimit -n) leaves no room for clients: raise it, or lower cores");
+  }
+  if (fit < maxclients) {
+    LogWarning("maxclients is {} instead of {}: the limit of open files (ulimit -n) allows no more",
+               fit, maxclients);
+    maxclients = fit;
   }
   return Status::Ok();
 }

@@ -72,6 +72,8 @@ class Server {
   void LearnUsers();
   // CONFIG SET port/tls-port/bind, on a core's loop.
   Status ChangeListeners(engine::Core& core, const engine::Config& config);
+  // Raises the limit of open files for maxclients, or lowers these to what it allows.
+  Status MakeRoomForClients();
   // Sets what the engine can't do by itself.
   void ServeEngine();
   // SIGHUP: what the options of now name is read, and used from now on.

@@ -41,6 +41,7 @@ LOG_LINES = 40  # of a server, shown when its test fails
 REDIS_FLAGS = {
     "requirepass", "maxclients", "timeout", "maxmemory", "maxmemory-policy", "client-query-buffer-limit",
     "client-output-buffer-limit", "proto-max-bulk-len", "hz", "maxmemory-samples", "aclfile",
+    "tls-port", "tls-cert-file", "tls-key-file", "tls-ca-cert-file", "tls-auth-clients",
 }  # fmt: skip
 
 

@@ -17,57 +17,13 @@ import threading
 import time
 from pathlib import Path
 
+from encrypted import TlsServer, certificates, client_hello, context, flags
 from harness import (
-    ROOT, SLOWNESS, Client, Closed, ReplyError, Server, equal, main, ports, refused_start, scaled, temp_dir, test,
-    wait_for,
+    SLOWNESS, Client, Closed, ReplyError, Server, equal, main, ports, refused_start, scaled, temp_dir, test, wait_for,
 )  # fmt: skip
 from nodes import cluster, leader_of, members, node, others, voters
 
 HANDSHAKE_DEADLINE_S = 10  # net::Connection::kHandshakeDeadlineMs
-
-
-def certificates(*flags: str) -> Path:
-    folder = temp_dir()
-    subprocess.run([ROOT / "utils/gen-test-certs", folder, *flags], check=True)
-    return folder
-
-
-def flags(folder: Path, name="server", **more) -> dict:
-    """Options of a node with this certificate."""
-    options = {"tls_cert_file": folder / f"{name}.crt", "tls_key_file": folder / f"{name}.key"}
-    return options | {"tls_ca_cert_file": folder / "ca.crt"} | more
-
-
-def context(folder: Path, name: str | None = "client", ca="ca") -> ssl.SSLContext:
-    """A client's, with this certificate."""
-    made = ssl.create_default_context(cafile=folder / f"{ca}.crt")
-    if name is not None:
-        made.load_cert_chain(folder / f"{name}.crt", folder / f"{name}.key")
-    return made
-
-
-class TlsServer(Server):
-    """One with a tls-port beside its port."""
-
-    def __init__(self, folder: Path, start=True, **options):
-        self.folder = folder
-        self.tls_port = ports.take()
-        super().__init__(start=start, **{**flags(folder), "tls_port": self.tls_port, **options})
-
-    def tls(self, name: str | None = "client", **more) -> Client:
-        return Client(self.tls_port, timeout=30 * SLOWNESS, tls=context(self.folder, name), **more)
-
-    def takes(self, name: str | None) -> bool:
-        """Whether a client with this certificate is answered."""
-        try:
-            with self.tls(name) as c:
-                return c("PING") == "PONG"
-        except (Closed, OSError):  # an alert may come during the handshake or behind it
-            return False
-
-    def stats(self) -> dict[str, str]:
-        with self.client() as c:
-            return c.info("stats")
 
 
 # --- clients ------------------------------------------------------------------------------------
@@ -343,20 +299,6 @@ def many_renewals_at_once_while_clients_come_and_go():
 # --- hostile input ------------------------------------------------------------------------------
 
 
-def raw(server: TlsServer) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", server.tls_port), timeout=30 * SLOWNESS)
-
-
-def client_hello(folder: Path) -> bytes:
-    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-    half = context(folder).wrap_bio(incoming, outgoing, server_hostname="localhost")
-    try:
-        half.do_handshake()
-    except ssl.SSLWantReadError:
-        pass
-    return outgoing.read()
-
-
 def ended(connection: socket.socket) -> bool:
     """Reads until the server closes."""
     try:
@@ -383,7 +325,7 @@ def random_and_cut_handshakes():
             data = bytearray(hello[: random.randrange(1, len(hello))] if i % 3 == 1 else hello)
             for _ in range(random.randrange(4)):
                 data[random.randrange(len(data))] ^= 1 << random.randrange(8)
-        with raw(server) as connection:
+        with server.raw() as connection:
             connection.sendall(data)
             connection.shutdown(socket.SHUT_WR)
             assert ended(connection)
@@ -418,8 +360,8 @@ def slow_loris():
     server = TlsServer(certificates())
     hello = client_hello(server.folder)
     began = time.monotonic()
-    silent = [raw(server) for _ in range(150)]
-    dripping = [raw(server) for _ in range(20)]
+    silent = [server.raw() for _ in range(150)]
+    dripping = [server.raw() for _ in range(20)]
     sent, open_ones = 0, list(dripping)
     worst = 0.0
     with server.client() as plain:
@@ -457,7 +399,7 @@ def a_storm_of_connections():
     def storm() -> None:
         waiting = []
         for _ in range(count):
-            waiting.append(raw(server))
+            waiting.append(server.raw())
         for connection in waiting:
             try:
                 with plain_context.wrap_socket(connection, server_hostname="localhost") as tls:
@@ -490,7 +432,7 @@ def a_storm_of_connections():
 def more_clients_than_maxclients():
     server = TlsServer(certificates(), maxclients=20)
     with server.client() as plain:
-        idle = [raw(server) for _ in range(60)]
+        idle = [server.raw() for _ in range(60)]
         wait_for("refused", lambda: int(plain.info("stats")["rejected_connections"]) > 0)
         equal(plain("PING"), "PONG")
         for connection in idle:
