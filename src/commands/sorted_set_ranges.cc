@@ -5,6 +5,7 @@
 
 #include "base/numbers.h"
 #include "commands/handlers.h"
+#include "commands/options.h"
 #include "commands/sorted_sets.h"
 
 namespace holdfast::commands {
