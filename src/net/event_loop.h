@@ -73,7 +73,7 @@ class EventLoop {
   // Where small pieces of output are put together; as the other, but it may be used while somebody
   // looks at what was read. Made by the first call.
   std::span<char> write_buffer();
-  static constexpr size_t kWriteBufferBytes = 16 * 1024;
+  static constexpr size_t kWriteBufferBytes = 160 * 1024;
 
   // What TLS handshakes take of this turn is bounded, since a private key's signature alone takes
   // about a millisecond: one more step may be made while those before it took less than

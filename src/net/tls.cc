@@ -115,16 +115,23 @@ struct TlsStream::Bio {
   static int Write(BIO* bio, const char* bytes, int size) {
     auto* stream = static_cast<TlsStream*>(BIO_get_data(bio));
     BIO_clear_retry_flags(bio);
+    const auto length = static_cast<size_t>(size);
+    if (Batch* batch = stream->batch_; batch != nullptr) {
+      CHECK(length <= batch->bytes.size() - batch->used);
+      std::memcpy(batch->bytes.data() + batch->used, bytes, length);
+      batch->used += length;
+      return size;
+    }
     size_t sent = 0;
     if (stream->unsent_.empty()) {
-      const IoResult put = SendTo(stream->fd_, {bytes, static_cast<size_t>(size)});
+      const IoResult put = SendTo(stream->fd_, {bytes, length});
       if (put.error != 0 && !put.would_block()) {
         stream->io_error_ = put.error;
         return -1;
       }
       sent = put.bytes;
     }
-    stream->unsent_.append(bytes + sent, static_cast<size_t>(size) - sent);
+    stream->unsent_.append(bytes + sent, length - sent);
     return size;
   }
 
@@ -255,8 +262,27 @@ IoResult TlsStream::Read(std::span<char> into) {
   return {.bytes = total};
 }
 
+size_t TlsStream::SendBatch(Batch* batch) {
+  if (batch->used == 0) return 0;
+  CHECK(unsent_.empty());
+  const IoResult put = SendTo(fd_, {batch->bytes.data(), batch->used});
+  if (put.error != 0 && !put.would_block()) {
+    io_error_ = put.error;
+    Fail(SSL_ERROR_SYSCALL);
+    return 0;
+  }
+  size_t out = 0;
+  for (size_t i = 0; i < batch->count; ++i) {
+    const Batch::Record& record = batch->records[i];
+    (record.end <= put.bytes ? out : unsent_plain_) += record.plain;
+  }
+  unsent_.append(batch->bytes.data() + put.bytes, batch->used - put.bytes);
+  batch->used = batch->count = 0;
+  return out;
+}
+
 IoResult TlsStream::Write(const iovec* parts, int count, std::span<char> scratch) {
-  CHECK(handshake_done_ && scratch.size() >= kRecordBytes);
+  CHECK(handshake_done_ && scratch.size() >= kScratchBytes);
   if (const int error = Flush(); error != 0) return {.error = error};
   if (!unsent_.empty()) return {.error = EAGAIN};
   BeginCall(0);
@@ -270,10 +296,13 @@ IoResult TlsStream::Write(const iovec* parts, int count, std::span<char> scratch
     CHECK(i < count || bytes == 0);
     offset += bytes;
   };
-  // The record that the last call left behind is out now.
+  // The records that the last call left behind are out now.
   size_t total = std::exchange(unsent_plain_, 0);
   advance(total);
-  while (i < count && total < kMaxWriteBytes) {
+  Batch batch;
+  batch.bytes = scratch.subspan(kRecordBytes, kBatchBytes);
+  size_t taken = total;
+  while (i < count && taken < kMaxWriteBytes && unsent_.empty() && failure_ == 0) {
     const char* bytes = static_cast<const char*>(parts[i].iov_base) + offset;
     size_t size = std::min(parts[i].iov_len - offset, kRecordBytes);
     if (size < kRecordBytes && i + 1 < count) {
@@ -287,18 +316,22 @@ IoResult TlsStream::Write(const iovec* parts, int count, std::span<char> scratch
     }
     if (size == 0) break;  // nothing but empty parts is left
     size_t written = 0;
-    if (SSL_write_ex(ssl_, bytes, size, &written) != 1) {
-      const int error = Fail(SSL_get_error(ssl_, 0));
-      return total > 0 ? IoResult{.bytes = total} : IoResult{.error = error};
+    batch_ = &batch;
+    const bool done = SSL_write_ex(ssl_, bytes, size, &written) == 1;
+    batch_ = nullptr;
+    if (!done) {
+      Fail(SSL_get_error(ssl_, 0));
+      break;
     }
-    if (!unsent_.empty()) {
-      unsent_plain_ = written;
-      return total > 0 ? IoResult{.bytes = total} : IoResult{.error = EAGAIN};
-    }
-    total += written;
+    batch.records[batch.count++] = {written, batch.used};
+    taken += written;
     advance(written);
+    if (batch.count == kBatchRecords) total += SendBatch(&batch);
   }
-  return {.bytes = total};
+  if (failure_ == 0) total += SendBatch(&batch);
+  if (total > 0) return {.bytes = total};
+  if (failure_ != 0) return {.error = failure_};
+  return unsent_.empty() ? IoResult{} : IoResult{.error = EAGAIN};
 }
 
 void TlsStream::Shutdown() {

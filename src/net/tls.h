@@ -10,19 +10,20 @@
 //
 // OpenSSL reads and writes the socket itself, by a BIO of ours: compared with a pair of memory BIOs
 // that is a copy less each way. "Read ahead" makes one recv of what would be two a record (header,
-// body); replies are put together to records of up to 16 KB, so that a batch costs one record and
-// one send. The price is a send for every 16 KB of a large reply.
+// body); replies are put together to records of up to 16 KB, and up to eight records are sent
+// together: each send wakes the peer, which costs more than to copy a record.
 //
-// What the kernel doesn't take of a record is kept here, so that OpenSSL never has to wait to
-// write: when it does, and the peer asks for new keys meanwhile, it gives the connection up ("bad
-// length", as of 3.0). That is one record at most, which Write doesn't count as taken before it is
-// out: so Connection's queue holds plain text only and counts as it does without TLS. Handshake
-// messages and answers to new keys may come on top; what is too much stops the reading.
+// What the kernel doesn't take is kept here, so that OpenSSL never has to wait to write: when it
+// does, and the peer asks for new keys meanwhile, it gives the connection up ("bad length", as of
+// 3.0). That is eight records at most, which Write doesn't count as taken before they are out: so
+// Connection's queue holds plain text only and counts as it does without TLS. Handshake messages
+// and answers to new keys may come on top; what is too much stops the reading.
 //
 // OpenSSL gives both of its buffers (17 KB each) back whenever they are empty
 // (SSL_MODE_RELEASE_BUFFERS): an idle connection holds 15 KB, with a certificate of its own 24.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -121,8 +122,8 @@ class TlsStream {
   bool input_waits() const { return input_waits_; }
 
   // Writes of the parts, in their order, what the kernel takes, at most kMaxWriteBytes. Small parts
-  // are put together in `scratch`, of at least kRecordBytes. What it doesn't take has to come first
-  // in the next call, though it may have moved.
+  // and records are put together in `scratch`, of at least kScratchBytes. What it doesn't take has
+  // to come first in the next call, though it may have moved.
   IoResult Write(const iovec* parts, int count, std::span<char> scratch);
 
   // Says goodbye as well as that goes without waiting. Nothing is written or read afterwards.
@@ -135,9 +136,14 @@ class TlsStream {
 
   // What one record carries.
   static constexpr size_t kRecordBytes = 16 * 1024;
+  // What it takes besides, at most: header, vector, checksum and padding of any cipher.
+  static constexpr size_t kRecordOverhead = 512;
+  static constexpr size_t kBatchRecords = 8;
+  static constexpr size_t kBatchBytes = kBatchRecords * (kRecordBytes + kRecordOverhead);
+  static constexpr size_t kScratchBytes = kRecordBytes + kBatchBytes;
   // So that one connection can't keep the others waiting.
   static constexpr size_t kMaxWriteBytes = 1024 * 1024;
-  static constexpr size_t kMaxUnsentBytes = 64 * 1024;
+  static constexpr size_t kMaxUnsentBytes = 2 * kBatchBytes;
   // OpenSSL takes up to 80 us to change keys, for 27 bytes of the peer's: a client that does
   // nothing else would keep a loop from all others. So many are free, then one per time and one per
   // bytes read; whoever wants more is closed. Others do it every few megabytes at most.
@@ -156,6 +162,20 @@ class TlsStream {
   int Fail(int reason);
   // The peer has changed its keys.
   void NoteNewKeys();
+  // The records that are sent together, during Write: what each takes of the caller's bytes, and
+  // where it ends among the encrypted ones.
+  struct Batch {
+    struct Record {
+      size_t plain = 0;
+      size_t end = 0;
+    };
+    std::span<char> bytes;
+    size_t used = 0;
+    std::array<Record, kBatchRecords> records;
+    size_t count = 0;
+  };
+  // Returns how many bytes of the caller's are out now; what isn't out is unsent_.
+  size_t SendBatch(Batch* batch);
 
   ssl_st* const ssl_;
   int fd_ = -1;
@@ -164,7 +184,8 @@ class TlsStream {
   bool more_ = false;        // the last recv brought as much as it was asked for
   size_t read_budget_ = 0;   // bytes that the present call may still take from the socket
   std::string unsent_;       // encrypted; waits for the kernel
-  size_t unsent_plain_ = 0;  // bytes of the caller's, in the last record of it
+  size_t unsent_plain_ = 0;  // bytes of the caller's, in records that aren't wholly out
+  Batch* batch_ = nullptr;   // during Write
   bool handshake_done_ = false;
   bool input_waits_ = false;
   // How often the peer may change its keys at once, see kMaxNewKeys.

@@ -340,6 +340,17 @@ def random_and_cut_handshakes():
 
 
 @test
+def a_client_that_sends_all_before_it_reads():
+    """What nobody has read yet doesn't keep the server from reading, and all of it comes in order."""
+    server = TlsServer(certificates())
+    with server.tls() as c:
+        values = [random.randbytes(1_000_000 + i) for i in range(scaled(30))]
+        requests = [request for value in values for request in (("SET", "k", value), ("GET", "k"), ("STRLEN", "k"))]
+        expected = [reply for value in values for reply in ("OK", value, len(value))]
+        assert c.pipeline(requests) == expected
+
+
+@test
 def damaged_records_of_clients_that_were_let_in():
     server = TlsServer(certificates())
     for _ in range(scaled(60)):
