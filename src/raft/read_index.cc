@@ -1,7 +1,5 @@
 // Linearizable reads: when a round that the caller started is confirmed (Raft dissertation,
 // section 6.4), on the leader itself or asked for by a follower.
-#include <algorithm>
-
 #include "base/check.h"
 #include "raft/core.h"
 

@@ -8,7 +8,6 @@ import os
 import socket
 import subprocess
 import threading
-import time
 
 from harness import ReplyError, Server, equal, main, ports, refused_start, scaled, temp_dir, test, wait_for
 from nodes import cluster, leader_of, node, others, voters

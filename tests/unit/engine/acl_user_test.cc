@@ -1,13 +1,14 @@
 // Rules of access control, their canonical text, and what they allow.
 #include "engine/acl_user.h"
 
+#include <time.h>
+
 #include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "base/clock.h"
 #include "base/sha256.h"
 #include "commands/table.h"
 #include "engine/access_control.h"
@@ -82,19 +83,25 @@ TEST_CASE("the default user may do everything") {
 TEST_CASE("a password is hashed whoever is refused") {
   // Else who is off, or has no password, would be told from others by the time that it takes.
   const std::string password(16 << 20, 'x');
-  const auto time = [&](const AclUser& user) {
+  // Of this thread's processor time: how busy the machine is doesn't matter.
+  const auto cpu_ns = [] {
+    timespec now{};
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+  };
+  const auto cost = [&](const AclUser& user) {
     int64_t best = INT64_MAX;
     for (int i = 0; i < 3; ++i) {
-      const int64_t begin = SystemClock()->MonotonicNs();
+      const int64_t begin = cpu_ns();
       (void)user.Accepts(password);
-      best = std::min(best, SystemClock()->MonotonicNs() - begin);
+      best = std::min(best, cpu_ns() - begin);
     }
     return best;
   };
-  const int64_t usual = time(Make({"on", ">secret"}));
-  CHECK(time(Make({"off", ">secret"})) > usual / 4);
-  CHECK(time(Make({"on", "nopass"})) > usual / 4);
-  CHECK(time(Make({"off", "nopass"})) > usual / 4);
+  const int64_t usual = cost(Make({"on", ">secret"}));
+  CHECK(cost(Make({"off", ">secret"})) > usual / 4);
+  CHECK(cost(Make({"on", "nopass"})) > usual / 4);
+  CHECK(cost(Make({"off", "nopass"})) > usual / 4);
 }
 
 TEST_CASE("canonical texts are Redis's") {
